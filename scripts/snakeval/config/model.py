@@ -1,0 +1,102 @@
+"""What the rest of Snakeval knows of a configuration: frozen, complete, validated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class Protocol(StrEnum):
+    """The kind of request that a task sends."""
+
+    CHAT = "chat"
+    COMPLETIONS = "completions"
+    LOGLIKELIHOOD = "loglikelihood"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One model served one way.
+
+    Attributes:
+        name: Unique in the run; names the folder of its results.
+        type: One of the deployment types (`schemas/deployment/<type>.schema.yaml`).
+        served_model_name: The name that the endpoint answers to.
+        port: A fixed port, or None to take a free one.
+        env_vars: Environment of the server, name -> "host:NAME", "lit:VALUE", "runtime:NAME".
+        options: The keys of its type, defaults filled in, as validated by its schema.
+        fingerprint: Hash of everything here that can change a score.
+    """
+
+    name: str
+    type: str
+    served_model_name: str
+    port: int | None
+    env_vars: Mapping[str, str]
+    options: Mapping[str, Any]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where and how servers run; nothing here changes a score."""
+
+    type: str
+    output_dir: Path
+    idle_timeout_s: int
+    readiness_timeout_s: int
+    max_restarts: int
+    max_deployments: int
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One benchmark configuration of one harness.
+
+    Attributes:
+        name: Unique in the run; names the folder of its result.
+        harness: "lm-eval" or "command".
+        task: What the harness calls it.
+        protocol: The kind of request that it sends.
+        limit: Number of samples of a smoke run; None for all.
+        repeats: Generations per sample.
+        settings: The other keys of its schema (sampling, concurrency, command, ...), defaults filled in.
+        env_vars: Environment of the harness, as `Deployment.env_vars`.
+        definition: The YAML that defines it, None for a task that the harness ships.
+        fingerprint: Hash of everything here that can change a score.
+    """
+
+    name: str
+    harness: str
+    task: str
+    protocol: Protocol
+    limit: int | None
+    repeats: int
+    settings: Mapping[str, Any]
+    env_vars: Mapping[str, str]
+    definition: Path | None
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run.
+
+    Attributes:
+        run: Name of the run; results are in `<execution.output_dir>/<run>/`.
+        deployments: In the order of the configuration.
+        tasks: Every task runs against every deployment.
+        data_dir: Folder that harnesses look up datasets in, or None.
+        task_dirs: Folders with task definitions, the repository's own last.
+        resolved: The effective configuration, secrets as names only, ready to be written as YAML.
+    """
+
+    run: str
+    deployments: tuple[Deployment, ...]
+    execution: Execution
+    tasks: tuple[Task, ...]
+    data_dir: Path | None
+    task_dirs: tuple[Path, ...]
+    resolved: Mapping[str, Any]
