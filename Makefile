@@ -1,0 +1,50 @@
+# A thin door: sets up the environment and calls Snakemake, which users then call themselves.
+
+PYTHON ?= python3
+CORES ?= all
+STATE := .snakeval
+BOOTSTRAP := $(STATE)/bootstrap
+UV := $(BOOTSTRAP)/bin/uv
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run test lint lock docs clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.snakeval-ready ## Make .venv, the environment that runs Snakemake
+
+setup-dev: .venv/.snakeval-dev ## The same with what tests and checks need
+
+run: setup ## Deploy the embedded model on this machine, evaluate it, write the summary
+	.venv/bin/snakemake --profile profiles/local --cores $(CORES)
+
+test: setup-dev ## Run the tests (builds the environments that they need)
+	.venv/bin/python -m pytest
+
+lint: setup-dev ## Run the checks: ruff, mypy, snakefmt, snakemake --lint
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+	.venv/bin/snakefmt --check Snakefile rules && .venv/bin/snakemake --lint
+
+lock: $(UV) ## Resolve envs/*.in to hash-pinned envs/*.lock
+	scripts/lock.sh $(UV)
+
+docs: setup-dev ## Write the generated parts of config/README.md
+	.venv/bin/python scripts/generate_config_reference.py
+
+clean: ## Remove environments and Snakemake's state; results stay
+	rm -rf .venv $(STATE) .snakemake
+
+$(UV): envs/bootstrap.lock
+	$(PYTHON) scripts/bootstrap.py $(BOOTSTRAP) envs/bootstrap.lock
+	@touch $@
+
+.venv/.snakeval-ready: envs/snakeval.lock $(UV)
+	$(UV) venv --quiet --clear --no-project --python $(PYTHON) .venv
+	$(UV) pip sync --quiet --require-hashes --python .venv/bin/python envs/snakeval.lock
+	.venv/bin/python scripts/link_plugins.py scripts/plugins
+	@touch $@
+
+.venv/.snakeval-dev: envs/dev.lock .venv/.snakeval-ready
+	$(UV) pip sync --quiet --require-hashes --python .venv/bin/python envs/dev.lock
+	@touch $@

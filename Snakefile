@@ -1,0 +1,44 @@
+"""Snakeval: deploy a model, wait until it answers, run every task against it, aggregate the scores.
+
+    deploy -> ready -> evaluate (one job per task) -> aggregate
+                         `-> teardown (as soon as the last task of a deployment has ended)
+
+What is measured stands in the configuration (config/README.md), where it runs in the profiles (profiles/README.md).
+"""
+
+import sys
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+sys.path.insert(0, f"{workflow.current_basedir}/scripts")
+
+
+include: "rules/common.smk"
+include: "rules/environment.smk"
+include: "rules/deploy.smk"
+include: "rules/evaluate.smk"
+include: "rules/aggregate.smk"
+
+
+rule all:
+    """The summary of the run; every result and record is named, so that a deleted one is made again."""
+    default_target: True
+    input:
+        summary=RUN.summary("json"),
+        results=all_results(),
+        teardowns=all_teardowns(),
+
+
+onstart:
+    begin_session()
+
+
+onsuccess:
+    end_session()
+    show_leaderboard()
+
+
+onerror:
+    end_session()
+    show_failures()

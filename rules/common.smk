@@ -1,0 +1,176 @@
+"""Loads and validates the configuration; wildcard constraints, input and resource functions. No rules."""
+
+import os
+import re
+from pathlib import Path
+
+from snakeval.config import load_config
+from snakeval.deployment_types import deployment_type, environment_lock
+from snakeval.environments import (
+    ENVS,
+    environment_marker,
+    environment_name,
+    environments_dir,
+)
+from snakeval.errors import ConfigError
+from snakeval.paths import RunPaths
+from snakeval.session import Session
+
+# What the scripts of the rules need to load the same configuration; the values themselves stay out of their pickles.
+SOURCE = {
+    "configfiles": [str(path) for path in workflow.config_settings.configfiles],
+    "overrides": dict(workflow.config_settings.config),
+    "workflow_dir": str(Path(workflow.basedir)),
+}
+
+try:
+    CONFIG = load_config(
+        [Path(path) for path in SOURCE["configfiles"]],
+        SOURCE["overrides"],
+        Path(workflow.basedir),
+        os.environ,
+        check_environ=workflow.is_main_process,
+    )
+except ConfigError as error:
+    print(error, file=sys.stderr)
+    sys.exit(1)
+
+config.clear()
+config.update(SOURCE)
+
+RUN = RunPaths(CONFIG.execution.output_dir / CONFIG.run)
+DEPLOYMENTS = {deployment.name: deployment for deployment in CONFIG.deployments}
+TASKS = {task.name: task for task in CONFIG.tasks}
+SESSION = Session(CONFIG, Path(".snakemake"))
+
+if workflow.is_main_process:
+    SESSION.recover()
+
+
+wildcard_constraints:
+    deployment="|".join(map(re.escape, DEPLOYMENTS)),
+    task="|".join(map(re.escape, TASKS)),
+    environment=r"[a-z0-9_-]+-[0-9a-f]{12}",
+
+
+def all_results() -> list[Path]:
+    """Return the result of every task on every deployment."""
+    return [
+        RUN.task(deployment, task).result
+        for deployment in DEPLOYMENTS
+        for task in TASKS
+    ]
+
+
+def all_teardowns() -> list[Path]:
+    """Return the record of every deployment's end."""
+    return [RUN.server(deployment).teardown for deployment in DEPLOYMENTS]
+
+
+def results_of(wildcards) -> list[Path]:
+    """Return the results of one deployment."""
+    return [RUN.task(wildcards.deployment, task).result for task in TASKS]
+
+
+def missing_environments(wildcards) -> list[Path]:
+    """Return the environments that a task without a result needs and that are not built yet.
+
+    A finished task must not be downstream of an environment: building it again, after its folder was deleted or
+    for another task, would replan the task. `ready` and `evaluate` build what is missing here all the same.
+    """
+    if RUN.task(wildcards.deployment, wildcards.task).result.exists():
+        return []
+    locks = {
+        environment_lock(DEPLOYMENTS[wildcards.deployment]),
+        ENVS / f"{TASKS[wildcards.task].harness}.lock",
+    }
+    markers = [
+        environment_marker(environment_name(lock))
+        for lock in locks
+        if lock is not None and lock.exists()
+    ]
+    return sorted(marker for marker in markers if not marker.exists())
+
+
+def deployment_fingerprint(wildcards) -> str:
+    """Return the hash of what can change a score; operational settings are not in it."""
+    return DEPLOYMENTS[wildcards.deployment].fingerprint
+
+
+def task_fingerprint(wildcards) -> str:
+    """Return the hash of what can change a score of this task."""
+    return TASKS[wildcards.task].fingerprint
+
+
+def ready_slot(wildcards) -> int:
+    """Return 1 where deployments come one after another: a `ready` that waits must be the only one."""
+    limited = deployment_type(DEPLOYMENTS[wildcards.deployment].type).has_server
+    return 1 if limited else 0
+
+
+def attempt_number(wildcards, attempt: int) -> int:
+    """Return which attempt this is, from 1."""
+    return attempt
+
+
+def last_attempt(wildcards) -> int:
+    """Return the number of the last attempt that --retries allows."""
+    return (workflow.execution_settings.retries or 0) + 1
+
+
+def deployment_priority(wildcards, step: int) -> int:
+    """Return the priority of a step of a deployment: the first deployment's steps come before the next one's."""
+    position = list(DEPLOYMENTS).index(wildcards.deployment)
+    return 10 * (len(DEPLOYMENTS) - position) + step
+
+
+def evaluate_priority(wildcards) -> int:
+    """Return the lowest priority among the steps of the deployment."""
+    return deployment_priority(wildcards, 1)
+
+
+def ready_priority(wildcards) -> int:
+    """Return a priority above `evaluate`: what holds the cores must not keep others from becoming ready."""
+    return deployment_priority(wildcards, 2)
+
+
+def teardown_priority(wildcards) -> int:
+    """Return the highest priority of the deployment: a server that is done makes room at once."""
+    return deployment_priority(wildcards, 3)
+
+
+def begin_session() -> None:
+    """Own the run, or end at once when another Snakemake works on it."""
+    from snakeval.records import write_resolved_config
+
+    SESSION.begin()
+    write_resolved_config(CONFIG)
+
+
+def end_session() -> None:
+    """Stop every server of the run."""
+    SESSION.end()
+
+
+def show_leaderboard() -> None:
+    """Print the scores."""
+    from snakeval.summary import leaderboard, summarize
+
+    rows = summarize(CONFIG)
+    print(
+        f"\n{leaderboard(rows)}\n\nrun {CONFIG.run}: {RUN.root}/summary.csv, .json, .md\n",
+        flush=True,
+    )
+
+
+def show_failures() -> None:
+    """Write and print what there is, and say where to read about what is missing."""
+    from snakeval.summary import failure_report, summarize, write_summary
+
+    rows = summarize(CONFIG)
+    write_summary(CONFIG, rows)
+    print(failure_report(CONFIG, rows), flush=True)
+
+
+if "ready" not in workflow.global_resources:
+    workflow.register_resource("ready", 1)

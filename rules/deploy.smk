@@ -1,0 +1,57 @@
+"""A deployment's life: what is served, a server that answers, the server's end.
+
+Needs the configuration, and the environments of `environment.smk`. Makes `server/deployment.json`, a lease per task
+and `server/teardown.json`. The server itself is no file and no job: `ready` starts it when it is not up, and it ends by
+teardown, by the hooks of the Snakefile, or by itself when nobody uses it.
+"""
+
+
+localrules:
+    deploy,
+    ready,
+    teardown,
+
+
+rule deploy:
+    """Check a deployment before anything is started, and write what is served."""
+    output:
+        RUN.server("{deployment}").deployment,
+    log:
+        RUN.server("{deployment}").folder / "deploy.log",
+    params:
+        fingerprint=deployment_fingerprint,
+    script:
+        "../scripts/deploy.py"
+
+
+rule ready:
+    """Have the deployment's server up and answering, and write the task's lease on it."""
+    input:
+        deployment=RUN.server("{deployment}").deployment,
+        environments=missing_environments,
+    output:
+        lease=temp(RUN.task("{deployment}", "{task}").lease),
+    log:
+        RUN.task("{deployment}", "{task}").folder / "ready.log",
+    priority: ready_priority
+    # It only waits; a core that it held would be missing to the tasks that it waits for.
+    threads: 0
+    resources:
+        ready=ready_slot,
+        attempt=attempt_number,
+    script:
+        "../scripts/ready.py"
+
+
+rule teardown:
+    """Stop the deployment's server after its last task, and write how it lived."""
+    input:
+        results_of,
+    output:
+        RUN.server("{deployment}").teardown,
+    log:
+        RUN.server("{deployment}").folder / "teardown.log",
+    priority: teardown_priority
+    threads: 0
+    script:
+        "../scripts/teardown.py"

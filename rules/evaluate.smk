@@ -1,0 +1,28 @@
+"""Runs one task's harness against a deployment.
+
+Needs the task's lease. Makes `result.json` and `samples.jsonl.gz`; a failed attempt leaves what lets the next one resume.
+"""
+
+
+rule evaluate:
+    """Run one task against a ready deployment and write its scores and samples."""
+    input:
+        lease=RUN.task("{deployment}", "{task}").lease,
+    output:
+        result=RUN.task("{deployment}", "{task}").result,
+        samples=RUN.task("{deployment}", "{task}").samples,
+    log:
+        RUN.task("{deployment}", "{task}").log,
+    benchmark:
+        RUN.task("{deployment}", "{task}").folder / "benchmark.tsv"
+    priority: evaluate_priority
+    threads: 1
+    resources:
+        attempt=attempt_number,
+        last_attempt=last_attempt,
+    params:
+        fingerprint=task_fingerprint,
+    message:
+        "Evaluating {wildcards.task} on {wildcards.deployment}, log: {log}"
+    script:
+        "../scripts/evaluate.py"

@@ -1,0 +1,24 @@
+"""Entry of rule deploy."""
+
+from pathlib import Path
+
+from snakeval.job import Source, deployment_named, job
+from snakeval.preflight import check_deployment
+from snakeval.records import write_deployment
+
+
+def main(source: Source, deployment: str, output: Path, log: Path) -> None:
+    """Check one deployment and write what is served."""
+    with job(log, f"deploy {deployment}"):
+        found = deployment_named(source.load(), deployment)
+        check_deployment(found)
+        write_deployment(found, output)
+
+
+if __name__ == "__main__":
+    main(
+        Source(**snakemake.config),
+        snakemake.wildcards.deployment,
+        Path(snakemake.output[0]),
+        Path(snakemake.log[0]),
+    )

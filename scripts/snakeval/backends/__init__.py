@@ -1,0 +1,78 @@
+"""Where servers run. A backend is one module with four verbs over a small record; all are safe to call twice."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from snakeval.config.model import Config, Deployment
+
+
+class ServerState(StrEnum):
+    """The life of a server."""
+
+    PENDING = "PENDING"
+    STARTING = "STARTING"
+    READY = "READY"
+    DRAINING = "DRAINING"
+    STOPPED = "STOPPED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True)
+class Server:
+    """What is known of a deployment's server right now.
+
+    Attributes:
+        state: READY means that its process lives and answered its health path.
+        reason: Why it is in this state, for people; None when there is nothing to say.
+        server_id: Which start this is; None when there never was one.
+        generation: Which process of this start; a restart after a crash counts up.
+        host: Host name or address, None before it is known.
+        port: Port, None before it is known.
+        definition: Hash of the launch script that started it; another hash is another server.
+    """
+
+    state: ServerState
+    reason: str | None = None
+    server_id: str | None = None
+    generation: int = 0
+    host: str | None = None
+    port: int | None = None
+    definition: str | None = None
+
+    @property
+    def lives(self) -> bool:
+        """Whether a process or job exists that may still become or be ready."""
+        return self.state not in (ServerState.STOPPED, ServerState.FAILED)
+
+
+class Backend(Protocol):
+    """The four verbs. `deployment` names the record: everything is kept in the deployment's server folder."""
+
+    def definition(self, deployment: Deployment) -> str:
+        """Return the hash that a server started now would have as its `definition`."""
+
+    def start(self, deployment: Deployment) -> None:
+        """Start the server and return at once; what happens next is told by `state`.
+
+        Raises:
+            DeploymentError: it could not be started at all.
+        """
+
+    def state(self, deployment: str) -> Server:
+        """Return the state of the server; never raises because it is gone."""
+
+    def stop(self, deployment: str) -> None:
+        """End the server and everything that belongs to it, and remove its secrets; returns when it is gone."""
+
+    def log_tail(self, deployment: str) -> str:
+        """Return the last lines of the server's output."""
+
+
+def backend_of(config: Config) -> Backend:
+    """Return the backend of `execution.type`."""
+    if config.execution.type == "local":
+        from snakeval.backends.local import LocalBackend
+
+        return LocalBackend(config)
+    raise ValueError(f"no backend named {config.execution.type}")

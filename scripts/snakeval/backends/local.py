@@ -1,0 +1,149 @@
+"""Servers as detached processes of this machine, each under a supervisor."""
+
+import hashlib
+import os
+import secrets
+import socket
+import subprocess
+import time
+
+from snakeval.backends import Server, ServerState
+from snakeval.config.model import Config, Deployment
+from snakeval.config.secrets import resolve_env
+from snakeval.deployment_types import environment_lock
+from snakeval.environments import ensure_environment
+from snakeval.errors import DeploymentError
+from snakeval.files import last_lines, read_json, write_json, write_text
+from snakeval.launch import Placement, render_launch_script
+from snakeval.paths import RunPaths
+from snakeval.processes import end_processes, is_alive, processes_of, start_time
+
+LOOPBACK = "127.0.0.1"
+STOP_PATIENCE_S = 10.0
+
+
+class LocalBackend:
+    """See `Backend`."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._paths = RunPaths(config.execution.output_dir / config.run)
+
+    def definition(self, deployment: Deployment) -> str:
+        """Hash the launch script without what differs from start to start."""
+        script = self._script(deployment, Placement(LOOPBACK, LOOPBACK, server_id=""))
+        return hashlib.sha256(script.encode()).hexdigest()[:16]
+
+    def start(self, deployment: Deployment) -> None:
+        """Render launch.sh and start it in a session of its own, so that it outlives the rule that started it."""
+        paths = self._paths.server(deployment.name)
+        _check_port(deployment)
+        lock = environment_lock(deployment)
+        if lock is not None:
+            ensure_environment(lock)
+        placement = Placement(host=LOOPBACK, advertise=LOOPBACK, server_id=secrets.token_hex(8))
+        write_text(paths.launch_script, self._script(deployment, placement), mode=0o755)
+        write_json(paths.secrets, _secrets_of(deployment), mode=0o600)
+        paths.claims.mkdir(exist_ok=True)
+        definition = self.definition(deployment)
+        with paths.log.open("ab") as log:
+            process = subprocess.Popen(
+                ["bash", str(paths.launch_script)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=_clean_environment(placement.server_id),
+                start_new_session=True,
+            )
+        write_json(paths.state, _first_record(placement.server_id, definition, process.pid))
+
+    def state(self, deployment: str) -> Server:
+        """Read the state that the supervisor registered, and check that the supervisor still lives."""
+        record = read_json(self._paths.server(deployment).state)
+        if record is None:
+            return Server(ServerState.STOPPED)
+        state, reason = ServerState(record["state"]), record.get("reason")
+        if state not in (ServerState.STOPPED, ServerState.FAILED) and not is_alive(
+            record["supervisor_pid"], record["supervisor_start"]
+        ):
+            state, reason = ServerState.FAILED, "its supervisor is gone"
+        return Server(
+            state,
+            reason,
+            record["server_id"],
+            record["generation"],
+            record.get("host"),
+            record.get("port"),
+            record["definition"],
+        )
+
+    def stop(self, deployment: str) -> None:
+        """Ask the supervisor to end; what then still carries the server's id is ended too."""
+        paths = self._paths.server(deployment)
+        record = read_json(paths.state)
+        if record is not None:
+            family = processes_of(record["server_id"])
+            supervisors = [one for one in family if one.pid == record["supervisor_pid"]]
+            # The supervisor ends its server within its own patience; then come the stragglers, if any.
+            end_processes(supervisors, 2 * STOP_PATIENCE_S)
+            end_processes(processes_of(record["server_id"]), STOP_PATIENCE_S)
+            if record["state"] not in (ServerState.STOPPED, ServerState.FAILED):
+                latest = read_json(paths.state) or record
+                if latest["state"] not in (ServerState.STOPPED, ServerState.FAILED):
+                    write_json(
+                        paths.state, latest | {"state": "STOPPED", "reason": "stopped", "updated_at": time.time()}
+                    )
+        paths.secrets.unlink(missing_ok=True)
+
+    def log_tail(self, deployment: str) -> str:
+        """Return the last lines of server.log."""
+        return last_lines(self._paths.server(deployment).log)
+
+    def _script(self, deployment: Deployment, placement: Placement) -> str:
+        paths = self._paths.server(deployment.name)
+        return render_launch_script(self._config.run, deployment, self._config.execution, paths, placement)
+
+
+def _check_port(deployment: Deployment) -> None:
+    if deployment.port is None:
+        return
+    with socket.socket() as probe:
+        if probe.connect_ex((LOOPBACK, deployment.port)) == 0:
+            raise DeploymentError(
+                f"port {deployment.port} of this machine, deployment.port of {deployment.name}, is taken by another "
+                "server; free it, name another, or leave deployment.port out to have a free one taken"
+            )
+
+
+def _secrets_of(deployment: Deployment) -> dict[str, dict[str, str]]:
+    runtime = {
+        name: value.removeprefix("runtime:")
+        for name, value in deployment.env_vars.items()
+        if value.startswith("runtime:")
+    }
+    others = {name: value for name, value in deployment.env_vars.items() if name not in runtime}
+    try:
+        environment = resolve_env(others, os.environ)
+    except KeyError as missing:
+        raise DeploymentError(f"environment variable {missing} is not set") from None
+    return {"environment": environment | {"SNAKEVAL_API_KEY": secrets.token_urlsafe(32)}, "runtime": runtime}
+
+
+def _clean_environment(server_id: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEVAL_")}
+    return inherited | {"SNAKEVAL_SERVER_ID": server_id}
+
+
+def _first_record(server_id: str, definition: str, pid: int) -> dict[str, object]:
+    now = time.time()
+    return {
+        "state": "STARTING",
+        "reason": None,
+        "server_id": server_id,
+        "definition": definition,
+        "generation": 0,
+        "supervisor_pid": pid,
+        "supervisor_start": start_time(pid),
+        "started_at": now,
+        "updated_at": now,
+    }

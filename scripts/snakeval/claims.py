@@ -1,0 +1,81 @@
+"""Who uses a server right now: leases of tasks, heartbeats of processes, and the slots of one machine."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from snakeval.backends import Backend
+from snakeval.config.model import Config
+from snakeval.files import locked
+from snakeval.paths import RunPaths
+
+HEARTBEAT_S = 2.0
+STALE_S = 60.0
+REPORT_S = 30.0
+Say = Callable[[str], None]
+
+
+@contextmanager
+def claim(paths: RunPaths, deployment: str, task: str) -> Iterator[None]:
+    """Keep a heartbeat on the deployment's server while the block runs, so that it is not taken for idle."""
+    file = paths.server(deployment).claims / f"{task}.{os.getpid()}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(HEARTBEAT_S):
+            file.touch()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        file.unlink(missing_ok=True)
+
+
+def is_held(paths: RunPaths, deployment: str) -> bool:
+    """Return whether a lease or a living claim is on the deployment."""
+    return bool(paths.leases(deployment)) or any(_is_fresh(file) for file in paths.server(deployment).claims.glob("*"))
+
+
+@contextmanager
+def slot(config: Config, paths: RunPaths, backend: Backend, deployment: str, task: str, say: Say) -> Iterator[None]:
+    """Wait until the deployment may have a server on this machine, and claim it while the block runs.
+
+    At most `execution.max_deployments` deployments have servers. A server that no lease and no process holds is
+    stopped to make room, so waiting ends as soon as the tasks of another deployment have ended.
+    """
+    limit = config.execution.max_deployments
+    others = [one.name for one in config.deployments if one.name != deployment]
+    reported = time.monotonic()
+    with ExitStack() as claimed:
+        while True:
+            with locked(paths.slots_lock):
+                held = [name for name in others if is_held(paths, name)]
+                if len(held) < limit:
+                    for name in others:
+                        if name not in held and backend.state(name).lives:
+                            say(f"stopping the server of {name}, which no task needs any more, to make room")
+                            backend.stop(name)
+                    # Claimed before the lock is given back, so that nobody else takes the same slot.
+                    claimed.enter_context(claim(paths, deployment, task))
+                    break
+            if time.monotonic() - reported >= REPORT_S:
+                say(f"waiting for the tasks of {', '.join(held)} to end (execution.max_deployments: {limit})")
+                reported = time.monotonic()
+            time.sleep(1)
+        yield
+
+
+def _is_fresh(file: Path) -> bool:
+    try:
+        return time.time() - file.stat().st_mtime < STALE_S
+    except FileNotFoundError:
+        return False

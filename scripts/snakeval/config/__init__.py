@@ -1,0 +1,11 @@
+"""The configuration: composed from files, checked as a whole, resolved to frozen objects.
+
+`load_config` is the only entry; the Snakefile and the tests call nothing else. Nothing here imports a package that
+takes long to load, because Snakemake parses the workflow again in every job.
+"""
+
+from snakeval.config.load import load_config
+from snakeval.config.model import Config, Deployment, Execution, Protocol, Task
+from snakeval.config.secrets import resolve_env
+
+__all__ = ["Config", "Deployment", "Execution", "Protocol", "Task", "load_config", "resolve_env"]

@@ -1,0 +1,248 @@
+"""From the composed tree to a draft: each object checked by its schema, defaults and derived values filled in."""
+
+import re
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snakeval.config.endpoint import complete_endpoint
+from snakeval.config.overrides import coerced
+from snakeval.config.schema import Schema, Schemas, fill, is_missing
+from snakeval.config.tree import Keys, Tree
+from snakeval.config.validate import Where, check
+from snakeval.config.wording import choices, show
+from snakeval.errors import Problem
+
+HARNESS_ALIASES = {"lm-evaluation-harness": "lm-eval"}
+HARNESS_PREFIXES = {"lm-eval.": "lm-eval", "lm-evaluation-harness.": "lm-eval"}
+_PER_TASK = ("name", "task", "harness", "command", "tokenizer", "env_vars")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One object of the configuration that its schema accepts.
+
+    Attributes:
+        data: Its keys, defaults filled in.
+        schema: Its schema.
+        locate: Words the place of a key, for messages.
+    """
+
+    data: dict[str, Any]
+    schema: Schema
+    locate: Where
+
+    def at(self, *keys: str | int) -> str:
+        """Return "file: dotted.path" of a key in here."""
+        return self.locate(keys)
+
+    def files(self) -> dict[str, Path]:
+        """Return the keys that name a file whose content counts, and the files."""
+        parts = self.schema["properties"]
+        return {name: Path(self.data[name]) for name in parts if parts[name].get("x-file") and self.data[name]}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """All objects that their schemas accept; wrong ones are left out, their problems are known.
+
+    Attributes:
+        top: The top level, shallow.
+        deployments: With names, served names and endpoints derived.
+        tasks: With the settings of `evaluation` filled in.
+        deployments_complete: Whether no deployment was left out.
+    """
+
+    top: Entry
+    execution: Entry
+    deployments: tuple[Entry, ...]
+    evaluation: Entry
+    tasks: tuple[Entry, ...]
+    deployments_complete: bool
+
+
+def make_draft(tree: Tree, schemas: Schemas, default_run: str) -> tuple[Draft, list[Problem]]:
+    """Check every object of the tree by its schema.
+
+    Args:
+        tree: Composed, overridden.
+        schemas: The schemas to check by.
+        default_run: Name of a run that has none.
+    """
+    schema = schemas.read("config")
+    data = coerced(tree.data, schema, tree.from_command_line)
+    problems = check(data, schema, tree.where)
+    shallow = {name: value for name, value in data.items() if name not in ("deployment", "deployments", "execution")}
+    top = Entry(fill(shallow, schema), schema, tree.where)
+    if top.data["run"] is None:
+        top.data["run"] = default_run
+        problems += check({"run": default_run}, {"properties": {"run": schema["properties"]["run"]}}, tree.where)
+
+    execution, found = _execution(tree, data, schemas)
+    problems += found
+    deployments, found, complete = _deployments(tree, data, schemas)
+    problems += found
+    target = data.get("target")
+    if isinstance(target, dict) and isinstance(target.get("api_endpoint"), dict):
+        given = fill(target, schema["properties"]["target"])["api_endpoint"]
+    else:
+        given = {}
+    for entry in deployments:
+        _derive(entry.data, entry.schema, given)
+    evaluation, tasks = _evaluation(tree, data.get("evaluation"), schemas)
+    return Draft(top, execution, tuple(deployments), evaluation, tasks, complete), problems
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """One object as the files have it, and how to ask where a key of it came from."""
+
+    data: dict[str, Any]
+    locate: Where
+    overridden: Callable[[Keys], bool]
+
+
+def _execution(tree: Tree, data: Mapping[str, Any], schemas: Schemas) -> tuple[Entry, list[Problem]]:
+    given = data.get("execution")
+    raw = _raw(tree, {"type": "local", **(given if isinstance(given, dict) else {})}, ("execution",))
+    entry, problems = _typed("execution", raw, schemas)
+    if entry is None:
+        schema = schemas.effective("execution", "local")
+        entry = Entry(fill({"type": "local"}, schema), schema, raw.locate)
+    return entry, problems
+
+
+def _deployments(tree: Tree, data: Mapping[str, Any], schemas: Schemas) -> tuple[list[Entry], list[Problem], bool]:
+    if data.get("deployment") is None and data.get("deployments") is None:
+        return [], [_no_deployment(tree)], False
+    entries: list[Entry] = []
+    problems: list[Problem] = []
+    raws = _raw_deployments(tree, data.get("deployment"), data.get("deployments"))
+    for raw in raws:
+        entry, found = _typed("deployment", raw, schemas)
+        problems += found
+        if entry:
+            entries.append(entry)
+    return entries, problems, bool(entries) and len(entries) == len(raws)
+
+
+def _raw_deployments(tree: Tree, common: Any, several: Any) -> list[_Raw]:
+    """Return what there is to check; `deployment` is the common part of those of `deployments` that share its type."""
+    common = common if isinstance(common, dict) else None
+    if not isinstance(several, list):
+        return [_raw(tree, common, ("deployment",))] if common is not None else []
+    raws: list[_Raw] = []
+    for index, own in enumerate(several):
+        if not isinstance(own, dict):
+            continue
+        raw = _raw(tree, own, ("deployments", index))
+        if common and _shares(own, common):
+            raw = _inheriting(raw, _raw(tree, common, ("deployment",)))
+        raws.append(raw)
+    return raws
+
+
+def _raw(tree: Tree, data: dict[str, Any], base: Keys) -> _Raw:
+    return _Raw(data, _under(tree, base), lambda keys: tree.from_command_line((*base, *keys)))
+
+
+def _inheriting(own: _Raw, common: _Raw) -> _Raw:
+    def source(keys: Keys) -> _Raw:
+        return common if keys and not _has(own.data, keys) and _has(common.data, keys) else own
+
+    return _Raw(
+        _deep(common.data, own.data),
+        lambda keys: source(keys).locate(keys),
+        lambda keys: source(keys).overridden(keys),
+    )
+
+
+def _no_deployment(tree: Tree) -> Problem:
+    hint = "choose one in defaults, for example [{deployment: llamacpp}], or write the keys of one"
+    return Problem(tree.where(("deployment",)), "is missing", "nothing", "deployment or deployments", hint)
+
+
+def _shares(own: Mapping[str, Any], common: Mapping[str, Any]) -> bool:
+    return own.get("type") is None or common.get("type") is None or own["type"] == common["type"]
+
+
+def _typed(group: str, raw: _Raw, schemas: Schemas) -> tuple[Entry | None, list[Problem]]:
+    known = schemas.types(group)
+    name = raw.data.get("type")
+    where = raw.locate(("type",))
+    if name is None or is_missing(name):
+        hint = f"add `type:`, or choose a file in defaults, for example [{{{group}: {known[0]}}}]"
+        return None, [Problem(where, "is missing", "nothing", choices("", known), hint)]
+    if name not in known:
+        hint = f"config/README.md lists the keys of every {group} type"
+        return None, [Problem(where, f"is not a known {group} type", show(name), choices(name, known), hint)]
+    schema = schemas.effective(group, name)
+    data = coerced(raw.data, schema, raw.overridden)
+    problems = check(data, schema, raw.locate)
+    return (None if problems else Entry(fill(data, schema), schema, raw.locate)), problems
+
+
+def _derive(data: dict[str, Any], schema: Schema, target: Mapping[str, Any]) -> None:
+    if data["type"] == "none":
+        for key in ("url", "model_id", "api_key_name"):
+            data[key] = data[key] if data[key] is not None else target.get(key)
+        complete_endpoint(data)
+    source = schema.get("x-served-model-name-from")
+    if data["served_model_name"] is None and source and isinstance(data[source], str):
+        data["served_model_name"] = Path(data[source]).stem if source.endswith("_path") else data[source]
+    if data["name"] is None:
+        data["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", data["served_model_name"] or "").strip("-._") or data["type"]
+
+
+def _evaluation(tree: Tree, raw: Any, schemas: Schemas) -> tuple[Entry, tuple[Entry, ...]]:
+    schema, task_schema = schemas.read("evaluation"), schemas.read("task")
+    here: Keys = ("evaluation",)
+    raw = raw if isinstance(raw, dict) else {}
+    own = {
+        name: value
+        for name, value in raw.items()
+        if name in schema["properties"] and not check(value, schema["properties"][name], tree.where)
+    }
+    evaluation = Entry(fill(own, schema), schema, _under(tree, here))
+    tasks = []
+    for index, item in enumerate(raw.get("tasks") if isinstance(raw.get("tasks"), list) else ()):
+        if not check(item, task_schema, tree.where):
+            data = fill({"name": item} if isinstance(item, str) else item, task_schema)
+            _complete_task(data, evaluation.data)
+            tasks.append(Entry(data, task_schema, _under(tree, (*here, "tasks", index))))
+    return evaluation, tuple(tasks)
+
+
+def _complete_task(data: dict[str, Any], shared: Mapping[str, Any]) -> None:
+    for name in data:
+        if name not in _PER_TASK and data[name] is None:
+            data[name] = deepcopy(shared[name])
+    harness, task = None, data["name"]
+    for prefix, known in HARNESS_PREFIXES.items():
+        if task.startswith(prefix) and len(task) > len(prefix):
+            harness, task = known, task.removeprefix(prefix)
+            break
+    data["harness"] = HARNESS_ALIASES.get(data["harness"], data["harness"]) or harness
+    data["task"] = data["task"] or task
+
+
+def _under(tree: Tree, base: Keys) -> Where:
+    return lambda keys: tree.where((*base, *keys))
+
+
+def _has(value: Any, keys: Keys) -> bool:
+    for key in keys:
+        if not isinstance(value, dict) or key not in value:
+            return isinstance(value, list)
+        value = value[key]
+    return True
+
+
+def _deep(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    merged = deepcopy(dict(base))
+    for key, value in own.items():
+        below = merged.get(key)
+        merged[key] = _deep(below, value) if isinstance(below, dict) and isinstance(value, dict) else deepcopy(value)
+    return merged

@@ -1,0 +1,76 @@
+"""Loading a configuration: compose, override, check, resolve; all findings at once."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from snakeval.config.compose import compose
+from snakeval.config.draft import Draft, make_draft
+from snakeval.config.model import Config
+from snakeval.config.overrides import apply_overrides
+from snakeval.config.resolve import build
+from snakeval.config.rules import check_rules
+from snakeval.config.schema import Schemas
+from snakeval.config.tasks import ResolvedTask, TaskIndex, protocol_problems, resolve_task
+from snakeval.errors import ConfigError, Problem
+
+
+def load_config(
+    configfiles: Sequence[Path],
+    overrides: Mapping[str, Any],
+    workflow_dir: Path,
+    environ: Mapping[str, str],
+    check_environ: bool = True,
+) -> Config:
+    """Return the configuration of a run, complete and validated.
+
+    Args:
+        configfiles: Later ones win; without any, `<workflow_dir>/config/config.yaml`. Paths that they hold are
+            relative to the working directory.
+        overrides: What `--config` gave, nested or with dotted keys.
+        workflow_dir: The checkout: schemas, config groups, task definitions, lock files.
+        environ: Variables of this machine, to see whether those that the configuration names are set.
+        check_environ: Whether variables and folders of this machine are looked at; no for a mere look at the files.
+
+    Raises:
+        ConfigError: with every problem, by file and path.
+    """
+    files = [Path(file) for file in configfiles] or [workflow_dir / "config" / "config.yaml"]
+    composition = compose(files, workflow_dir / "config")
+    tree = composition.tree
+    problems = composition.problems + apply_overrides(tree, overrides)
+    draft, found = make_draft(tree, Schemas(workflow_dir / "schemas"), files[-1].stem)
+    found += check_rules(draft, environ if check_environ else None)
+
+    own_tasks = workflow_dir / "config" / "tasks"
+    task_dirs = (*map(Path, draft.evaluation.data["task_dirs"]), own_tasks)
+    index = TaskIndex(task_dirs, workflow_dir / "config" / "harnesses" / "lm-eval.tsv")
+    tasks, unknown = _resolve_tasks(draft, index)
+    problems += unknown
+    problems += [problem for problem in found if not _follows_from(problem, composition.broken)]
+    if problems:
+        raise ConfigError(sorted(set(problems), key=lambda problem: (problem.where, problem.what)))
+    return build(draft, tasks, task_dirs, workflow_dir / "envs")
+
+
+def _resolve_tasks(draft: Draft, index: TaskIndex) -> tuple[list[ResolvedTask], list[Problem]]:
+    tasks: list[ResolvedTask] = []
+    problems: list[Problem] = []
+    for entry in draft.tasks:
+        try:
+            task = resolve_task(entry, index)
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        if isinstance(task, Problem):
+            problems.append(task)
+        else:
+            tasks.append(task)
+            problems += protocol_problems(task, draft.deployments)
+    return tasks, problems
+
+
+def _follows_from(problem: Problem, broken: set[str]) -> bool:
+    """Return whether a part is missing only because a file of its group could not be found."""
+    path = problem.where.rpartition(": ")[2]
+    return problem.what == "is missing" and path.split(".")[0] in broken

@@ -1,0 +1,141 @@
+"""From a checked draft to the frozen objects that the rest of Snakeval reads."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from snakeval.config.draft import Draft, Entry
+from snakeval.config.model import Config, Deployment, Execution, Task
+from snakeval.config.schema import operational
+from snakeval.config.secrets import without_secrets
+from snakeval.config.tasks import ResolvedTask
+from snakeval.fingerprint import command_digests, definition_digests, file_digests, fingerprint, pinned_versions
+
+_DEPLOYMENT_FIELDS = ("name", "type", "served_model_name", "port", "env_vars")
+_EXECUTION_FIELDS = (
+    "type",
+    "output_dir",
+    "idle_timeout_s",
+    "readiness_timeout_s",
+    "max_restarts",
+    "max_deployments",
+    "env_vars",
+)
+_TASK_FIELDS = ("name", "harness", "task", "protocol", "limit", "repeats", "env_vars")
+
+
+def build(draft: Draft, tasks: Sequence[ResolvedTask], task_dirs: Sequence[Path], envs: Path) -> Config:
+    """Return the configuration as frozen objects.
+
+    Args:
+        draft: Without problems.
+        tasks: Its tasks, resolved.
+        task_dirs: Folders with task definitions, the repository's own last.
+        envs: Folder with the lock files of the environments.
+    """
+    data_dir = draft.evaluation.data["data_dir"]
+    execution = draft.execution.data
+    return Config(
+        run=draft.top.data["run"],
+        deployments=tuple(_deployment(entry, draft, envs) for entry in draft.deployments),
+        execution=Execution(
+            type=execution["type"],
+            output_dir=Path(execution["output_dir"]),
+            idle_timeout_s=execution["idle_timeout_s"],
+            readiness_timeout_s=execution["readiness_timeout_s"],
+            max_restarts=execution["max_restarts"],
+            max_deployments=execution["max_deployments"],
+            options=_without(execution, _EXECUTION_FIELDS),
+        ),
+        tasks=tuple(_task(task, draft, envs) for task in tasks),
+        data_dir=Path(data_dir) if data_dir else None,
+        task_dirs=tuple(task_dirs),
+        resolved=_resolved(draft, tasks),
+    )
+
+
+def _deployment(entry: Entry, draft: Draft, envs: Path) -> Deployment:
+    data, shared = entry.data, draft.top.data["env_vars"]
+    family = entry.schema.get("x-environment")
+    scored = {
+        **_scored(entry),
+        "env_vars": {**shared, **data["env_vars"]},
+        "versions": pinned_versions(envs / f"{family}.lock") if family else {},
+        "files": {**command_digests(data.get("command")), **file_digests(entry.files())},
+    }
+    return Deployment(
+        name=data["name"],
+        type=data["type"],
+        served_model_name=data["served_model_name"],
+        port=data["port"],
+        env_vars={**shared, **draft.execution.data["env_vars"], **data["env_vars"]},
+        options=_without(data, _DEPLOYMENT_FIELDS),
+        fingerprint=fingerprint(scored),
+    )
+
+
+def _task(task: ResolvedTask, draft: Draft, envs: Path) -> Task:
+    data, evaluation = task.entry.data, draft.evaluation.data
+    env_vars = {**draft.top.data["env_vars"], **evaluation["env_vars"], **data["env_vars"]}
+    scored = {
+        **_scored(task.entry),
+        "harness": task.harness,
+        "task": None if task.harness == "command" and task.task == data["name"] else task.task,
+        "protocol": task.protocol.value,
+        "env_vars": env_vars,
+        "data_dir": evaluation["data_dir"],
+        "versions": pinned_versions(envs / f"{task.harness}.lock") if task.harness != "command" else {},
+        "files": definition_digests(task.definition) if task.definition else command_digests(data["command"]),
+    }
+    return Task(
+        name=data["name"],
+        harness=task.harness,
+        task=task.task,
+        protocol=task.protocol,
+        limit=data["limit"],
+        repeats=data["repeats"],
+        settings=_without(data, _TASK_FIELDS),
+        env_vars=env_vars,
+        definition=task.definition,
+        fingerprint=fingerprint(scored),
+    )
+
+
+def _scored(entry: Entry) -> dict[str, Any]:
+    """Return the keys that can change a score. `base_url` is derived from `url`, whose spelling does not matter."""
+    scored = _without(entry.data, tuple(operational(entry.schema)))
+    if "base_url" in scored:
+        scored["url"] = scored.pop("base_url")
+    return scored
+
+
+def _without(data: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name not in names}
+
+
+def _resolved(draft: Draft, tasks: Sequence[ResolvedTask]) -> dict[str, Any]:
+    """Return the effective configuration in the shape of a configfile, so that it can be run again."""
+    resolved_tasks = [
+        {**task.entry.data, "harness": task.harness, "task": task.task, "protocol": task.protocol.value}
+        for task in tasks
+    ]
+    # A command has no `task` of its own to look up, and `definition` is found again by name.
+    for task, plain in zip(tasks, resolved_tasks, strict=True):
+        if task.definition:
+            plain["task"] = task.entry.data["task"]
+    return {
+        "run": draft.top.data["run"],
+        "env_vars": without_secrets(draft.top.data["env_vars"]),
+        "execution": _plain(draft.execution),
+        "deployments": [_plain(entry) for entry in draft.deployments],
+        "evaluation": {
+            **_without(_plain(draft.evaluation), ("tasks",)),
+            "tasks": [{**plain, "env_vars": without_secrets(plain["env_vars"])} for plain in resolved_tasks],
+        },
+    }
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    known = entry.schema["properties"]
+    plain = {name: value for name, value in entry.data.items() if name in known}
+    return {**plain, "env_vars": without_secrets(plain["env_vars"])}

@@ -1,0 +1,215 @@
+"""Runs one task's harness against a deployment, watches both, and turns the outcome into a result."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from snakeval.backends import Backend, Server, backend_of
+from snakeval.claims import claim
+from snakeval.config.model import Config, Deployment, Task
+from snakeval.config.secrets import resolve_env
+from snakeval.deployment_types import deployment_type
+from snakeval.environments import ENVS, ensure_environment
+from snakeval.errors import EndpointError, HarnessError
+from snakeval.files import write_text
+from snakeval.harnesses import Endpoint, Harness, Progress, harness_of
+from snakeval.paths import RunPaths, TaskPaths
+from snakeval.processes import end_processes, is_alive
+from snakeval.readiness import check_endpoint
+from snakeval.results import build_result, write_result, write_samples
+from snakeval.serving import ensure_server, existing_endpoint
+
+POLL_S = 0.5
+LIVENESS_S = 2.0
+REPORT_S = 15.0
+GRACE_S = 5.0
+Say = Callable[[str], None]
+
+
+def evaluate(config: Config, deployment: Deployment, task: Task, attempt: int, log: IO[str], say: Say) -> None:
+    """Rule evaluate: run the task and write result.json and samples.jsonl.gz; nothing is written unless it succeeds.
+
+    Args:
+        config: The run.
+        deployment: What is evaluated; its server is started again when it is gone.
+        task: The task.
+        attempt: Of the rule, from 1.
+        log: Open log of the task; the harness writes into it too.
+        say: Where progress goes, a line at a time.
+
+    Raises:
+        DeploymentError, EndpointError: infrastructure failed; a retry resumes where this attempt ended.
+        HarnessError: the task cannot be scored.
+    """
+    paths = RunPaths(config.execution.output_dir / config.run)
+    files = paths.task(deployment.name, task.name)
+    harness = harness_of(task.harness)
+    with claim(paths, deployment.name, task.name):
+        watch, endpoint = _reach(config, deployment, task, attempt, say)
+        _prepare(files, deployment, task)
+        started_at = time.time()
+        _run(_Job(config, task, endpoint, files.harness, harness, watch, log, say))
+        outcome = harness.outcome(files.harness)
+        result = build_result(config, deployment, task, outcome, started_at, time.time(), attempt)
+        write_samples(files.samples, harness.samples(files.harness))
+        write_result(files.result, result)
+        # What let a killed task resume must not answer for a later, complete evaluation.
+        (files.harness / "fingerprint").unlink()
+
+
+def _reach(config: Config, deployment: Deployment, task: Task, attempt: int, say: Say) -> tuple["_Watch", Endpoint]:
+    if not deployment_type(deployment.type).has_server:
+        endpoint = existing_endpoint(deployment)
+        check_endpoint(endpoint, task.protocol)
+        return _Watch(deployment.name, None, None), endpoint
+    server, endpoint = ensure_server(config, deployment, task.protocol, attempt, say)
+    return _Watch(deployment.name, backend_of(config), server), endpoint
+
+
+def _prepare(files: TaskPaths, deployment: Deployment, task: Task) -> None:
+    """Keep the harness's folder when it belongs to an interrupted attempt of the very same evaluation."""
+    mark = files.harness / "fingerprint"
+    fingerprint = hashlib.sha256(f"{deployment.fingerprint} {task.fingerprint}".encode()).hexdigest()
+    if not mark.exists() or mark.read_text(encoding="utf-8") != fingerprint:
+        shutil.rmtree(files.harness, ignore_errors=True)
+        write_text(mark, fingerprint)
+
+
+@dataclass
+class _Watch:
+    """Notices that the server, or Snakemake itself, is gone."""
+
+    deployment: str
+    backend: Backend | None
+    server: Server | None
+    snakemake: tuple[int, float] | None = field(default_factory=lambda: _snakemake_process())
+    looked: float = field(default_factory=time.monotonic)
+
+    def check(self) -> None:
+        """Raise EndpointError when there is no use in going on; looks at most every `LIVENESS_S` seconds."""
+        if time.monotonic() - self.looked < LIVENESS_S:
+            return
+        self.looked = time.monotonic()
+        if self.snakemake is not None and not is_alive(*self.snakemake):
+            raise EndpointError("Snakemake is gone")
+        self.check_server()
+
+    def check_server(self) -> None:
+        """Raise EndpointError when the server that the attempt began with is gone or is another process now."""
+        if self.backend is None or self.server is None:
+            return
+        now = self.backend.state(self.deployment)
+        same = (now.server_id, now.generation) == (self.server.server_id, self.server.generation)
+        if not now.lives or not same:
+            reason = now.reason or "it was started again"
+            raise EndpointError(
+                f"the server of {self.deployment} died while the task ran ({reason}); "
+                f"the end of its log:\n{self.backend.log_tail(self.deployment)}"
+            )
+
+
+@dataclass
+class _Job:
+    config: Config
+    task: Task
+    endpoint: Endpoint
+    folder: Path
+    harness: Harness
+    watch: _Watch
+    log: IO[str]
+    say: Say
+
+
+def _run(job: _Job) -> None:
+    """Run the harness to its end; raise what `Harness.failure` makes of a bad one."""
+    python = ensure_environment(ENVS / f"{job.task.harness}.lock") if job.task.harness != "command" else Path()
+    command = job.harness.command(job.task, job.endpoint, job.folder, python, job.config)
+    try:
+        own = resolve_env(job.task.env_vars, os.environ)
+    except KeyError as missing:
+        raise HarnessError(f"environment variable {missing} is not set") from None
+    process = subprocess.Popen(
+        command.argv,
+        cwd=command.cwd,
+        env=os.environ | own | command.env,
+        stdin=subprocess.DEVNULL,
+        stdout=job.log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    with _ended_with_us(process):
+        report = _Report(job.say)
+        while process.poll() is None:
+            job.watch.check()
+            report.update(job.harness.progress(job.folder))
+            time.sleep(POLL_S)
+    if process.returncode != 0:
+        # A dead server explains a failed harness better than the harness can.
+        job.watch.check_server()
+        raise job.harness.failure(job.folder, process.returncode)
+
+
+@contextmanager
+def _ended_with_us(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Whatever ends this block, a signal included, the harness and its children end too."""
+
+    def on_signal(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        try:
+            leader = psutil.Process(process.pid)
+            end_processes([leader, *leader.children(recursive=True)], GRACE_S)
+        except psutil.Error:
+            pass
+        process.wait()
+
+
+class _Report:
+    """Says how far the harness is: at every tenth of the samples, and every `REPORT_S` seconds at least."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._said = time.monotonic()
+        self._tenth = 0
+        self._first: tuple[float, int] | None = None
+
+    def update(self, progress: Progress | None) -> None:
+        """Take a new count of samples."""
+        if progress is None or progress.total == 0:
+            return
+        now = time.monotonic()
+        self._first = self._first or (now, progress.done)
+        tenth = 10 * progress.done // progress.total
+        if tenth == self._tenth and now - self._said < REPORT_S:
+            return
+        self._tenth, self._said = tenth, now
+        begin, before = self._first
+        rate = (progress.done - before) / (now - begin) if now > begin else 0.0
+        left = f", {rate:.1f}/s, {(progress.total - progress.done) / rate:.0f} s left" if rate > 0 else ""
+        self._say(f"{progress.done}/{progress.total} samples{left}")
+
+
+def _snakemake_process() -> tuple[int, float] | None:
+    for parent in psutil.Process().parents():
+        try:
+            if any("snakemake" in Path(word).name for word in parent.cmdline()[:3]):
+                return parent.pid, parent.create_time()
+        except psutil.Error:
+            continue
+    return None

@@ -1,0 +1,81 @@
+"""Harness `command`: a user's own program; docs/command-harness.md is its contract."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from snakeval.config.model import Config, Task
+from snakeval.errors import HarnessError, SnakevalError
+from snakeval.harnesses import Endpoint, HarnessCommand, Outcome, Progress
+from snakeval.harnesses.outcome import describe_status, read_content, read_outcome, read_progress, read_samples
+
+SCHEMA = Path(__file__).resolve().parents[3] / "schemas" / "command-result.schema.yaml"
+
+
+class CommandHarness:
+    """Calls the program that the task names; its interface is the environment and the files that it writes."""
+
+    def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:
+        """Return the task's command; what an earlier attempt reported is removed, other files of its stay."""
+        work_dir = work_dir.resolve()
+        work_dir.mkdir(parents=True, exist_ok=True)
+        for name in ("result.json", "samples.jsonl", "progress.json"):
+            (work_dir / name).unlink(missing_ok=True)
+        command = task.settings["command"]
+        argv = ["bash", "-c", command] if isinstance(command, str) else [str(word) for word in command]
+        return HarnessCommand(argv, build_environment(task, endpoint, work_dir, config), None)
+
+    def progress(self, work_dir: Path) -> Progress | None:
+        """Return what the program says in progress.json, if it does."""
+        return read_progress(work_dir / "progress.json")
+
+    def failure(self, work_dir: Path, returncode: int) -> SnakevalError:
+        """Return an error about the exit status; the program's own words are in the log."""
+        return HarnessError(f"the command {describe_status(returncode)}; its log says more")
+
+    def outcome(self, work_dir: Path) -> Outcome:
+        """Return the content of result.json, validated by schemas/command-result.schema.yaml."""
+        import jsonschema
+
+        path = work_dir / "result.json"
+        content = read_content(path)
+        errors = list(jsonschema.Draft202012Validator(_schema()).iter_errors(content))
+        if errors:
+            found = "; ".join(f"{error.json_path}: {error.message[:200]}" for error in errors[:5])
+            raise HarnessError(f"{path} is not what docs/command-harness.md asks for: {found}")
+        return read_outcome(path)
+
+    def samples(self, work_dir: Path) -> Iterator[dict[str, Any]]:
+        """Yield the objects of samples.jsonl, if the program wrote one."""
+        return read_samples(work_dir / "samples.jsonl")
+
+
+def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, config: Config) -> dict[str, str]:
+    """Return the SNAKEVAL_ variables of a command; what is null in the configuration is not among them."""
+    settings = task.settings
+    values: dict[str, Any] = {
+        "BASE_URL": endpoint.base_url,
+        "API_KEY": endpoint.api_key,
+        "MODEL": endpoint.model,
+        "PROTOCOL": task.protocol.value,
+        "TASK": task.task,
+        "OUTPUT_DIR": work_dir,
+        "LIMIT": task.limit,
+        "REPEATS": task.repeats,
+        "SEED": settings.get("seed"),
+        "TEMPERATURE": settings.get("temperature"),
+        "TOP_P": settings.get("top_p"),
+        "MAX_NEW_TOKENS": settings.get("max_new_tokens"),
+        "PARALLELISM": settings.get("parallelism"),
+        "REQUEST_TIMEOUT_S": settings.get("request_timeout_s"),
+        "DATA_DIR": config.data_dir.resolve() if config.data_dir else None,
+    }
+    return {f"SNAKEVAL_{name}": str(value) for name, value in values.items() if value is not None}
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return dict(yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))

@@ -1,0 +1,64 @@
+"""Entry: `python -P -m lm_eval_runner request.json` in the lm-eval environment.
+
+Ends with 0 and outcome.json, or with 1 and error.json (never both), or with 143 after SIGTERM.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from .failures import LogprobsError, RunnerError
+from .progress import write_json
+from .request import RunRequest, read_request
+
+
+def main(arguments: list[str]) -> int:
+    """Run the request in the file named by the only argument; returns the exit status."""
+    signal.signal(signal.SIGTERM, _end_at_once)
+    request = read_request(Path(arguments[0]))
+    for path in (request.outcome_path, request.error_path, request.samples_path):
+        path.unlink(missing_ok=True)
+    # tqdm reads this when it is imported; the bars would fill the log.
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    try:
+        from .evaluation import evaluate
+
+        evaluate(request)
+    except Exception as error:
+        traceback.print_exc()
+        failure = _explain(request, error)
+        write_json(request.error_path, {"kind": failure.kind, "message": failure.message, **failure.counts})
+        print(f"error: {failure.message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    """Every answer is in the cache already; waiting for those in flight would only delay the end."""
+    os._exit(128 + number)
+
+
+def _explain(request: RunRequest, error: Exception) -> RunnerError:
+    text = " ".join(str(error).split())[:500]
+    module = type(error).__module__.split(".")[0]
+    if isinstance(error, RunnerError):
+        return error
+    if isinstance(error, LogprobsError):
+        return RunnerError("endpoint", f"the endpoint's logprobs are not usable for task {request.task}: {text}")
+    if isinstance(error, NotImplementedError):
+        return RunnerError("harness", f"protocol {request.protocol} cannot give what {request.task} asks for: {text}")
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.split(".")[0]
+        return RunnerError(
+            "harness", f"the lm-eval environment lacks the Python package '{package}', which {request.task} needs"
+        )
+    if module in ("requests", "aiohttp") or text.startswith("RemoteTokenizer:"):
+        return RunnerError("endpoint", f"the endpoint {request.base_url} does not answer as it must: {text}")
+    return RunnerError("harness", f"lm-eval failed on task {request.task}: {type(error).__name__}: {text}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,75 @@
+"""What can go wrong while a task runs, in the words that users read."""
+
+from collections import Counter
+
+
+class RunnerError(Exception):
+    """Ends the runner without an outcome; written to error.json.
+
+    Attributes:
+        kind: "endpoint" (infrastructure, worth a retry) or "harness" (the task itself).
+        message: One clear sentence.
+        counts: asked, answered and failed samples, if known.
+    """
+
+    def __init__(self, kind: str, message: str, counts: dict[str, int] | None = None) -> None:
+        self.kind = kind
+        self.message = message
+        self.counts = counts or {}
+        super().__init__(message)
+
+
+class RequestError(Exception):
+    """One attempt of one request got no usable answer.
+
+    Attributes:
+        reason: Short and countable, e.g. "HTTP 500".
+        detail: What the endpoint said.
+        retryable: Whether another attempt may succeed.
+        retry_after_s: Seconds that the endpoint asked to wait, or None.
+    """
+
+    def __init__(self, reason: str, detail: str, *, retryable: bool, retry_after_s: float | None = None) -> None:
+        self.reason = reason
+        self.detail = detail
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+        super().__init__(f"{reason}: {detail}")
+
+
+class LogprobsError(Exception):
+    """The endpoint's log-probabilities do not mean what the task needs; no other request will do better."""
+
+
+class Failures:
+    """Counts the requests that failed for good."""
+
+    def __init__(self, limit_in_a_row: int) -> None:
+        self.limit_in_a_row = limit_in_a_row
+        self.in_a_row = 0
+        self.hopeless = False
+        self.reasons: Counter[str] = Counter()
+        self.example = ""
+
+    def add(self, error: RequestError) -> None:
+        """Note a request that failed for good."""
+        self.reasons[error.reason] += 1
+        self.example = self.example or error.detail
+        self.in_a_row += 1
+        self.hopeless = self.hopeless or self.in_a_row >= self.limit_in_a_row
+
+    def success(self) -> None:
+        """Note an answer from the endpoint (not from the cache)."""
+        self.in_a_row = 0
+
+    def describe(self, asked: int, failed: int) -> str:
+        """Say how many samples have no answer and why.
+
+        Args:
+            asked: Samples of the task.
+            failed: Those of them without a complete answer.
+        """
+        reasons = ", ".join(f"{reason} ({count}x)" for reason, count in self.reasons.most_common())
+        example = f", e.g. '{' '.join(self.example.split())[:200]}'" if self.example.strip() else ""
+        given_up = f"; gave up after {self.limit_in_a_row} failed requests in a row" if self.hopeless else ""
+        return f"{failed} of {asked} samples got no answer: {reasons}{example}{given_up}"

@@ -1,0 +1,55 @@
+"""How far the task is, for the job that watches it."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+WRITE_INTERVAL_S = 0.5
+PRINT_INTERVAL_S = 10.0
+PRINT_SHARE = 0.05
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file so that readers see the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+class Progress:
+    """Counts requests; keeps progress.json and the log up to date without flooding either."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.done = 0
+        self.total = 0
+        self._written_at = 0.0
+        self._printed_at = time.monotonic()
+        self._printed_done = 0
+
+    def expect(self, count: int) -> None:
+        """Raise the total by so many requests."""
+        self.total += count
+        self._write()
+
+    def advance(self) -> None:
+        """One more request is answered or has failed for good."""
+        self.done += 1
+        now = time.monotonic()
+        last = self.done >= self.total
+        if last or now - self._written_at >= WRITE_INTERVAL_S:
+            self._write()
+        if last or self._is_news(now):
+            print(f"progress: {self.done}/{self.total}", file=sys.stderr, flush=True)
+            self._printed_at, self._printed_done = now, self.done
+
+    def _is_news(self, now: float) -> bool:
+        step = (self.done - self._printed_done) / max(self.total, 1)
+        return step >= PRINT_SHARE or now - self._printed_at >= PRINT_INTERVAL_S
+
+    def _write(self) -> None:
+        self._written_at = time.monotonic()
+        write_json(self.path, {"done": self.done, "total": self.total})

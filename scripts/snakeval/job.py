@@ -1,0 +1,77 @@
+"""What every job of the workflow has in common: its configuration, its log, and how its errors look."""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from snakeval.config import load_config
+from snakeval.config.model import Config, Deployment, Task
+from snakeval.errors import SnakevalError
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the configuration comes from; the Snakefile hands it to scripts as `snakemake.config`."""
+
+    configfiles: Sequence[str]
+    overrides: Mapping[str, Any]
+    workflow_dir: str
+
+    def load(self) -> Config:
+        """Load the configuration that the Snakefile has validated."""
+        files = [Path(path) for path in self.configfiles]
+        return load_config(files, self.overrides, Path(self.workflow_dir), {}, check_environ=False)
+
+
+@dataclass(frozen=True)
+class JobLog:
+    """The log of one job, open for writing."""
+
+    label: str
+    stream: IO[str]
+
+    def say(self, message: str) -> None:
+        """Write a line to the log and, with the job's label, to the terminal."""
+        self.stream.write(f"[{time.strftime('%Y-%m-%d %H:%M:%S')}] {message}\n")
+        self.stream.flush()
+        print(f"[{self.label}] {message}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def job(log: Path, label: str, attempt: int = 1) -> Iterator[JobLog]:
+    """Open the job's log, and end the process with status 1 and a readable message on a `SnakevalError`.
+
+    Args:
+        log: Emptied by the first attempt; later attempts append.
+        label: Names the job on the terminal, e.g. "evaluate smollm2/gsm8k".
+        attempt: Which attempt of the rule it is.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w" if attempt == 1 else "a", encoding="utf-8") as stream:
+        journal = JobLog(label, stream)
+        if attempt > 1:
+            stream.write(f"\n--- attempt {attempt}\n")
+            stream.flush()
+        try:
+            yield journal
+        except SnakevalError as error:
+            stream.write(f"error: {error}\n")
+            print(f"\nerror: {label}, attempt {attempt}: {error}\n  log: {log}\n", file=sys.stderr, flush=True)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            stream.write("interrupted\n")
+            sys.exit(130)
+
+
+def deployment_named(config: Config, name: str) -> Deployment:
+    """Return the deployment of that name."""
+    return next(one for one in config.deployments if one.name == name)
+
+
+def task_named(config: Config, name: str) -> Task:
+    """Return the task of that name."""
+    return next(one for one in config.tasks if one.name == name)

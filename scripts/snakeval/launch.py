@@ -1,0 +1,80 @@
+"""Renders the script that starts a server; the only place where a server's command is made."""
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from snakeval import __version__
+from snakeval.config.model import Deployment, Execution
+from snakeval.deployment_types import deployment_type, environment_lock
+from snakeval.environments import environment_name, environment_python
+from snakeval.paths import ServerPaths
+
+SCRIPTS = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What the backend decides about a server.
+
+    Attributes:
+        host: Address to bind.
+        advertise: Host name or address under which tasks reach it.
+        server_id: Unique for each start by Snakeval.
+    """
+
+    host: str
+    advertise: str
+    server_id: str
+
+
+def health_path(deployment: Deployment) -> str | None:
+    """Return the path that answers 200 when the model is loaded: the deployment's own, else its type's."""
+    own: str | None = deployment.options.get("health_path", deployment_type(deployment.type).health_path)
+    return own
+
+
+def render_launch_script(
+    run: str, deployment: Deployment, execution: Execution, paths: ServerPaths, placement: Placement
+) -> str:
+    """Return the launch script as text; every value reaches the shell quoted.
+
+    Raises:
+        jinja2.UndefinedError: the template asks for a key that the type's schema does not have.
+    """
+    lock = environment_lock(deployment)
+    return (
+        _templates()
+        .get_template(f"launch/{deployment.type}.sh.j2")
+        .render(
+            run=run,
+            version=__version__,
+            deployment=deployment,
+            options=deployment.options,
+            python=sys.executable,
+            supervisor=SCRIPTS / "supervise.py",
+            servers=SCRIPTS / "snakeval" / "servers",
+            environment_python=environment_python(environment_name(lock)) if lock else None,
+            folder=paths.folder.absolute(),
+            script=paths.launch_script.absolute(),
+            health_path=health_path(deployment),
+            idle_timeout_s=execution.idle_timeout_s,
+            max_restarts=execution.max_restarts,
+            host=placement.host,
+            advertise=placement.advertise,
+            server_id=placement.server_id,
+        )
+    )
+
+
+def _templates() -> Environment:
+    # Autoescape is for HTML; here every value passes through the `sh` filter.
+    environment = Environment(
+        loader=FileSystemLoader(SCRIPTS / "templates"), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    environment.filters["sh"] = lambda value: shlex.quote(str(value))
+    environment.filters["comment"] = lambda value: " ".join(str(value).split())
+    return environment

@@ -1,0 +1,121 @@
+"""Where a run keeps what; no other module joins these names."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ServerPaths:
+    """The files of one deployment's server, all in one folder."""
+
+    folder: Path
+
+    @property
+    def deployment(self) -> Path:
+        """What is served: the tracked output of rule deploy."""
+        return self.folder / "deployment.json"
+
+    @property
+    def launch_script(self) -> Path:
+        """What was started, as a script; a record, not tracked."""
+        return self.folder / "launch.sh"
+
+    @property
+    def secrets(self) -> Path:
+        """API key and resolved environment of the living server; mode 0600, removed with it."""
+        return self.folder / "secrets.json"
+
+    @property
+    def state(self) -> Path:
+        """State, address and process ids, written by the supervisor."""
+        return self.folder / "state.json"
+
+    @property
+    def log(self) -> Path:
+        """Output of supervisor and server, all starts of one run after another."""
+        return self.folder / "server.log"
+
+    @property
+    def claims(self) -> Path:
+        """One heartbeat file for each process that uses the server right now."""
+        return self.folder / "claims"
+
+    @property
+    def lock(self) -> Path:
+        """Held while the server is started or stopped."""
+        return self.folder / ".lock"
+
+    @property
+    def teardown(self) -> Path:
+        """The record of a finished deployment: the tracked output of rule teardown."""
+        return self.folder / "teardown.json"
+
+
+@dataclass(frozen=True)
+class TaskPaths:
+    """The files of one task on one deployment."""
+
+    folder: Path
+
+    @property
+    def lease(self) -> Path:
+        """The task's claim on a running deployment: temp() output of rule ready."""
+        return self.folder / "lease.json"
+
+    @property
+    def result(self) -> Path:
+        """Scores, counts, settings and versions: the only thing later steps read."""
+        return self.folder / "result.json"
+
+    @property
+    def samples(self) -> Path:
+        """One JSON line per sample and repeat, gzip."""
+        return self.folder / "samples.jsonl.gz"
+
+    @property
+    def log(self) -> Path:
+        """Log of rule evaluate, all attempts of the latest call."""
+        return self.folder / "log.txt"
+
+    @property
+    def harness(self) -> Path:
+        """The harness's own files, and what lets a killed task resume."""
+        return self.folder / "harness"
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The folder of a run, `<output_dir>/<run>`."""
+
+    root: Path
+
+    def server(self, deployment: str) -> ServerPaths:
+        """Return the server files of a deployment."""
+        return ServerPaths(self.root / deployment / "server")
+
+    def task(self, deployment: str, task: str) -> TaskPaths:
+        """Return the files of a task on a deployment."""
+        return TaskPaths(self.root / deployment / task)
+
+    def leases(self, deployment: str = "*") -> list[Path]:
+        """Return the lease files that exist, of one deployment or of all."""
+        return sorted(self.root.glob(f"{deployment}/*/lease.json"))
+
+    @property
+    def resolved_config(self) -> Path:
+        """The effective configuration, secrets as names only."""
+        return self.root / "config.resolved.yaml"
+
+    @property
+    def lock_file(self) -> Path:
+        """Versions, digests and revisions that made the numbers."""
+        return self.root / "lock.yaml"
+
+    @property
+    def slots_lock(self) -> Path:
+        """Held for the moment in which a deployment takes one of `max_deployments` slots."""
+        return self.root / ".slots.lock"
+
+    def summary(self, suffix: str) -> Path:
+        """Return the summary in one format: csv, json or md."""
+        return self.root / f"summary.{suffix}"

@@ -1,0 +1,87 @@
+"""The small records of a run: what is deployed, what was torn down, and what everything resolved to."""
+
+import hashlib
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from snakeval import __version__
+from snakeval.backends import backend_of
+from snakeval.config.model import Config, Deployment
+from snakeval.deployment_types import deployment_type
+from snakeval.environments import ENVS
+from snakeval.files import read_json, write_json, write_text
+from snakeval.fingerprint import pinned_versions
+from snakeval.paths import RunPaths
+from snakeval.results import read_result
+
+
+def write_deployment(deployment: Deployment, path: Path) -> None:
+    """Rule deploy: write what is served; only what changes a score, so that the file speaks for the results."""
+    hidden = {"command", "api_key_name"}
+    write_json(
+        path,
+        {
+            "name": deployment.name,
+            "type": deployment.type,
+            "served_model_name": deployment.served_model_name,
+            "options": {name: value for name, value in deployment.options.items() if name not in hidden},
+            "fingerprint": deployment.fingerprint,
+        },
+    )
+
+
+def tear_down(config: Config, deployment: Deployment, path: Path) -> None:
+    """Rule teardown: stop the server, if there is one, and write how it lived."""
+    paths = RunPaths(config.execution.output_dir / config.run)
+    record: dict[str, Any] = {"deployment": deployment.name, "type": deployment.type}
+    if deployment_type(deployment.type).has_server:
+        backend_of(config).stop(deployment.name)
+        state = read_json(paths.server(deployment.name).state) or {}
+        record |= {name: state.get(name) for name in ("server_id", "restarts", "host", "port", "state", "reason")}
+        for name in ("started_at", "ready_at", "updated_at"):
+            record[name] = _iso(state.get(name))
+    record["torn_down_at"] = _iso(time.time())
+    write_json(path, record)
+
+
+def write_lock_file(config: Config) -> None:
+    """Write lock.yaml: the versions and digests that made the numbers."""
+    paths = RunPaths(config.execution.output_dir / config.run)
+    results = {}
+    for deployment in config.deployments:
+        for task in config.tasks:
+            result = read_result(paths.task(deployment.name, task.name).result)
+            if result is not None:
+                results[f"{deployment.name}/{task.name}"] = {
+                    "fingerprint": result["fingerprint"],
+                    "versions": result["versions"],
+                }
+    families = {deployment_type(one.type).environment for one in config.deployments} | {
+        one.harness for one in config.tasks
+    }
+    locks = {family: ENVS / f"{family}.lock" for family in sorted(name for name in families if name)}
+    content = {
+        "snakeval": __version__,
+        "environments": {
+            family: {"lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest(), "packages": pinned_versions(lock)}
+            for family, lock in locks.items()
+            if lock.exists()
+        },
+        "results": results,
+    }
+    write_text(paths.lock_file, yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False))
+
+
+def write_resolved_config(config: Config) -> None:
+    """Write config.resolved.yaml: the effective configuration, secrets as names only."""
+    paths = RunPaths(config.execution.output_dir / config.run)
+    write_text(paths.resolved_config, yaml.safe_dump(json.loads(json.dumps(config.resolved)), sort_keys=False))
+
+
+def _iso(seconds: float | None) -> str | None:
+    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="seconds") if seconds else None

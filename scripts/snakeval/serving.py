@@ -1,0 +1,156 @@
+"""Brings a deployment's server up, once for all its tasks, and says where it answers."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from snakeval.backends import Backend, Server, ServerState, backend_of
+from snakeval.claims import slot
+from snakeval.config.model import Config, Deployment, Protocol, Task
+from snakeval.deployment_types import deployment_type
+from snakeval.errors import DeploymentError, EndpointError
+from snakeval.files import locked, read_json, write_json
+from snakeval.harnesses import Endpoint
+from snakeval.paths import RunPaths, ServerPaths
+from snakeval.processes import SESSION_VARIABLE
+from snakeval.readiness import check_endpoint
+
+POLL_S = 0.3
+REPORT_S = 30.0
+PROBE_PATIENCE_S = 30.0
+Say = Callable[[str], None]
+
+
+def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int, say: Say) -> None:
+    """Rule ready: have the server up and answering, and write the task's lease.
+
+    Args:
+        config: The run.
+        deployment: What to serve.
+        task: Whose lease it is; its protocol is what the probe asks for.
+        attempt: Of the rule, from 1: a server is started at most once for each attempt, whichever task asks.
+        say: Where progress goes, a line at a time.
+
+    Raises:
+        DeploymentError: the server could not be started or did not become ready in time.
+        EndpointError: it is there and does not answer as it must.
+    """
+    paths = RunPaths(config.execution.output_dir / config.run)
+    lease = paths.task(deployment.name, task.name).lease
+    record = {"deployment": deployment.name, "task": task.name, "leased_at": time.time()}
+    if not deployment_type(deployment.type).has_server:
+        check_endpoint(existing_endpoint(deployment), task.protocol)
+        write_json(lease, record)
+        return
+    backend = backend_of(config)
+    with slot(config, paths, backend, deployment.name, task.name, say):
+        server, _ = ensure_server(config, deployment, task.protocol, attempt, say)
+        write_json(lease, record | {"server_id": server.server_id})
+
+
+def ensure_server(
+    config: Config, deployment: Deployment, protocol: Protocol, attempt: int, say: Say
+) -> tuple[Server, Endpoint]:
+    """Return the deployment's server, started now unless it is up, and its endpoint, which has just answered.
+
+    Safe to call from several processes at once: one starts the server, the others wait for it.
+
+    Raises:
+        DeploymentError: as `make_ready`.
+        EndpointError: as `make_ready`.
+    """
+    paths = RunPaths(config.execution.output_dir / config.run)
+    files = paths.server(deployment.name)
+    backend = backend_of(config)
+    with locked(files.lock):
+        server = backend.state(deployment.name)
+        others = len(paths.leases(deployment.name)) > 0
+        if server.lives and not others and server.definition != backend.definition(deployment):
+            say(f"the configuration of {deployment.name} has changed: stopping its server")
+            backend.stop(deployment.name)
+            server = backend.state(deployment.name)
+        started = not server.lives
+        if started:
+            _start(backend, deployment, files, attempt, server, say)
+        try:
+            return _wait(backend, config, deployment, protocol, say, started)
+        except (DeploymentError, EndpointError) as error:
+            _note_failure(files, str(error))
+            if not others:
+                backend.stop(deployment.name)
+            raise
+
+
+def server_endpoint(config: Config, deployment: Deployment, server: Server) -> Endpoint:
+    """Return where a server that has registered its address answers."""
+    files = RunPaths(config.execution.output_dir / config.run).server(deployment.name)
+    base_path = deployment.options.get("base_path", deployment_type(deployment.type).base_path)
+    secrets = read_json(files.secrets) or {"environment": {}}
+    key = secrets["environment"].get("SNAKEVAL_API_KEY")
+    return Endpoint(f"http://{server.host}:{server.port}{base_path}", deployment.served_model_name, key)
+
+
+def existing_endpoint(deployment: Deployment) -> Endpoint:
+    """Return the endpoint of a deployment of type none, with the key from its environment variable."""
+    name = deployment.options["api_key_name"]
+    key = os.environ.get(name) if name else None
+    return Endpoint(deployment.options["base_url"], deployment.served_model_name, key)
+
+
+def _start(backend: Backend, deployment: Deployment, files: ServerPaths, attempt: int, last: Server, say: Say) -> None:
+    failures = read_json(files.folder / "failures.json") or {}
+    if failures.get("session") == os.environ.get(SESSION_VARIABLE, "") and failures["count"] >= attempt:
+        raise DeploymentError(failures["message"])
+    why = f" (the last one: {last.reason})" if last.state is ServerState.FAILED else ""
+    say(f"starting the server of {deployment.name}{why}, log: {files.log}")
+    backend.stop(deployment.name)
+    backend.start(deployment)
+
+
+def _note_failure(files: ServerPaths, message: str) -> None:
+    """Remember the failed start, so that the other tasks of this deployment do not each repeat it."""
+    file, session = files.folder / "failures.json", os.environ.get(SESSION_VARIABLE, "")
+    failures = read_json(file) or {}
+    count = failures["count"] + 1 if failures.get("session") == session else 1
+    write_json(file, {"session": session, "count": count, "message": message})
+
+
+def _wait(
+    backend: Backend, config: Config, deployment: Deployment, protocol: Protocol, say: Say, started: bool
+) -> tuple[Server, Endpoint]:
+    name, log = deployment.name, _log_of(config, deployment)
+    begin = reported = time.monotonic()
+    probing: float | None = None
+    checks = deployment.options.get("checks_api_key", deployment_type(deployment.type).checks_api_key)
+    while True:
+        server = backend.state(name)
+        if not server.lives:
+            raise DeploymentError(
+                f"the server of {name} did not start: {server.reason}; the end of {log}:\n{backend.log_tail(name)}"
+            )
+        if server.state is ServerState.READY:
+            endpoint = server_endpoint(config, deployment, server)
+            try:
+                check_endpoint(endpoint, protocol, checks)
+                if started:
+                    say(f"{name} is ready on {server.host}:{server.port} after {time.monotonic() - begin:.0f} s")
+                return server, endpoint
+            except EndpointError:
+                probing = probing or time.monotonic()
+                if time.monotonic() - probing > PROBE_PATIENCE_S:
+                    raise
+        now = time.monotonic()
+        if now - begin > config.execution.readiness_timeout_s:
+            raise DeploymentError(
+                f"the server of {name} was not ready within execution.readiness_timeout_s "
+                f"({config.execution.readiness_timeout_s} s); the end of {log}:\n{backend.log_tail(name)}"
+            )
+        if now - reported >= REPORT_S:
+            say(f"waiting for {name}: {server.state}, {now - begin:.0f} s, log: {log}")
+            reported = now
+        time.sleep(POLL_S)
+
+
+def _log_of(config: Config, deployment: Deployment) -> Path:
+    return RunPaths(config.execution.output_dir / config.run).server(deployment.name).log

@@ -1,0 +1,75 @@
+"""What the main Snakemake process does around the DAG: repair what an earlier one left, stop servers at the end."""
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+
+from snakeval.backends import backend_of
+from snakeval.config.model import Config
+from snakeval.deployment_types import deployment_type
+from snakeval.files import HeldLock
+from snakeval.paths import RunPaths
+from snakeval.processes import SESSION_VARIABLE, end_processes
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Session:
+    """One call of Snakemake on one run.
+
+    Args:
+        config: The run.
+        state_dir: Snakemake's own folder, `.snakemake` of the working directory.
+    """
+
+    def __init__(self, config: Config, state_dir: Path) -> None:
+        self._config = config
+        self._state_dir = state_dir
+        self._paths = RunPaths(config.execution.output_dir / config.run)
+        self._lock = HeldLock(state_dir / "snakeval" / f"{config.run}.lock")
+
+    def recover(self) -> None:
+        """Forget the leases and locks of a call that died, so that the plan is right; does nothing while one runs."""
+        if not self._lock.acquire():
+            return
+        try:
+            for lease in self._paths.leases():
+                lease.unlink(missing_ok=True)
+            root = str(self._paths.root)
+            for lock in self._state_dir.glob("locks/*.lock"):
+                if any(line.startswith(root) for line in lock.read_text(encoding="utf-8").splitlines()):
+                    lock.unlink(missing_ok=True)
+        finally:
+            self._lock.release()
+
+    def begin(self) -> None:
+        """Hook onstart: own the run, and make every ending signal end the running jobs too.
+
+        Raises:
+            RuntimeError: another Snakemake works on this run.
+        """
+        if not self._lock.acquire():
+            raise RuntimeError(f"another Snakemake is working on run {self._config.run}")
+        os.environ[SESSION_VARIABLE] = f"{os.getpid()}-{psutil.Process().create_time()}"
+        for number in ENDING_SIGNALS:
+            signal.signal(number, _end_jobs)
+
+    def end(self) -> None:
+        """Hooks onsuccess and onerror: stop every server of the run and drop the leases; safe to call twice."""
+        for number in ENDING_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        backend = backend_of(self._config)
+        for deployment in self._config.deployments:
+            if deployment_type(deployment.type).has_server:
+                backend.stop(deployment.name)
+        for lease in self._paths.leases():
+            lease.unlink(missing_ok=True)
+        self._lock.release()
+
+
+def _end_jobs(_number: int, _frame: object) -> None:
+    """End the jobs of this machine, then let Snakemake end as it does on Ctrl-C."""
+    end_processes(psutil.Process().children(recursive=True), 10.0)
+    raise KeyboardInterrupt

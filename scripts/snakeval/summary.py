@@ -1,0 +1,130 @@
+"""Collects the results of a run into tables and the leaderboard; what is missing is shown as missing."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from snakeval.config.model import Config
+from snakeval.errors import HarnessError
+from snakeval.files import last_lines, write_json, write_text
+from snakeval.paths import RunPaths
+from snakeval.results import read_result
+
+COLUMNS = (
+    "run",
+    "deployment",
+    "task",
+    "subtask",
+    "metric",
+    "filter",
+    "value",
+    "stderr",
+    "n",
+    "limit",
+    "repeats",
+    "protocol",
+    "harness",
+    "status",
+)
+HEADLINE_ORDER = ("acc_norm", "exact_match", "acc", "pass@1", "f1")
+
+
+def summarize(config: Config) -> list[dict[str, Any]]:
+    """Return one row per deployment, task, subtask, metric and filter, columns as `COLUMNS`.
+
+    A task without a valid result has one row with `status` "missing" and no numbers.
+    """
+    paths = RunPaths(config.execution.output_dir / config.run)
+    rows = []
+    for deployment in config.deployments:
+        for task in config.tasks:
+            base = {"run": config.run, "deployment": deployment.name, "task": task.name, "limit": task.limit}
+            base |= {"repeats": task.repeats, "protocol": task.protocol.value, "harness": task.harness}
+            try:
+                result = read_result(paths.task(deployment.name, task.name).result)
+            except HarnessError:
+                result = None
+            if result is None:
+                rows.append(dict.fromkeys(COLUMNS) | base | {"status": "missing"})
+                continue
+            for metric in result["metrics"]:
+                numbers = {name: metric[name] for name in ("subtask", "filter", "value", "stderr", "n")}
+                rows.append(dict.fromkeys(COLUMNS) | base | numbers | {"metric": metric["name"], "status": "ok"})
+    return rows
+
+
+def write_summary(config: Config, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write summary.csv, summary.json and summary.md."""
+    paths = RunPaths(config.execution.output_dir / config.run)
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_text(paths.summary("csv"), text.getvalue())
+    write_json(paths.summary("json"), {"run": config.run, "rows": list(rows)})
+    write_text(paths.summary("md"), leaderboard(rows, "github") + "\n")
+
+
+def leaderboard(rows: Sequence[Mapping[str, Any]], style: str = "simple") -> str:
+    """Return the table for people: the headline metric of every task, with value, stderr and n.
+
+    Args:
+        rows: As `summarize` returns them.
+        style: A table format of the package tabulate.
+    """
+    lines = []
+    for row in headline_rows(rows):
+        missing = row["status"] == "missing"
+        lines.append(
+            [
+                row["deployment"],
+                row["task"],
+                "missing" if missing else _metric_name(row),
+                "" if missing else f"{row['value']:.4f}",
+                "" if row["stderr"] is None else f"{row['stderr']:.4f}",
+                "" if missing else row["n"],
+                row["limit"] or "all",
+            ]
+        )
+    headers = ["deployment", "task", "metric", "value", "stderr", "n", "limit"]
+    return tabulate(
+        lines, headers=headers, tablefmt=style, disable_numparse=True, colalign=("left",) * 3 + ("right",) * 4
+    )
+
+
+def headline_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return one row per deployment and task: the task's own (no subtask), best-known metric."""
+    chosen: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for row in rows:
+        key = (row["deployment"], row["task"])
+        if key not in chosen or _rank(row) < _rank(chosen[key]):
+            chosen[key] = row
+    return list(chosen.values())
+
+
+def failure_report(config: Config, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the leaderboard with, below it, each task that has no result: the end of its log and where to read on."""
+    paths = RunPaths(config.execution.output_dir / config.run)
+    parts = [leaderboard(rows)]
+    for row in rows:
+        if row["status"] == "missing":
+            log = paths.task(row["deployment"], row["task"]).log
+            server = paths.server(row["deployment"]).log
+            cause = last_lines(log, 4) if log.exists() else f"not begun; see {server}"
+            indented = "\n".join(f"    {line[:200]}" for line in cause.splitlines())
+            parts.append(f"missing: {row['deployment']}/{row['task']} (log: {log})\n{indented}")
+    parts.append(f"run {config.run} is not complete; the same command runs only what is missing")
+    return "\n\n".join(parts)
+
+
+def _rank(row: Mapping[str, Any]) -> tuple[bool, int]:
+    name = row["metric"]
+    return row["subtask"] is not None, HEADLINE_ORDER.index(name) if name in HEADLINE_ORDER else len(HEADLINE_ORDER)
+
+
+def _metric_name(row: Mapping[str, Any]) -> str:
+    plain = row["filter"] in (None, "", "none")
+    return str(row["metric"]) if plain else f"{row['metric']} ({row['filter']})"

@@ -1,0 +1,43 @@
+"""Fixtures that every kind of test uses."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from snakeval.environments import ensure_environment
+from workspace import ENVIRONMENTS, REPOSITORY, Workspace
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environments_of_the_repository() -> Iterator[None]:
+    before = os.environ.get("SNAKEVAL_ENVIRONMENTS")
+    os.environ["SNAKEVAL_ENVIRONMENTS"] = str(ENVIRONMENTS)
+    yield
+    if before is None:
+        del os.environ["SNAKEVAL_ENVIRONMENTS"]
+    else:
+        os.environ["SNAKEVAL_ENVIRONMENTS"] = before
+
+
+@pytest.fixture(scope="session")
+def lm_eval_python(_environments_of_the_repository: None) -> Path:
+    """Interpreter of the lm-eval environment, built when it is missing."""
+    return ensure_environment(REPOSITORY / "envs" / "lm-eval.lock")
+
+
+@pytest.fixture(scope="session")
+def llamacpp_python(_environments_of_the_repository: None) -> Path:
+    """Interpreter of the llamacpp environment, built when it is missing."""
+    return ensure_environment(REPOSITORY / "envs" / "llamacpp.lock")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    """An empty working directory; what a test leaves running in it is ended, and is a failure of the test."""
+    space = Workspace(tmp_path)
+    yield space
+    left = space.servers()
+    for process in left:
+        process.kill()
+    assert not left, f"servers left behind: {left}"

@@ -1,0 +1,147 @@
+"""Repeating the command repairs a run: after failed tasks, after signals, after dead servers; on real parts."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
+
+PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
+REPAIR_PLAN = {"ready": 1, "evaluate": 1, "teardown": 1, "aggregate": 1, "all": 1}
+
+
+def _sums(name: str, *arguments: str) -> dict[str, Any]:
+    return {"name": name, "command": [sys.executable, PROGRAM, *arguments]}
+
+
+def _config(*tasks: dict[str, Any] | str, **execution: Any) -> dict[str, Any]:
+    return {
+        "deployment": {"type": "llamacpp", "name": "smol", "checkpoint_path": CHECKPOINT, "served_model_name": "smol"},
+        "execution": {"type": "local", **execution},
+        "evaluation": {"tasks": list(tasks), "limit": 3},
+    }
+
+
+def _stamps(workspace: Workspace, *tasks: str) -> dict[str, tuple[bytes, int]]:
+    files = [workspace.results / "smol" / task / name for task in tasks for name in ("result.json", "samples.jsonl.gz")]
+    return {str(file): (file.read_bytes(), file.stat().st_mtime_ns) for file in files}
+
+
+def test_only_the_failed_task_runs_again(workspace: Workspace) -> None:
+    cure = workspace.folder / "cure"
+    workspace.configure(_config(_sums("one"), _sums("two"), _sums("sick", "--need", str(cure))))
+    first = workspace.run()
+    assert first.returncode == 1
+    assert workspace.servers() == []
+    assert "missing: smol/sick" in first.output
+    assert "cure is missing" in first.output
+    assert "missing" in (workspace.results / "summary.md").read_text()
+    before = _stamps(workspace, "one", "two")
+
+    cure.touch()
+    assert workspace.run("--dry-run").plan == REPAIR_PLAN
+    second = workspace.run()
+    assert second.returncode == 0, second.output
+    assert second.plan == REPAIR_PLAN
+    assert _stamps(workspace, "one", "two") == before
+    assert "missing" not in (workspace.results / "summary.md").read_text()
+    assert "Nothing to be done" in workspace.run("--dry-run").output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_signal_leaves_no_server_and_loses_nothing(workspace: Workspace, number: signal.Signals) -> None:
+    gate = workspace.folder / "gate"
+    workspace.configure(_config(_sums("fast"), _sums("slow", "--wait", str(gate)), idle_timeout_s=5))
+    running = workspace.start()
+    slow = workspace.results / "smol" / "slow" / "harness" / "progress.json"
+    eventually(lambda: slow.exists() and (workspace.results / "smol" / "fast" / "result.json").exists(), 120)
+    before = _stamps(workspace, "fast")
+    running.signal(number)
+    status = running.wait(60).returncode
+    assert status == (1 if number is not signal.SIGKILL else -signal.SIGKILL)
+    eventually(lambda: workspace.servers() == [], 30, "the server's end")
+    eventually(lambda: [one for one in workspace.processes() if PROGRAM in one.cmdline()] == [], 30, "the task's end")
+
+    gate.touch()
+    assert workspace.run("--dry-run").plan == REPAIR_PLAN
+    second = workspace.run()
+    assert second.returncode == 0, second.output
+    assert second.plan == REPAIR_PLAN
+    assert _stamps(workspace, "fast") == before
+
+
+def _kill_server(workspace: Workspace, supervisor_too: bool) -> None:
+    for process in workspace.servers():
+        if supervisor_too or "supervise.py" not in " ".join(process.cmdline()):
+            os.kill(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("supervisor_too", [False, True], ids=["server", "server and supervisor"])
+def test_a_retry_meets_the_restarted_server(workspace: Workspace, supervisor_too: bool) -> None:
+    gate = workspace.folder / "gate"
+    workspace.configure(_config(_sums("slow", "--wait", str(gate))))
+    running = workspace.start()
+    eventually((workspace.results / "smol" / "slow" / "harness" / "progress.json").exists, 120)
+    _kill_server(workspace, supervisor_too)
+    log = workspace.results / "smol" / "slow" / "log.txt"
+    eventually(lambda: "the server of smol died while the task ran" in log.read_text(), 60)
+    gate.touch()
+    done = running.wait()
+    assert done.returncode == 0, done.output
+    assert workspace.result("smol", "slow")["times"]["attempt"] == 2
+
+
+def test_a_server_that_keeps_dying_is_a_failed_task_and_not_a_score(workspace: Workspace) -> None:
+    workspace.configure(_config(_sums("slow", "--wait", str(workspace.folder / "never")), max_restarts=0))
+    running = workspace.start("--retries", "0")
+    eventually((workspace.results / "smol" / "slow" / "harness" / "progress.json").exists, 120)
+    _kill_server(workspace, supervisor_too=False)
+    done = running.wait()
+    assert done.returncode == 1
+    assert "the server of smol died while the task ran (the server was killed by SIGKILL)" in done.output
+    assert not (workspace.results / "smol" / "slow" / "result.json").exists()
+
+
+def test_an_interrupted_lm_eval_task_resumes(workspace: Workspace) -> None:
+    config = _config({"name": "boolean_expressions", "limit": 60, "max_new_tokens": 8, "parallelism": 2})
+    workspace.configure(config)
+    running = workspace.start()
+    requests = workspace.results / "smol" / "boolean_expressions" / "harness" / "requests.jsonl"
+
+    def some_answered() -> bool:
+        return requests.exists() and requests.read_bytes().count(b"\n") >= 5
+
+    eventually(some_answered, 120)
+    running.signal(signal.SIGKILL)
+    running.wait(60)
+    eventually(lambda: [one for one in workspace.processes() if "lm_eval_runner" in " ".join(one.cmdline())] == [], 30)
+    done = workspace.run()
+    assert done.returncode == 0, done.output
+    result = workspace.result("smol", "boolean_expressions")
+    assert result["requests"]["resumed"] >= 5
+    assert result["requests"]["sent"] + result["requests"]["resumed"] == 60
+    assert result["samples"] == {"asked": 60, "answered": 60, "failed": 0}
+
+
+def test_a_second_snakemake_on_the_same_run_is_refused(workspace: Workspace) -> None:
+    gate = workspace.folder / "gate"
+    workspace.configure(_config(_sums("slow", "--wait", str(gate))))
+    running = workspace.start()
+    eventually((workspace.results / "smol" / "slow" / "harness" / "progress.json").exists, 120)
+    second = workspace.run("--nolock")
+    assert second.returncode == 1
+    assert "another Snakemake is working on run test" in second.output
+    assert workspace.run("--dry-run").returncode == 0
+    assert len(workspace.servers()) == 2, "supervisor and server of the first call"
+    gate.touch()
+    assert running.wait().returncode == 0
+
+
+def test_leftovers_of_a_deleted_result_and_environment(workspace: Workspace) -> None:
+    workspace.configure(_config(_sums("one"), _sums("two")))
+    assert workspace.run().returncode == 0
+    Path(workspace.results / "smol" / "one" / "result.json").unlink()
+    assert workspace.run("--dry-run").plan == REPAIR_PLAN
