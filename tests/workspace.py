@@ -104,20 +104,19 @@ class Workspace:
         return dict(json.loads((self.results / deployment / task / "result.json").read_text(encoding="utf-8")))
 
     def processes(self) -> list[psutil.Process]:
-        """Return the processes of servers that were started from this folder."""
+        """Return the living processes that work in this folder, Snakemake and the test's own aside."""
         found = []
         for process in psutil.process_iter():
             try:
-                if str(self.folder) in " ".join(process.cmdline()) or (
-                    "SNAKEVAL_SERVER_ID" in process.environ() and process.cwd() == str(self.folder)
-                ):
+                inside = process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()).is_relative_to(self.folder)
+                if inside and "snakemake" not in process.cmdline()[:3]:
                     found.append(process)
             except psutil.Error:
                 continue
-        return [one for one in found if one.pid != os.getpid() and "pytest" not in " ".join(_cmdline(one))]
+        return found
 
     def servers(self) -> list[psutil.Process]:
-        """Return the processes that carry a server's id and run in this folder."""
+        """Return the processes that carry a server's id and run in this folder, supervisors among them."""
         return [one for one in self.processes() if "SNAKEVAL_SERVER_ID" in _environ(one)]
 
 
@@ -148,13 +147,6 @@ def eventually(condition: Callable[[], Any], timeout_s: float = 60.0, what: str 
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {timeout_s} s for {what or condition}")
         time.sleep(0.1)
-
-
-def _cmdline(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []
 
 
 def _environ(process: psutil.Process) -> dict[str, str]:

@@ -20,7 +20,7 @@ from snakeval.config.model import Config, Deployment, Task
 from snakeval.config.secrets import resolve_env
 from snakeval.deployment_types import deployment_type
 from snakeval.environments import ENVS, ensure_environment
-from snakeval.errors import EndpointError, HarnessError
+from snakeval.errors import EndpointError
 from snakeval.files import write_text
 from snakeval.harnesses import Endpoint, Harness, Progress, harness_of
 from snakeval.paths import RunPaths, TaskPaths
@@ -134,10 +134,7 @@ def _run(job: _Job) -> None:
     """Run the harness to its end; raise what `Harness.failure` makes of a bad one."""
     python = ensure_environment(ENVS / f"{job.task.harness}.lock") if job.task.harness != "command" else Path()
     command = job.harness.command(job.task, job.endpoint, job.folder, python, job.config)
-    try:
-        own = resolve_env(job.task.env_vars, os.environ)
-    except KeyError as missing:
-        raise HarnessError(f"environment variable {missing} is not set") from None
+    own = resolve_env(job.task.env_vars, os.environ)
     process = subprocess.Popen(
         command.argv,
         cwd=command.cwd,

@@ -62,6 +62,7 @@ class FakeOpenAIServer:
     api_key: str | None = None
     faults: tuple[str, ...] = ()
     payloads: list[dict[str, Any]] = field(default_factory=list)
+    arrivals: list[float] = field(default_factory=list)
     answered: int = 0
     dead: bool = False
 
@@ -97,6 +98,7 @@ class FakeOpenAIServer:
         """Note a generation request; returns its number, from 1."""
         with self.changed:
             self.payloads.append(payload)
+            self.arrivals.append(time.monotonic())
             self.changed.notify_all()
             return len(self.payloads)
 
@@ -147,6 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "text/plain" if isinstance(body, str) else "application/json")
         self.send_header("Content-Length", str(len(data)))
+        if status == 429:
+            self.send_header("Retry-After", "1")
         self.end_headers()
         self.wfile.write(data)
 

@@ -117,7 +117,7 @@ def test_the_whole_result(tmp_path: Path) -> None:
         ({"stderr": -1}, {}, {}, "stderr"),
         ({"std_err": 0.1}, {}, {}, "std_err"),
         ({}, {}, {"metrics": []}, "metrics"),
-        ({}, {}, {"samples": None}, "samples"),
+        ({}, {}, {"tokens": 3}, "tokens"),
         ({}, {}, {"scores": {}}, "scores"),
     ],
 )

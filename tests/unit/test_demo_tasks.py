@@ -68,7 +68,7 @@ def letter_count(question: str) -> str:
 
 
 def odd_letter(question: str) -> str:
-    choices = re.findall(r"\(([A-D])\) (\w+)", question)
+    choices: list[tuple[str, str]] = re.findall(r"\(([A-D])\) (\w+)", question)
     groups = {word: group for group, words in generate_demo_tasks.CATEGORIES.items() for word in words}
     sizes = Counter(groups[word] for _, word in choices)
     (answer,) = [letter for letter, word in choices if sizes[groups[word]] == 1]

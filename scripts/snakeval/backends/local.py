@@ -20,6 +20,7 @@ from snakeval.processes import end_processes, is_alive, processes_of, start_time
 
 LOOPBACK = "127.0.0.1"
 STOP_PATIENCE_S = 10.0
+THREAD_VARIABLES = ("_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 class LocalBackend:
@@ -122,15 +123,17 @@ def _secrets_of(deployment: Deployment) -> dict[str, dict[str, str]]:
         if value.startswith("runtime:")
     }
     others = {name: value for name, value in deployment.env_vars.items() if name not in runtime}
-    try:
-        environment = resolve_env(others, os.environ)
-    except KeyError as missing:
-        raise DeploymentError(f"environment variable {missing} is not set") from None
+    environment = resolve_env(others, os.environ)
     return {"environment": environment | {"SNAKEVAL_API_KEY": secrets.token_urlsafe(32)}, "runtime": runtime}
 
 
 def _clean_environment(server_id: str) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEVAL_")}
+    """Leave out Snakeval's own variables and the thread counts that Snakemake sets for the job, not for the server."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("SNAKEVAL_") and not name.endswith(THREAD_VARIABLES)
+    }
     return inherited | {"SNAKEVAL_SERVER_ID": server_id}
 
 
