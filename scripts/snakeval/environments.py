@@ -67,7 +67,16 @@ def _build(lock: Path, folder: Path, log: Path | None) -> None:
     environment["UV_PYTHON_DOWNLOADS"] = "never"
     commands = [
         [uv, "venv", "--quiet", "--no-project", "--python", sys.executable, str(folder)],
-        [uv, "pip", "sync", "--require-hashes", "--python", str(folder / "bin" / "python"), str(lock)],
+        [
+            uv,
+            "pip",
+            "sync",
+            "--compile-bytecode",
+            "--require-hashes",
+            "--python",
+            str(folder / "bin" / "python"),
+            str(lock),
+        ],
     ]
     for command in commands:
         _run(command, environment, lock.stem, log)

@@ -63,7 +63,9 @@ def test_a_signal_leaves_no_server_and_loses_nothing(workspace: Workspace, numbe
     status = running.wait(60).returncode
     assert status == (1 if number is not signal.SIGKILL else -signal.SIGKILL)
     eventually(lambda: workspace.servers() == [], 30, "the server's end")
-    eventually(lambda: [one for one in workspace.processes() if PROGRAM in " ".join(one.cmdline())] == [], 30, "the task's end")
+    eventually(
+        lambda: [one for one in workspace.processes() if PROGRAM in " ".join(one.cmdline())] == [], 30, "the task's end"
+    )
 
     gate.touch()
     assert workspace.run("--dry-run").plan == REPAIR_PLAN

@@ -1,5 +1,6 @@
-"""The schemas are JSON Schema 2020-12, complete, documented, and our checker agrees with jsonschema."""
+"""The schemas are JSON Schema 2020-12, complete, documented, and what they refuse is worded for users."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -80,15 +81,62 @@ _NAMES += [f"deployment/{name}" for name in Schemas(SCHEMAS).types("deployment")
 
 
 @pytest.mark.parametrize("name", _NAMES)
-def test_checker_agrees_with_jsonschema(name: str) -> None:
+def test_every_error_is_worded(name: str) -> None:
     schema = Schemas(SCHEMAS).read(name)
     reference = jsonschema.Draft202012Validator(schema)
 
     @given(_objects_of(schema))
-    def agree(value: dict[str, Any]) -> None:
-        assert (check(value, schema, str) == []) == reference.is_valid(value)
+    def worded(value: dict[str, Any]) -> None:
+        errors = list(reference.iter_errors(value))
+        problems = check(value, schema, lambda keys: "/".join(["", *map(str, keys)]))
+        assert bool(problems) == bool(errors)
+        for error in errors:
+            place = "/".join(["", *map(str, error.absolute_path)])
+            assert any(problem.where.startswith(place) for problem in problems)
+            assert not any(error.message in str(problem) for problem in problems)
 
-    agree()
+    worded()
+
+
+def test_problems_of_a_mapping() -> None:
+    schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["a", "b"],
+        "properties": {
+            "a": {"type": "string", "description": "A."},
+            "b": {"type": "string"},
+            "c": {"type": "string", "enum": ["x"]},
+            "d": {"type": "string", "maxLength": 1},
+        },
+    }
+    problems = check({"c": 5, "d": "long", "e": 1, "f": 2}, schema, lambda keys: ".".join(map(str, keys)))
+    assert sorted((problem.where, problem.what, problem.expected) for problem in problems) == [
+        ("a", "is missing", "a text"),
+        ("b", "is missing", "a text"),
+        ("c", "has the wrong type", "a text"),
+        ("d", "is not allowed", "a text"),
+        ("e", "is not a known key", "one of a, b, c, d"),
+        ("f", "is not a known key", "one of a, b, c, d"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        ({"name": "demo\n"}, "has the wrong form"),
+        ({"name": "a", "limit": 8.0}, "has the wrong type"),
+        ({"name": "a", "temperature": math.inf}, "has the wrong type"),
+        ({"name": "a", "temperature": math.nan}, "has the wrong type"),
+        ({"name": "a", "tokenizer": "???"}, "is missing"),
+        ({"name": "???"}, "is missing"),
+        ({"name": "a", "env_vars": {"A": "???"}}, "is missing"),
+        ({"name": "a", "env_vars": {"???": "lit:1"}}, "has the wrong name"),
+    ],
+)
+def test_stricter_than_jsonschema(value: dict[str, Any], what: str) -> None:
+    evaluation = {"tasks": [value]}
+    assert [problem.what for problem in check(evaluation, Schemas(SCHEMAS).read("evaluation"), str)] == [what]
 
 
 def test_fill_changes_neither_value_nor_schema() -> None:

@@ -28,7 +28,8 @@ def main(arguments: list[str]) -> int:
 
         evaluate(request)
     except Exception as error:
-        traceback.print_exc()
+        if not isinstance(error, RunnerError) or error.__cause__ is not None:
+            traceback.print_exc()
         failure = _explain(request, error)
         write_json(request.error_path, {"kind": failure.kind, "message": failure.message, **failure.counts})
         print(f"error: {failure.message}", file=sys.stderr)
