@@ -134,6 +134,11 @@ def ready_priority(wildcards) -> int:
     return deployment_priority(wildcards, 2)
 
 
+def deploy_priority(wildcards) -> int:
+    """Return a priority above every `ready`: all deployments are known before the first one takes its turn."""
+    return deployment_priority(wildcards, 500)
+
+
 def teardown_priority(wildcards) -> int:
     """Return the highest priority of the deployment: a server that is done makes room at once."""
     return deployment_priority(wildcards, 3)

@@ -18,6 +18,10 @@ rule deploy:
         RUN.server("{deployment}").deployment,
     log:
         RUN.server("{deployment}").folder / "deploy.log",
+    priority: deploy_priority
+    threads: 0
+    resources:
+        ready=ready_slot,
     params:
         fingerprint=deployment_fingerprint,
     script:

@@ -62,12 +62,6 @@ def test_bad_keys_are_refused(entry: str) -> None:
         parse("run=second", entry)
 
 
-def test_a_second_import_changes_nothing() -> None:
-    once = snakemake.cli.parse_config
-    importlib.reload(sys.modules[PLUGIN])
-    assert snakemake.cli.parse_config(["a.b=1"]) == once(["a.b=1"]) == {"a.b": 1}
-
-
 def test_snakemake_finds_the_plugin() -> None:
     from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 
