@@ -28,6 +28,7 @@ rule all:
         summary=RUN.summary("json"),
         results=all_results(),
         teardowns=all_teardowns(),
+        environments=missing_environments(),
 
 
 onstart:

@@ -7,10 +7,10 @@ from pathlib import Path
 from snakeval.config import load_config
 from snakeval.deployment_types import deployment_type, environment_lock
 from snakeval.environments import (
-    ENVS,
     environment_marker,
     environment_name,
     environments_dir,
+    harness_lock,
 )
 from snakeval.errors import ConfigError
 from snakeval.paths import RunPaths
@@ -72,22 +72,19 @@ def results_of(wildcards) -> list[Path]:
     return [RUN.task(wildcards.deployment, task).result for task in TASKS]
 
 
-def missing_environments(wildcards) -> list[Path]:
-    """Return the environments that a task without a result needs and that are not built yet.
+def missing_environments() -> list[Path]:
+    """Return the environments that tasks without a result need and that are not built yet.
 
-    A finished task must not be downstream of an environment: building it again, after its folder was deleted or
-    for another task, would replan the task. `ready` and `evaluate` build what is missing here all the same.
+    They are inputs of `all` alone. As an input of `ready`, an environment that is built again would replan every
+    finished task. `ready` waits until they are there, and builds them itself when only a part of the run is asked for.
     """
-    if RUN.task(wildcards.deployment, wildcards.task).result.exists():
-        return []
-    locks = {
-        environment_lock(DEPLOYMENTS[wildcards.deployment]),
-        ENVS / f"{TASKS[wildcards.task].harness}.lock",
-    }
+    pending = [
+        (d, t) for d in DEPLOYMENTS for t in TASKS if not RUN.task(d, t).result.exists()
+    ]
+    locks = {environment_lock(DEPLOYMENTS[deployment]) for deployment, _ in pending}
+    locks |= {harness_lock(TASKS[task]) for _, task in pending}
     markers = [
-        environment_marker(environment_name(lock))
-        for lock in locks
-        if lock is not None and lock.exists()
+        environment_marker(environment_name(lock)) for lock in locks if lock is not None
     ]
     return sorted(marker for marker in markers if not marker.exists())
 

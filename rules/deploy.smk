@@ -1,6 +1,6 @@
 """A deployment's life: what is served, a server that answers, the server's end.
 
-Needs the configuration, and the environments of `environment.smk`. Makes `server/deployment.json`, a lease per task
+Needs the configuration, and the environments of `environment.smk`, which `ready` waits for. Makes `server/deployment.json`, a lease per task
 and `server/teardown.json`. The server itself is no file and no job: `ready` starts it when it is not up, and it ends by
 teardown, by the hooks of the Snakefile, or by itself when nobody uses it.
 """
@@ -32,7 +32,6 @@ rule ready:
     """Have the deployment's server up and answering, and write the task's lease on it."""
     input:
         deployment=RUN.server("{deployment}").deployment,
-        environments=missing_environments,
     output:
         lease=temp(RUN.task("{deployment}", "{task}").lease),
     log:

@@ -37,7 +37,5 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
     """An empty working directory; what a test leaves running in it is ended, and is a failure of the test."""
     space = Workspace(tmp_path)
     yield space
-    left = space.servers()
-    for process in left:
-        process.kill()
+    left = space.close()
     assert not left, f"servers left behind: {left}"

@@ -1,5 +1,6 @@
 """A working directory in which tests run Snakemake on this repository, as a user does."""
 
+import contextlib
 import json
 import os
 import re
@@ -42,6 +43,7 @@ class Workspace:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.started: list[subprocess.Popen[bytes]] = []
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("SNAKE")}
         self.environ |= {"SNAKEVAL_ENVIRONMENTS": str(ENVIRONMENTS), "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -97,6 +99,7 @@ class Workspace:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self.started.append(process)
         return Running(process, log)
 
     def result(self, deployment: str, task: str) -> dict[str, Any]:
@@ -114,6 +117,25 @@ class Workspace:
             except psutil.Error:
                 continue
         return found
+
+    def command_lines(self) -> set[str]:
+        """Return the command lines of the living processes that work in this folder."""
+        lines = set()
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                lines.add(" ".join(process.cmdline()))
+        return lines
+
+    def close(self) -> list[psutil.Process]:
+        """End everything that still works in this folder; returns the servers that were left."""
+        for process in self.started:
+            process.kill()
+            process.wait()
+        left = self.servers()
+        for one in self.processes():
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+        return left
 
     def servers(self) -> list[psutil.Process]:
         """Return the processes that carry a server's id and run in this folder, supervisors among them."""

@@ -8,6 +8,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from snakeval.config.model import Task
 from snakeval.errors import DeploymentError
 from snakeval.files import last_lines, locked, write_json
 
@@ -35,6 +36,12 @@ def environment_marker(name: str) -> Path:
 def environment_python(name: str) -> Path:
     """Return the environment's interpreter, as an absolute path."""
     return (environments_dir() / name / "bin" / "python").absolute()
+
+
+def harness_lock(task: Task) -> Path | None:
+    """Return the lock of the environment that the task's harness runs in, None for a program of the user's."""
+    lock = ENVS / f"{task.harness}.lock"
+    return lock if lock.exists() else None
 
 
 def ensure_environment(lock: Path, log: Path | None = None) -> Path:

@@ -19,7 +19,7 @@ from snakeval.claims import claim
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.config.secrets import resolve_env
 from snakeval.deployment_types import deployment_type
-from snakeval.environments import ENVS, ensure_environment
+from snakeval.environments import ensure_environment, harness_lock
 from snakeval.errors import EndpointError
 from snakeval.files import write_text
 from snakeval.harnesses import Endpoint, Harness, Progress, harness_of
@@ -132,7 +132,8 @@ class _Job:
 
 def _run(job: _Job) -> None:
     """Run the harness to its end; raise what `Harness.failure` makes of a bad one."""
-    python = ensure_environment(ENVS / f"{job.task.harness}.lock") if job.task.harness != "command" else Path()
+    lock = harness_lock(job.task)
+    python = ensure_environment(lock) if lock else Path()
     command = job.harness.command(job.task, job.endpoint, job.folder, python, job.config)
     own = resolve_env(job.task.env_vars, os.environ)
     process = subprocess.Popen(

@@ -8,7 +8,8 @@ from pathlib import Path
 from snakeval.backends import Backend, Server, ServerState, backend_of
 from snakeval.claims import slot
 from snakeval.config.model import Config, Deployment, Protocol, Task
-from snakeval.deployment_types import deployment_type
+from snakeval.deployment_types import deployment_type, environment_lock
+from snakeval.environments import ensure_environment, environment_marker, environment_name, harness_lock
 from snakeval.errors import DeploymentError, EndpointError
 from snakeval.files import locked, read_json, write_json
 from snakeval.harnesses import Endpoint
@@ -39,6 +40,7 @@ def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int,
     paths = RunPaths(config.execution.output_dir / config.run)
     lease = paths.task(deployment.name, task.name).lease
     record = {"deployment": deployment.name, "task": task.name, "leased_at": time.time()}
+    _await_environments(deployment, task, say)
     if not deployment_type(deployment.type).has_server:
         check_endpoint(existing_endpoint(deployment), task.protocol)
         write_json(lease, record)
@@ -96,6 +98,15 @@ def existing_endpoint(deployment: Deployment) -> Endpoint:
     name = deployment.options["api_key_name"]
     key = os.environ.get(name) if name else None
     return Endpoint(deployment.options["base_url"], deployment.served_model_name, key)
+
+
+def _await_environments(deployment: Deployment, task: Task, say: Say) -> None:
+    """Wait for the environments of server and harness, or build them: a server must not idle meanwhile."""
+    for lock in (environment_lock(deployment), harness_lock(task)):
+        if lock is not None:
+            if not environment_marker(environment_name(lock)).exists():
+                say(f"waiting for environment {environment_name(lock)}, which is being built")
+            ensure_environment(lock)
 
 
 def _start(backend: Backend, deployment: Deployment, files: ServerPaths, attempt: int, last: Server, say: Say) -> None:

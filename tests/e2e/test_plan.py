@@ -1,5 +1,6 @@
 """The plan is the truth: what changes replan, what forcing does, and what a dry run leaves alone."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,21 @@ def test_a_dry_run_writes_and_starts_nothing(tmp_path: Path) -> None:
     after = {str(path) for path in clone.rglob("*") if ".git/" not in str(path)}
     assert {path for path in after - before if f"{clone}/.snakemake" not in path} == set()
     assert Workspace(clone).servers() == []
+
+
+def test_environments_are_planned_where_they_are_missing(workspace: Workspace) -> None:
+    """And only there: neither building them nor losing them again replans a finished task."""
+    workspace.configure({**_config(), "evaluation": {"limit": 2, "tasks": ["boolean_expressions"]}})
+    cache = workspace.folder / "environments"
+    workspace.environ["SNAKEVAL_ENVIRONMENTS"] = str(cache)
+    planned = workspace.run("--dry-run")
+    assert planned.plan == {"environment": 2, "deploy": 1, **ONE}
+    done = workspace.run()
+    assert done.returncode == 0, done.output
+    assert done.plan == planned.plan
+    assert "Nothing to be done" in workspace.run("--dry-run").output
+    shutil.rmtree(cache)
+    assert "Nothing to be done" in workspace.run("--dry-run").output
 
 
 def test_until_ready_starts_and_stops_a_server(workspace: Workspace) -> None:

@@ -163,7 +163,7 @@ def test_a_planted_key_is_nowhere(workspace: Workspace) -> None:
         running = workspace.start()
         secrets = workspace.results / "smol" / "server" / "secrets.json"
         while running.process.poll() is None:
-            seen.update(" ".join(one.cmdline()) for one in workspace.processes() if one.is_running())
+            seen.update(workspace.command_lines())
             if secrets.exists():
                 assert secrets.stat().st_mode & 0o777 == 0o600
         done = running.wait()

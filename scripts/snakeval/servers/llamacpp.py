@@ -64,7 +64,10 @@ def main() -> None:
     if os.environ.get("SNAKEVAL_API_KEY"):
         params.api_keys = [os.environ["SNAKEVAL_API_KEY"]]
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    server = xllamacpp.Server(params)
+    try:
+        server = xllamacpp.Server(params)
+    except RuntimeError as error:
+        sys.exit(f"error: llama.cpp cannot serve {checkpoint} on port {given.port}: {error}")
     print(f"xllamacpp {xllamacpp.__version__} serves {given.served_model_name}", flush=True)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     del server
