@@ -24,7 +24,7 @@ test: setup-dev ## Run the tests (builds the environments that they need)
 
 lint: setup-dev ## Run the checks: ruff, mypy, snakefmt, snakemake --lint
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
-	.venv/bin/snakefmt --check Snakefile rules && .venv/bin/snakemake --lint
+	.venv/bin/snakefmt --check Snakefile rules && .venv/bin/python scripts/lint_workflow.py
 
 lock: $(UV) ## Resolve envs/*.in to hash-pinned envs/*.lock
 	scripts/lock.sh $(UV)

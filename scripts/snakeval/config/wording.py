@@ -8,6 +8,7 @@ from typing import Any
 from snakeval.config.secrets import looks_secret
 
 _SHOWN_CHOICES = 8
+_MANY_CHOICES = 100
 _SHOWN_LENGTH = 80
 _TYPE_WORDS = {
     "integer": "a whole number",
@@ -50,7 +51,10 @@ def choices(got: Any, known: Sequence[str]) -> str:
         return "nothing here"
     close = nearest(str(got), known)
     listed = sorted(known)
-    if len(listed) > _SHOWN_CHOICES:
+    if len(listed) > _MANY_CHOICES:
+        similar = difflib.get_close_matches(str(got), listed, n=_SHOWN_CHOICES, cutoff=0.4)
+        listed = [*(similar or listed[:_SHOWN_CHOICES]), f"... ({len(listed):,} names)"]
+    elif len(listed) > _SHOWN_CHOICES:
         kept = listed[: _SHOWN_CHOICES - 1]
         if close and close not in kept:
             kept = sorted([*kept[:-1], close])
