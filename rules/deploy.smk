@@ -17,8 +17,10 @@ rule deploy:
     output:
         RUN.server("{deployment}").deployment,
     log:
-        RUN.server("{deployment}").folder / "deploy.log",
+        RUN.server("{deployment}").deploy_log,
     priority: deploy_priority
+    # What it finds wrong does not mend itself.
+    retries: 0
     threads: 0
     resources:
         ready=ready_slot,
@@ -35,7 +37,7 @@ rule ready:
     output:
         lease=temp(RUN.task("{deployment}", "{task}").lease),
     log:
-        RUN.task("{deployment}", "{task}").folder / "ready.log",
+        RUN.task("{deployment}", "{task}").ready_log,
     priority: ready_priority
     # It only waits; a core that it held would be missing to the tasks that it waits for.
     threads: 0

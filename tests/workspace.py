@@ -149,9 +149,12 @@ class Running:
     process: "subprocess.Popen[bytes]"
     log: Path
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to Snakemake alone."""
-        self.process.send_signal(number)
+    def signal(self, number: signal.Signals, group: bool = False) -> None:
+        """Send a signal to Snakemake alone, or to its whole process group as a terminal does."""
+        if group:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
 
     def wait(self, timeout_s: float = RUN_TIMEOUT_S) -> Finished:
         """Wait for its end."""

@@ -59,8 +59,9 @@ def job(log: Path, label: str, attempt: int = 1) -> Iterator[JobLog]:
         try:
             yield journal
         except SnakevalError as error:
-            stream.write(f"error: {error}\n")
-            print(f"\nerror: {label}, attempt {attempt}: {error}\n  log: {log}\n", file=sys.stderr, flush=True)
+            text = str(error).removeprefix("error: ")
+            stream.write(f"error: {text}\n")
+            print(f"\nerror: {label}, attempt {attempt}: {text}\n  log: {log}\n", file=sys.stderr, flush=True)
             sys.exit(1)
         except KeyboardInterrupt:
             stream.write("interrupted\n")

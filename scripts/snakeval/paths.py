@@ -46,6 +46,11 @@ class ServerPaths:
         return self.folder / ".lock"
 
     @property
+    def deploy_log(self) -> Path:
+        """Log of rule deploy."""
+        return self.folder / "deploy.log"
+
+    @property
     def teardown(self) -> Path:
         """The record of a finished deployment: the tracked output of rule teardown."""
         return self.folder / "teardown.json"
@@ -76,6 +81,11 @@ class TaskPaths:
     def log(self) -> Path:
         """Log of rule evaluate, all attempts of the latest call."""
         return self.folder / "log.txt"
+
+    @property
+    def ready_log(self) -> Path:
+        """Log of rule ready."""
+        return self.folder / "ready.log"
 
     @property
     def harness(self) -> Path:

@@ -111,11 +111,13 @@ def failure_report(config: Config, rows: Sequence[Mapping[str, Any]]) -> str:
     parts = [leaderboard(rows)]
     for row in rows:
         if row["status"] == "missing":
-            log = paths.task(row["deployment"], row["task"]).log
-            server = paths.server(row["deployment"]).log
-            cause = last_lines(log, 4) if log.exists() else f"not begun; see {server}"
+            task, server = paths.task(row["deployment"], row["task"]), paths.server(row["deployment"])
+            # The step that came farthest knows most.
+            log = next((one for one in (task.log, task.ready_log, server.deploy_log) if one.exists()), None)
+            cause = last_lines(log, 6) if log else "it was not begun"
+            where = f" (log: {log})" if log else ""
             indented = "\n".join(f"    {line[:200]}" for line in cause.splitlines())
-            parts.append(f"missing: {row['deployment']}/{row['task']} (log: {log})\n{indented}")
+            parts.append(f"missing: {row['deployment']}/{row['task']}{where}\n{indented}")
     parts.append(f"run {config.run} is not complete; the same command runs only what is missing")
     return "\n\n".join(parts)
 

@@ -52,6 +52,12 @@ class Supervisor:
 
     def run(self) -> int:
         """Supervise until the server has ended for good; return the exit status (0 = asked to end or idle)."""
+        try:
+            return self._supervise()
+        finally:
+            (self.folder / "secrets.json").unlink(missing_ok=True)
+
+    def _supervise(self) -> int:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)

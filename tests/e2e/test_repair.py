@@ -51,15 +51,24 @@ def test_only_the_failed_task_runs_again(workspace: Workspace) -> None:
     assert "Nothing to be done" in workspace.run("--dry-run").output
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_a_signal_leaves_no_server_and_loses_nothing(workspace: Workspace, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "group"),
+    [
+        (signal.SIGINT, False),
+        (signal.SIGINT, True),  # what a terminal does on Ctrl-C
+        (signal.SIGTERM, False),
+        (signal.SIGHUP, False),
+        (signal.SIGKILL, False),
+    ],
+)
+def test_a_signal_leaves_no_server_and_loses_nothing(workspace: Workspace, number: signal.Signals, group: bool) -> None:
     gate = workspace.folder / "gate"
     workspace.configure(_config(_sums("fast"), _sums("slow", "--wait", str(gate)), idle_timeout_s=5))
     running = workspace.start()
     slow = workspace.results / "smol" / "slow" / "harness" / "progress.json"
     eventually(lambda: slow.exists() and (workspace.results / "smol" / "fast" / "result.json").exists(), 120)
     before = _stamps(workspace, "fast")
-    running.signal(number)
+    running.signal(number, group)
     status = running.wait(60).returncode
     assert status == (1 if number is not signal.SIGKILL else -signal.SIGKILL)
     eventually(lambda: workspace.servers() == [], 30, "the server's end")

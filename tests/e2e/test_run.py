@@ -1,6 +1,9 @@
 """Whole runs on real parts: one server for all tasks, several deployments, the commands that users type."""
 
+import gzip
+import json
 import re
+import socket
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -69,10 +72,29 @@ def test_deployments_come_one_after_another(workspace: Workspace, cores: int) ->
 
 
 def _span_of_server(folder: Path) -> tuple[float, float]:
-    import json
-
     state = json.loads((folder / "state.json").read_text())
     return state["started_at"], state["updated_at"]
+
+
+def test_protocols_repeats_and_a_fixed_port(workspace: Workspace) -> None:
+    tasks = [
+        {"name": "plain", "task": "capitals", "protocol": "completions"},
+        {"name": "sampled", "task": "antonyms", "repeats": 3, "temperature": 0.8},
+    ]
+    workspace.configure({"deployment": _smol(), "evaluation": {"tasks": tasks, "limit": 4}})
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    done = workspace.run("--config", f"deployment.port={port}")
+    assert done.returncode == 0, done.output
+    assert json.loads((workspace.results / "smol" / "server" / "teardown.json").read_text())["port"] == port
+    assert workspace.result("smol", "plain")["protocol"] == "completions"
+    sampled = workspace.result("smol", "sampled")
+    assert (sampled["requests"]["sent"], sampled["metrics"][0]["n"]) == (12, 4)
+    with gzip.open(workspace.results / "smol" / "sampled" / "samples.jsonl.gz", "rt") as stream:
+        samples = [json.loads(line) for line in stream]
+    assert sorted((one["doc_id"], one["repeat"]) for one in samples) == [(d, r) for d in range(4) for r in range(3)]
+    assert len({one["answer"] for one in samples}) > 4, "repeats are generated anew"
 
 
 def test_gsm8k_as_lm_eval_ships_it(workspace: Workspace) -> None:
