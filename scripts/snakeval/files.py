@@ -72,7 +72,7 @@ class HeldLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
-        """Return whether the lock is ours now."""
+        """Return whether the lock was free and is ours now; False when we hold it already."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:

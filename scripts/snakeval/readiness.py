@@ -61,7 +61,7 @@ def _check_answer(endpoint: Endpoint, protocol: Protocol) -> None:
         raise EndpointError(f"{endpoint.base_url}{path} does not answer: {_brief(error)}") from None
     body = _json_of(response)
     choices = body.get("choices")
-    if not isinstance(choices, list) or not choices:
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise EndpointError(f"{endpoint.base_url}{path} answered without choices: {response.text[:200]}")
     if protocol is Protocol.LOGLIKELIHOOD:
         _check_logprobs(endpoint, body)
@@ -69,7 +69,8 @@ def _check_answer(endpoint: Endpoint, protocol: Protocol) -> None:
 
 def _check_logprobs(endpoint: Endpoint, body: dict[str, Any]) -> None:
     """The prompt's tokens and the generated one must all be there: some engines are off by one and score nonsense."""
-    logprobs = (body["choices"][0].get("logprobs") or {}).get("token_logprobs")
+    scored = body["choices"][0].get("logprobs")
+    logprobs = scored.get("token_logprobs") if isinstance(scored, dict) else None
     usage = body.get("usage") or {}
     expected = usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0)
     if not isinstance(logprobs, list) or (expected and len(logprobs) != expected):

@@ -79,10 +79,12 @@ def validate_result(result: Mapping[str, Any]) -> None:
         raise HarnessError(f"result of {result.get('task')} is malformed at {first.json_path}: {first.message[:200]}")
     samples = result["samples"]
     if samples["answered"] != samples["asked"] or samples["failed"]:
-        raise HarnessError(f"{samples['asked'] - samples['answered']} of {samples['asked']} samples got no answer")
+        unanswered = samples["asked"] - samples["answered"]
+        raise HarnessError(f"{unanswered} of {samples['asked']} samples got no answer ({samples['failed']} failed)")
     for metric in result["metrics"]:
-        if not math.isfinite(metric["value"]):
-            raise HarnessError(f"metric {metric['name']} is not a number")
+        for number in ("value", "stderr"):
+            if metric[number] is not None and not math.isfinite(metric[number]):
+                raise HarnessError(f"{number} of metric {metric['name']} is {metric[number]}, which is no score")
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
@@ -93,8 +95,10 @@ def read_result(path: Path) -> dict[str, Any] | None:
         return None
     except json.JSONDecodeError as error:
         raise HarnessError(f"{path} is not JSON: {error}") from None
+    if not isinstance(result, dict):
+        raise HarnessError(f"{path} is not a JSON object")
     validate_result(result)
-    return dict(result)
+    return result
 
 
 def write_result(path: Path, result: Mapping[str, Any]) -> None:
@@ -108,15 +112,19 @@ def write_samples(path: Path, samples: Iterator[dict[str, Any]]) -> int:
     count = 0
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     # No name and no time in the header: equal samples make equal bytes.
-    with (
-        os.fdopen(handle, "wb") as raw,
-        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
-    ):
-        for sample in samples:
-            packed.write(json.dumps(sample, ensure_ascii=False).encode() + b"\n")
-            count += 1
-    Path(name).chmod(0o644)
-    Path(name).replace(path)
+    try:
+        with (
+            os.fdopen(handle, "wb") as raw,
+            gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
+        ):
+            for sample in samples:
+                packed.write(json.dumps(sample, ensure_ascii=False).encode() + b"\n")
+                count += 1
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
     return count
 
 

@@ -37,7 +37,8 @@ class Session:
         try:
             for lease in self._paths.leases():
                 lease.unlink(missing_ok=True)
-            root = str(self._paths.root)
+            # With the slash: run "demo" must not unlock what run "demo2" works on.
+            root = f"{self._paths.root}/"
             for lock in self._state_dir.glob("locks/*.lock"):
                 if any(line.startswith(root) for line in lock.read_text(encoding="utf-8").splitlines()):
                     lock.unlink(missing_ok=True)

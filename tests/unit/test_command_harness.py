@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.openai_server import FakeOpenAIServer
+from fakes.openai_server import FakeOpenAIServer, answer_to
 from snakeval.errors import HarnessError
 from snakeval.harnesses import Endpoint, Progress, harness_of
 from unit.harness_cases import ENDPOINT, a_config, a_task
 
 HARNESS = harness_of("command")
 NO_PYTHON = Path()
-DOCUMENTATION = Path(__file__).parents[2] / "docs" / "command-harness.md"
+REPOSITORY = Path(__file__).parents[2]
+DOCUMENTATION = REPOSITORY / "docs" / "command-harness.md"
+PROGRAM = REPOSITORY / "config" / "examples" / "sums.py"
 METRIC = {"name": "accuracy", "value": 0.5, "n": 4}
 SAMPLES = {"asked": 4, "answered": 4}
 
@@ -151,18 +153,20 @@ def test_progress_is_optional(tmp_path: Path) -> None:
 
 
 def test_the_documented_program_runs(tmp_path: Path) -> None:
-    source = re.findall(r"```python\n(.*?)```", DOCUMENTATION.read_text(), flags=re.DOTALL)[-1]
-    program = tmp_path / "sums.py"
-    program.write_text(source)
-    task = a_task("command", limit=5, command=[sys.executable, str(program)])
+    listings = re.findall(r"```python\n(.*?)```", DOCUMENTATION.read_text(), flags=re.DOTALL)
+    assert listings == [PROGRAM.read_text()]
+    task = a_task("command", limit=5, command=[sys.executable, str(PROGRAM)])
     with FakeOpenAIServer(api_key="top-secret") as server:
         endpoint = Endpoint(server.base_url, server.model, "top-secret")
         command = HARNESS.command(task, endpoint, tmp_path / "out", NO_PYTHON, a_config())
         subprocess.run(command.argv, env=os.environ | command.env, check=True, timeout=60)
     outcome = HARNESS.outcome(tmp_path / "out")
-    assert (outcome.asked, outcome.metrics[0].name, outcome.metrics[0].value) == (5, "accuracy", 0.0)
-    assert len(list(HARNESS.samples(tmp_path / "out"))) == 5
-    assert len(server.payloads) == 5
+    questions = [payload["messages"][0]["content"] for payload in server.payloads]
+    answers = [answer_to(question, temperature=0, seed=0) for question in questions]
+    right = [answer == f"answer {2 * i + 1}" for i, answer in enumerate(answers)]
+    assert 0 < sum(right) < len(right) == 5
+    assert (outcome.asked, outcome.metrics[0].name, outcome.metrics[0].value) == (5, "accuracy", sum(right) / 5)
+    assert [sample["correct"] for sample in HARNESS.samples(tmp_path / "out")] == right
 
 
 def test_the_documented_result_is_valid(tmp_path: Path) -> None:

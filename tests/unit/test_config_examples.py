@@ -16,5 +16,5 @@ def test_examples_load(example: Path) -> None:
 
 def test_committed_default_config_loads() -> None:
     config = load_config([], {}, ROOT, {})
-    assert [task.name for task in config.tasks] == ["boolean_expressions", "arithmetic_2digit", "last_letter"]
+    assert [task.name for task in config.tasks] == ["boolean_expressions", "arithmetic_2digit", "antonyms"]
     assert config.deployments[0].name == "smollm2-135m-instruct"

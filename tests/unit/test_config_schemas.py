@@ -48,6 +48,11 @@ def test_schema_is_valid_and_documented(file: Path) -> None:
             assert "pattern" not in part or "x-form" in part, name
 
 
+@pytest.mark.parametrize("file", FILES, ids=lambda path: str(path.relative_to(SCHEMAS)))
+def test_no_part_names_another_validator(file: Path) -> None:
+    assert all("$schema" not in part for part in _objects(load_schema(file)))
+
+
 def test_readme_tables_are_up_to_date() -> None:
     readme = (ROOT / "config/README.md").read_text(encoding="utf-8")
     assert generate_config_reference.updated(readme, generate_config_reference.reference(SCHEMAS)) == readme

@@ -68,6 +68,17 @@ def test_snakemake_finds_the_plugin() -> None:
     assert "snakeval" in LoggerPluginRegistry().plugins
 
 
+@pytest.mark.parametrize("again", ["reload", "import"])
+def test_the_plugin_may_be_loaded_twice(again: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if again == "reload":
+        importlib.reload(sys.modules[PLUGIN])
+    else:
+        monkeypatch.delitem(sys.modules, PLUGIN)
+        importlib.import_module(PLUGIN)
+    assert parse("a.b=1", "run=second") == {"a.b": 1, "run": "second"}
+    assert snakemake.cli.parse_config.snakeval_plain is PLAIN
+
+
 def test_names_with_dots_reach_their_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text = BASE.replace("[colours]", "[colours, lm-eval.gsm8k]")

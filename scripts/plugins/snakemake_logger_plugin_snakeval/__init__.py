@@ -29,9 +29,10 @@ def parse_config(entries: list[str] | None) -> dict[str, Any]:
     return dict(_parse_plain(plain)) | dotted
 
 
-if snakemake.cli.parse_config is not parse_config:
-    _parse_plain = snakemake.cli.parse_config
-    snakemake.cli.parse_config = parse_config
+# Whoever imports this module again finds Snakemake's own function behind the one that is in its place already.
+_parse_plain = getattr(snakemake.cli.parse_config, "snakeval_plain", snakemake.cli.parse_config)
+parse_config.snakeval_plain = _parse_plain  # type: ignore[attr-defined]
+snakemake.cli.parse_config = parse_config
 
 
 class LogHandler(LogHandlerBase):

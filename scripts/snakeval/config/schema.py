@@ -61,7 +61,9 @@ def _resolved(node: Any, path: Path) -> Any:
         merged = _joined(merged, _resolved(part, path))
     if "$ref" in node:
         merged = _joined(merged, _target(node["$ref"], path))
-    own = {key: _resolved(value, path) for key, value in node.items() if key not in ("$ref", "allOf", "$defs")}
+    # At a nested `$schema` jsonschema would go on with its own validator instead of the stricter one.
+    done = ("$ref", "allOf", "$defs", "$schema")
+    own = {key: _resolved(value, path) for key, value in node.items() if key not in done}
     if "unevaluatedProperties" in own:
         own["additionalProperties"] = own.pop("unevaluatedProperties")
     return _joined(merged, own)

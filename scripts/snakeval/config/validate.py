@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cache, reduce
 from operator import getitem
 from typing import Any
@@ -36,17 +36,10 @@ def check(value: Any, schema: Schema, where: Where) -> list[Problem]:
         schema: Its schema, references resolved.
         where: Words the place of a part, "file: dotted.path".
     """
-    errors = list(_validator()(_bare(schema)).iter_errors(value))
+    errors = list(_validator()(schema).iter_errors(value))
     mistyped = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
     told = (e for e in errors if e.validator == "type" or tuple(e.absolute_path) not in mistyped)
     return list(dict.fromkeys(problem for error in told for problem in _problems(error, schema, where)))
-
-
-def _bare(node: Any) -> Any:
-    """Return a schema without `$schema`, at which jsonschema would go on with its own validator."""
-    if not isinstance(node, Mapping):
-        return node
-    return {key: _bare(value) for key, value in node.items() if key != "$schema"}
 
 
 @cache
