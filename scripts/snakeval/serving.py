@@ -133,6 +133,7 @@ def _wait(
     name, log = deployment.name, _log_of(config, deployment)
     begin = reported = time.monotonic()
     probing: float | None = None
+    pending_s = 0.0
     checks = deployment.options.get("checks_api_key", deployment_type(deployment.type).checks_api_key)
     while True:
         server = backend.state(name)
@@ -152,13 +153,23 @@ def _wait(
                 if time.monotonic() - probing > PROBE_PATIENCE_S:
                     raise
         now = time.monotonic()
+        if server.state is ServerState.PENDING:
+            # Waiting in a queue is not starting: it has a deadline of its own.
+            pending_s, begin = pending_s + now - begin, now
+            patience_s = config.execution.options.get("pending_timeout_s", float("inf"))
+            if pending_s > patience_s:
+                raise DeploymentError(
+                    f"the job of {name} is still in the queue after execution.pending_timeout_s ({patience_s} s); "
+                    f"the reason: {server.reason}"
+                )
         if now - begin > config.execution.readiness_timeout_s:
             raise DeploymentError(
                 f"the server of {name} was not ready within execution.readiness_timeout_s "
                 f"({config.execution.readiness_timeout_s} s); the end of {log}:\n{backend.log_tail(name)}"
             )
         if now - reported >= REPORT_S:
-            say(f"waiting for {name}: {server.state}, {now - begin:.0f} s, log: {log}")
+            why = f" ({server.reason})" if server.reason else ""
+            say(f"waiting for {name}: {server.state}{why}, {pending_s + now - begin:.0f} s, log: {log}")
             reported = now
         time.sleep(POLL_S)
 
