@@ -111,7 +111,7 @@ def attempt_number(wildcards, attempt: int) -> int:
 
 
 def last_attempt(wildcards) -> int:
-    """Return the number of the last attempt that --retries allows."""
+    """Return the number of the last attempt that --retries allows; only the main process knows it."""
     return (workflow.execution_settings.retries or 0) + 1
 
 

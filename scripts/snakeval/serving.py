@@ -23,7 +23,7 @@ PROBE_PATIENCE_S = 30.0
 Say = Callable[[str], None]
 
 
-def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int, say: Say) -> None:
+def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int, last_attempt: int, say: Say) -> None:
     """Rule ready: have the server up and answering, and write the task's lease.
 
     Args:
@@ -31,6 +31,7 @@ def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int,
         deployment: What to serve.
         task: Whose lease it is; its protocol is what the probe asks for.
         attempt: Of the rule, from 1: a server is started at most once for each attempt, whichever task asks.
+        last_attempt: Of rule evaluate; the lease hands it on, because a job on a cluster does not know it.
         say: Where progress goes, a line at a time.
 
     Raises:
@@ -39,7 +40,7 @@ def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int,
     """
     paths = RunPaths(config.execution.output_dir / config.run)
     lease = paths.task(deployment.name, task.name).lease
-    record = {"deployment": deployment.name, "task": task.name, "leased_at": time.time()}
+    record = {"deployment": deployment.name, "task": task.name, "last_attempt": last_attempt}
     _await_environments(deployment, task, say)
     if not deployment_type(deployment.type).has_server:
         check_endpoint(existing_endpoint(deployment), task.protocol)

@@ -25,6 +25,15 @@ STOP_PATIENCE_S = 60.0
 WARN_BEFORE_END_S = 60
 AUTO_HOST = "auto"
 WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SUSPENDED", "RESV_DEL_HOLD")
+# Reasons for which Slurm keeps a job in the queue that it can never start (squeue(1), JOB REASON CODES).
+HOPELESS = (
+    "BadConstraints",
+    "InvalidAccount",
+    "InvalidQOS",
+    "PartitionNodeLimit",
+    "PartitionTimeLimit",
+    "JobHeldAdmin",
+)
 ENDING = ("COMPLETING", "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "OUT_OF_MEMORY")
 
 
@@ -144,6 +153,8 @@ class SlurmBackend:
         if state not in (ServerState.STOPPED, ServerState.FAILED):
             if row is None:
                 state, reason = ServerState.FAILED, f"its Slurm job {record.get('job_id')} is gone"
+            elif row.state in WAITING and row.reason in HOPELESS:
+                state, reason = ServerState.FAILED, f"its Slurm job {row.job_id} can never start: {row.reason}"
             elif row.state in WAITING:
                 state, reason = ServerState.PENDING, row.reason
             elif row.state in ENDING:
