@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from snakeval.config import load_config
-from snakeval.deployment_types import deployment_type, environment_lock
+from snakeval.deployment_types import environment_lock
 from snakeval.environments import (
     environment_marker,
     environment_name,
@@ -101,7 +101,7 @@ def task_fingerprint(wildcards) -> str:
 
 def ready_slot(wildcards) -> int:
     """Return 1 where deployments come one after another: a `ready` that waits must be the only one."""
-    limited = deployment_type(DEPLOYMENTS[wildcards.deployment].type).has_server
+    limited = CONFIG.execution.max_deployments < len(DEPLOYMENTS)
     return 1 if limited else 0
 
 
@@ -111,7 +111,7 @@ def attempt_number(wildcards, attempt: int) -> int:
 
 
 def last_attempt(wildcards) -> int:
-    """Return the number of the last attempt that --retries allows."""
+    """Return the number of the last attempt that --retries allows; only the main process knows it."""
     return (workflow.execution_settings.retries or 0) + 1
 
 

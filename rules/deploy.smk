@@ -44,6 +44,7 @@ rule ready:
     resources:
         ready=ready_slot,
         attempt=attempt_number,
+        last_attempt=last_attempt,
     script:
         "../scripts/ready.py"
 

@@ -19,7 +19,6 @@ rule evaluate:
     threads: 1
     resources:
         attempt=attempt_number,
-        last_attempt=last_attempt,
     params:
         fingerprint=task_fingerprint,
     message:

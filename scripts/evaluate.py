@@ -4,10 +4,11 @@ from pathlib import Path
 
 from snakeval.errors import SnakevalError
 from snakeval.evaluation import evaluate
+from snakeval.files import read_json
 from snakeval.job import Source, deployment_named, job, task_named
 
 
-def main(source: Source, deployment: str, task: str, lease: Path, attempt: int, last_attempt: int, log: Path) -> None:
+def main(source: Source, deployment: str, task: str, lease: Path, attempt: int, log: Path) -> None:
     """Run one task; give up its lease when the last attempt has failed, so that others may have the server's place."""
     with job(log, f"{deployment}/{task}", attempt) as journal:
         config = source.load()
@@ -21,7 +22,7 @@ def main(source: Source, deployment: str, task: str, lease: Path, attempt: int, 
                 journal.say,
             )
         except SnakevalError:
-            if attempt >= last_attempt:
+            if attempt >= (read_json(lease) or {}).get("last_attempt", attempt):
                 lease.unlink(missing_ok=True)
             raise
 
@@ -33,6 +34,5 @@ if __name__ == "__main__":
         snakemake.wildcards.task,
         Path(snakemake.input.lease),
         snakemake.resources.attempt,
-        snakemake.resources.last_attempt,
         Path(snakemake.log[0]),
     )

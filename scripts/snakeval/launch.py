@@ -21,14 +21,16 @@ class Placement:
     """What the backend decides about a server.
 
     Attributes:
-        host: Address to bind.
-        advertise: Host name or address under which tasks reach it.
+        host: Address to bind, "auto" for that of the machine on which the server comes to run.
+        advertise: Host name or address under which tasks reach it; "auto" as above.
         server_id: Unique for each start by Snakeval.
+        batch_options: Options of the batch system, one a line at the head of the script.
     """
 
     host: str
     advertise: str
     server_id: str
+    batch_options: tuple[str, ...] = ()
 
 
 def health_path(deployment: Deployment) -> str | None:
@@ -66,6 +68,7 @@ def render_launch_script(
             host=placement.host,
             advertise=placement.advertise,
             server_id=placement.server_id,
+            batch_options=placement.batch_options,
         )
     )
 

@@ -23,7 +23,7 @@ PROBE_PATIENCE_S = 30.0
 Say = Callable[[str], None]
 
 
-def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int, say: Say) -> None:
+def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int, last_attempt: int, say: Say) -> None:
     """Rule ready: have the server up and answering, and write the task's lease.
 
     Args:
@@ -31,6 +31,7 @@ def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int,
         deployment: What to serve.
         task: Whose lease it is; its protocol is what the probe asks for.
         attempt: Of the rule, from 1: a server is started at most once for each attempt, whichever task asks.
+        last_attempt: Of rule evaluate; the lease hands it on, because a job on a cluster does not know it.
         say: Where progress goes, a line at a time.
 
     Raises:
@@ -39,7 +40,7 @@ def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int,
     """
     paths = RunPaths(config.execution.output_dir / config.run)
     lease = paths.task(deployment.name, task.name).lease
-    record = {"deployment": deployment.name, "task": task.name, "leased_at": time.time()}
+    record = {"deployment": deployment.name, "task": task.name, "last_attempt": last_attempt}
     _await_environments(deployment, task, say)
     if not deployment_type(deployment.type).has_server:
         check_endpoint(existing_endpoint(deployment), task.protocol)
@@ -133,6 +134,7 @@ def _wait(
     name, log = deployment.name, _log_of(config, deployment)
     begin = reported = time.monotonic()
     probing: float | None = None
+    pending_s = 0.0
     checks = deployment.options.get("checks_api_key", deployment_type(deployment.type).checks_api_key)
     while True:
         server = backend.state(name)
@@ -152,13 +154,23 @@ def _wait(
                 if time.monotonic() - probing > PROBE_PATIENCE_S:
                     raise
         now = time.monotonic()
+        if server.state is ServerState.PENDING:
+            # Waiting in a queue is not starting: it has a deadline of its own.
+            pending_s, begin = pending_s + now - begin, now
+            patience_s = config.execution.options.get("pending_timeout_s", float("inf"))
+            if pending_s > patience_s:
+                raise DeploymentError(
+                    f"the job of {name} is still in the queue after execution.pending_timeout_s ({patience_s} s); "
+                    f"the reason: {server.reason}"
+                )
         if now - begin > config.execution.readiness_timeout_s:
             raise DeploymentError(
                 f"the server of {name} was not ready within execution.readiness_timeout_s "
                 f"({config.execution.readiness_timeout_s} s); the end of {log}:\n{backend.log_tail(name)}"
             )
         if now - reported >= REPORT_S:
-            say(f"waiting for {name}: {server.state}, {now - begin:.0f} s, log: {log}")
+            why = f" ({server.reason})" if server.reason else ""
+            say(f"waiting for {name}: {server.state}{why}, {pending_s + now - begin:.0f} s, log: {log}")
             reported = now
         time.sleep(POLL_S)
 

@@ -26,6 +26,7 @@ from snakeval.processes import end_processes, listens_on, start_time
 
 POLL_S = 0.5
 KILL_AFTER_S = 10.0
+AUTO = "auto"
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -222,7 +223,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run and watch one model server (started by launch.sh).")
     parser.add_argument("--folder", type=Path, required=True, help="folder of the server's files")
     parser.add_argument("--server-id", required=True, help="identifies this start in the environment of its processes")
-    parser.add_argument("--host", required=True, help="address to bind")
+    parser.add_argument("--host", required=True, help="address to bind, auto for this machine's")
     parser.add_argument("--advertise", required=True, help="host name or address under which others reach it")
     parser.add_argument("--port", type=int, help="fixed port; without it a free one is taken")
     parser.add_argument("--health-path", help="path that answers 200 when the model is loaded")
@@ -230,11 +231,12 @@ def main() -> int:
     parser.add_argument("--max-restarts", type=int, required=True, help="restarts of a server that had been ready")
     parser.add_argument("command", nargs="+", help="the server's command, after --")
     given = parser.parse_args()
+    own = socket.gethostbyname(socket.gethostname())
     supervisor = Supervisor(
         folder=given.folder,
         server_id=given.server_id,
-        host=given.host,
-        advertise=given.advertise,
+        host=own if given.host == AUTO else given.host,
+        advertise=own if given.advertise == AUTO else given.advertise,
         fixed_port=given.port,
         health_path=given.health_path,
         idle_timeout_s=given.idle_timeout_s,

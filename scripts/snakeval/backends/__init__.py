@@ -75,4 +75,8 @@ def backend_of(config: Config) -> Backend:
         from snakeval.backends.local import LocalBackend
 
         return LocalBackend(config)
+    if config.execution.type == "slurm":
+        from snakeval.backends.slurm import SlurmBackend
+
+        return SlurmBackend(config)
     raise ValueError(f"no backend named {config.execution.type}")

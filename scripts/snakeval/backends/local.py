@@ -1,15 +1,14 @@
 """Servers as detached processes of this machine, each under a supervisor."""
 
 import hashlib
-import os
 import secrets
 import socket
 import subprocess
 import time
 
 from snakeval.backends import Server, ServerState
+from snakeval.backends.handover import clean_environment, write_secrets
 from snakeval.config.model import Config, Deployment
-from snakeval.config.secrets import resolve_env
 from snakeval.deployment_types import environment_lock
 from snakeval.environments import ensure_environment
 from snakeval.errors import DeploymentError
@@ -20,7 +19,6 @@ from snakeval.processes import end_processes, is_alive, processes_of, start_time
 
 LOOPBACK = "127.0.0.1"
 STOP_PATIENCE_S = 10.0
-THREAD_VARIABLES = ("_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 class LocalBackend:
@@ -44,7 +42,7 @@ class LocalBackend:
             ensure_environment(lock)
         placement = Placement(host=LOOPBACK, advertise=LOOPBACK, server_id=secrets.token_hex(8))
         write_text(paths.launch_script, self._script(deployment, placement), mode=0o755)
-        write_json(paths.secrets, _secrets_of(deployment), mode=0o600)
+        write_secrets(paths.secrets, deployment)
         paths.claims.mkdir(exist_ok=True)
         definition = self.definition(deployment)
         with paths.log.open("ab") as log:
@@ -53,7 +51,7 @@ class LocalBackend:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_clean_environment(placement.server_id),
+                env=clean_environment() | {"SNAKEVAL_SERVER_ID": placement.server_id},
                 start_new_session=True,
             )
         write_json(paths.state, _first_record(placement.server_id, definition, process.pid))
@@ -114,27 +112,6 @@ def _check_port(deployment: Deployment) -> None:
                 f"port {deployment.port} of this machine, deployment.port of {deployment.name}, is taken by another "
                 "server; free it, name another, or leave deployment.port out to have a free one taken"
             )
-
-
-def _secrets_of(deployment: Deployment) -> dict[str, dict[str, str]]:
-    runtime = {
-        name: value.removeprefix("runtime:")
-        for name, value in deployment.env_vars.items()
-        if value.startswith("runtime:")
-    }
-    others = {name: value for name, value in deployment.env_vars.items() if name not in runtime}
-    environment = resolve_env(others, os.environ)
-    return {"environment": environment | {"SNAKEVAL_API_KEY": secrets.token_urlsafe(32)}, "runtime": runtime}
-
-
-def _clean_environment(server_id: str) -> dict[str, str]:
-    """Leave out Snakeval's own variables and the thread counts that Snakemake sets for the job, not for the server."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("SNAKEVAL_") and not name.endswith(THREAD_VARIABLES)
-    }
-    return inherited | {"SNAKEVAL_SERVER_ID": server_id}
 
 
 def _first_record(server_id: str, definition: str, pid: int) -> dict[str, object]:

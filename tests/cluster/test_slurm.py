@@ -1,0 +1,111 @@
+"""Runs on a real Slurm: servers as jobs of their own, tasks as jobs of the executor, and what faults do."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from cluster.conftest import SlurmWorkspace
+from workspace import CHECKPOINT, REPOSITORY, eventually
+
+PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
+REPAIR_PLAN = {"ready": 1, "evaluate": 1, "teardown": 1, "aggregate": 1, "all": 1}
+
+
+def _sums(name: str, *arguments: str) -> dict[str, Any]:
+    return {"name": name, "command": [sys.executable, PROGRAM, *arguments]}
+
+
+def _config(*tasks: dict[str, Any] | str, deployments: tuple[str, ...] = ("a",), **execution: Any) -> dict[str, Any]:
+    smol = {"type": "llamacpp", "checkpoint_path": CHECKPOINT, "served_model_name": "smol"}
+    return {
+        "deployments": [{"name": name, **smol} for name in deployments],
+        "execution": {"type": "slurm", "walltime": "00:20:00", "mem_gb": 2, "cpus_per_task": 2, **execution},
+        "evaluation": {"tasks": list(tasks), "limit": 3},
+    }
+
+
+def test_two_deployments_are_two_server_jobs(slurm: SlurmWorkspace) -> None:
+    slurm.configure(_config("capitals", _sums("sums"), deployments=("a", "b")))
+    planned = slurm.run("--dry-run")
+    assert slurm.jobs() == []
+    running = slurm.start()
+    seen: set[str] = set()
+
+    def ended() -> bool:
+        seen.update(slurm.server_jobs())
+        return running.process.poll() is not None
+
+    eventually(ended, 300)
+    done = running.wait()
+    assert done.returncode == 0, done.output
+    assert planned.plan == done.plan
+    assert len(seen) == 2
+    for name in "ab":
+        assert slurm.result(name, "capitals")["samples"] == {"asked": 3, "answered": 3, "failed": 0}
+        launch = (slurm.results / name / "server" / "launch.sh").read_text()
+        assert "#SBATCH --time=00:20:00\n" in launch
+    assert slurm.jobs() == []
+
+
+def test_a_cancelled_server_is_started_again_for_the_retry(slurm: SlurmWorkspace) -> None:
+    gate = slurm.folder / "gate"
+    slurm.configure(_config(_sums("slow", "--wait", str(gate))))
+    running = slurm.start()
+    eventually((slurm.results / "a" / "slow" / "harness" / "progress.json").exists, 120)
+    (first,) = slurm.server_jobs()
+    subprocess.run(["scancel", first], check=True, timeout=30)
+    log = slurm.results / "a" / "slow" / "log.txt"
+    eventually(lambda: "the server of a died while the task ran" in log.read_text(), 60)
+    gate.touch()
+    done = running.wait()
+    assert done.returncode == 0, done.output
+    assert slurm.result("a", "slow")["times"]["attempt"] == 2
+
+
+def test_a_failed_task_alone_runs_again(slurm: SlurmWorkspace) -> None:
+    cure = slurm.folder / "cure"
+    slurm.configure(_config(_sums("well"), _sums("sick", "--need", str(cure))))
+    first = slurm.run("--retries", "0")
+    assert first.returncode == 1
+    assert "missing: a/sick" in first.output
+    assert slurm.server_jobs() == []
+    cure.touch()
+    assert slurm.run("--dry-run").plan == REPAIR_PLAN
+    second = slurm.run()
+    assert second.returncode == 0, second.output
+    assert second.plan == REPAIR_PLAN
+
+
+@pytest.mark.parametrize(
+    ("execution", "message"),
+    [
+        ({"partition": "nowhere"}, "sbatch refused the server of a: sbatch: error: invalid partition"),
+        ({"gres": "gpu:99"}, "can never start: BadConstraints"),
+    ],
+)
+def test_a_refused_job_is_told_in_slurms_words(slurm: SlurmWorkspace, execution: dict[str, Any], message: str) -> None:
+    slurm.configure(_config(_sums("sums"), **execution))
+    done = slurm.run("--retries", "0")
+    assert done.returncode == 1
+    assert message in done.output
+    assert "missing: a/sums" in done.output
+
+
+def test_a_job_that_waits_for_ever_has_a_deadline_and_a_reason(slurm: SlurmWorkspace) -> None:
+    hold = subprocess.run(
+        ["sbatch", "--parsable", "--nodes=4", "--exclusive", "--wrap", "sleep 600"],
+        cwd=slurm.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    ).stdout.strip()
+    try:
+        slurm.configure(_config(_sums("sums"), pending_timeout_s=5))
+        done = slurm.run("--retries", "0")
+    finally:
+        subprocess.run(["scancel", hold], check=True, timeout=30)
+    assert done.returncode == 1
+    assert "the job of a is still in the queue after execution.pending_timeout_s (5 s); the reason: " in done.output
+    assert slurm.server_jobs() == []
