@@ -1,6 +1,7 @@
 """Is an endpoint really ours, and does it really answer the kind of request that a task sends?"""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -55,7 +56,11 @@ def _check_answer(endpoint: Endpoint, protocol: Protocol) -> None:
     path = PATHS[protocol]
     try:
         response = requests.post(
-            endpoint.base_url + path, json=payload, headers=_headers(endpoint), timeout=REQUEST_TIMEOUT_S
+            endpoint.base_url + path,
+            json=payload,
+            headers=_headers(endpoint),
+            timeout=REQUEST_TIMEOUT_S,
+            proxies=_proxies(endpoint),
         )
     except requests.RequestException as error:
         raise EndpointError(f"{endpoint.base_url}{path} does not answer: {_brief(error)}") from None
@@ -84,7 +89,7 @@ def _check_logprobs(endpoint: Endpoint, body: dict[str, Any]) -> None:
 def _get(endpoint: Endpoint, path: str, authorised: bool = True) -> requests.Response:
     headers = _headers(endpoint) if authorised else {}
     try:
-        return requests.get(endpoint.base_url + path, headers=headers, timeout=30)
+        return requests.get(endpoint.base_url + path, headers=headers, timeout=30, proxies=_proxies(endpoint))
     except requests.RequestException as error:
         raise EndpointError(f"{endpoint.base_url}{path} does not answer: {_brief(error)}") from None
 
@@ -101,6 +106,12 @@ def _json_of(response: requests.Response) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise EndpointError(f"{response.url} answered something that is no JSON object: {response.text[:200]}")
     return body
+
+
+def _proxies(endpoint: Endpoint) -> dict[str, str] | None:
+    """A site's proxy, which requests takes from the environment, does not lead to servers of our own network."""
+    parts = urlsplit(endpoint.base_url)
+    return {"no_proxy": parts.hostname or ""} if parts.scheme == "http" else None
 
 
 def _headers(endpoint: Endpoint) -> dict[str, str]:

@@ -124,10 +124,10 @@ def test_a_server_that_answers_badly_is_stopped_unless_it_is_leased(
 
 
 def test_make_ready_writes_the_lease_and_leaves_no_claim(config: Config, backend: FakeBackend) -> None:
-    make_ready(config, TINY, make_task(), 1, lambda _: None)
+    make_ready(config, TINY, make_task(), 1, 3, lambda _: None)
     lease = read_json(_paths(config).task("tiny", "sums").lease)
     assert lease is not None
-    assert (lease["deployment"], lease["task"], lease["server_id"]) == ("tiny", "sums", "first")
+    assert lease == {"deployment": "tiny", "task": "sums", "last_attempt": 3, "server_id": "first"}
     assert list(_paths(config).server("tiny").claims.iterdir()) == []
 
 
@@ -136,7 +136,7 @@ def test_make_ready_of_an_endpoint_that_is_there(
 ) -> None:
     monkeypatch.setenv("MY_KEY", "top-secret")
     there = make_deployment("there", type="none", base_url="http://gateway/v1", api_key_name="MY_KEY")
-    make_ready(config, there, make_task(), 1, lambda _: None)
+    make_ready(config, there, make_task(), 1, 3, lambda _: None)
     assert probed == [Endpoint("http://gateway/v1", "tiny-model", "top-secret")]
     lease = read_json(_paths(config).task("there", "sums").lease)
     assert lease is not None

@@ -1,10 +1,12 @@
 """Servers as detached processes of this machine, each under a supervisor."""
 
 import hashlib
+import os
 import secrets
 import socket
 import subprocess
 import time
+from typing import Any
 
 from snakeval.backends import Server, ServerState
 from snakeval.backends.handover import clean_environment, write_secrets
@@ -18,6 +20,7 @@ from snakeval.paths import RunPaths
 from snakeval.processes import end_processes, is_alive, processes_of, start_time
 
 LOOPBACK = "127.0.0.1"
+STARTER = "supervisor.json"
 STOP_PATIENCE_S = 10.0
 
 
@@ -44,7 +47,10 @@ class LocalBackend:
         write_text(paths.launch_script, self._script(deployment, placement), mode=0o755)
         write_secrets(paths.secrets, deployment)
         paths.claims.mkdir(exist_ok=True)
-        definition = self.definition(deployment)
+        # The record comes before the process, which goes on writing it; its id has a file of its own until then.
+        starter = paths.folder / STARTER
+        starter.unlink(missing_ok=True)
+        write_json(paths.state, _first_record(placement.server_id, self.definition(deployment)))
         with paths.log.open("ab") as log:
             process = subprocess.Popen(
                 ["bash", str(paths.launch_script)],
@@ -54,11 +60,11 @@ class LocalBackend:
                 env=clean_environment() | {"SNAKEVAL_SERVER_ID": placement.server_id},
                 start_new_session=True,
             )
-        write_json(paths.state, _first_record(placement.server_id, definition, process.pid))
+        write_json(starter, {"supervisor_pid": process.pid, "supervisor_start": start_time(process.pid)})
 
     def state(self, deployment: str) -> Server:
         """Read the state that the supervisor registered, and check that the supervisor still lives."""
-        record = read_json(self._paths.server(deployment).state)
+        record = self._record(deployment)
         if record is None:
             return Server(ServerState.STOPPED)
         state, reason = ServerState(record["state"]), record.get("reason")
@@ -79,7 +85,7 @@ class LocalBackend:
     def stop(self, deployment: str) -> None:
         """Ask the supervisor to end; what then still carries the server's id is ended too."""
         paths = self._paths.server(deployment)
-        record = read_json(paths.state)
+        record = self._record(deployment)
         if record is not None:
             family = processes_of(record["server_id"])
             supervisors = [one for one in family if one.pid == record["supervisor_pid"]]
@@ -98,6 +104,18 @@ class LocalBackend:
         """Return the last lines of server.log."""
         return last_lines(self._paths.server(deployment).log)
 
+    def _record(self, deployment: str) -> dict[str, Any] | None:
+        """Return what the supervisor has registered, completed by what its starter knows of it."""
+        paths = self._paths.server(deployment)
+        record = read_json(paths.state)
+        if record is not None and "supervisor_pid" not in record:
+            # Between the record and the process there is only our own, which is just about to start it.
+            record |= read_json(paths.folder / STARTER) or {
+                "supervisor_pid": record["starter_pid"],
+                "supervisor_start": start_time(record["starter_pid"]),
+            }
+        return dict(record) if record is not None else None
+
     def _script(self, deployment: Deployment, placement: Placement) -> str:
         paths = self._paths.server(deployment.name)
         return render_launch_script(self._config.run, deployment, self._config.execution, paths, placement)
@@ -114,7 +132,7 @@ def _check_port(deployment: Deployment) -> None:
             )
 
 
-def _first_record(server_id: str, definition: str, pid: int) -> dict[str, object]:
+def _first_record(server_id: str, definition: str) -> dict[str, object]:
     now = time.time()
     return {
         "state": "STARTING",
@@ -122,8 +140,7 @@ def _first_record(server_id: str, definition: str, pid: int) -> dict[str, object
         "server_id": server_id,
         "definition": definition,
         "generation": 0,
-        "supervisor_pid": pid,
-        "supervisor_start": start_time(pid),
+        "starter_pid": os.getpid(),
         "started_at": now,
         "updated_at": now,
     }
