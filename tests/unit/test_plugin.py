@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import snakemake.cli
 from config_workflow import BASE, ROOT, make_workflow
+from snakemake.settings import types
 
 PLUGIN = "snakemake_logger_plugin_snakeval"
 PLAIN = snakemake.cli.parse_config
@@ -17,6 +18,7 @@ PLAIN = snakemake.cli.parse_config
 def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     """Import the plugin anew, as Snakemake does when it looks for logger plugins; undone after the test."""
     monkeypatch.setattr(snakemake.cli, "parse_config", PLAIN)
+    monkeypatch.setattr(types, "load_configfile", types.load_configfile)
     monkeypatch.syspath_prepend(ROOT / "scripts/plugins")
     monkeypatch.delitem(sys.modules, PLUGIN, raising=False)
     importlib.import_module(PLUGIN)
@@ -86,3 +88,15 @@ def test_names_with_dots_reach_their_task(tmp_path: Path, monkeypatch: pytest.Mo
     config = make_workflow(tmp_path).load(text, overrides=overrides)
     assert [(task.name, task.limit) for task in config.tasks] == [("colours", None), ("lm-eval.gsm8k", 5)]
     assert config.deployments[0].port == 9000
+
+
+def test_a_missing_configfile_is_told_in_four_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        types.load_configfile(tmp_path / "nix.yaml")
+    assert ended.value.code == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == f"error: {tmp_path}/nix.yaml does not exist"
+    assert [line.split(":")[0].strip() for line in lines] == ["error", "got", "expected", "hint"]
+    good = tmp_path / "good.yaml"
+    good.write_text("run: x\n", encoding="utf-8")
+    assert types.load_configfile(good) == {"run": "x"}

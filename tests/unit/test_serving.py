@@ -140,7 +140,7 @@ def test_make_ready_of_an_endpoint_that_is_there(
     assert probed == [Endpoint("http://gateway/v1", "tiny-model", "top-secret")]
     lease = read_json(_paths(config).task("there", "sums").lease)
     assert lease is not None
-    assert set(lease) == {"deployment", "task", "leased_at"}
+    assert lease == {"deployment": "there", "task": "sums", "last_attempt": 3}
     assert backend.calls == []
 
 
