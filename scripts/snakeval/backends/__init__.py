@@ -1,8 +1,9 @@
 """Where servers run. A backend is one module with four verbs over a small record; all are safe to call twice."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from snakeval.config.model import Config, Deployment
 
@@ -39,6 +40,19 @@ class Server:
     host: str | None = None
     port: int | None = None
     definition: str | None = None
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any], state: ServerState, reason: str | None) -> Self:
+        """Return what the server's state file says, in a state that is known better than from the file."""
+        return cls(
+            state=state,
+            reason=reason,
+            server_id=record["server_id"],
+            generation=record["generation"],
+            host=record.get("host"),
+            port=record.get("port"),
+            definition=record["definition"],
+        )
 
     @property
     def lives(self) -> bool:

@@ -72,15 +72,7 @@ class LocalBackend:
             record["supervisor_pid"], record["supervisor_start"]
         ):
             state, reason = ServerState.FAILED, "its supervisor is gone"
-        return Server(
-            state,
-            reason,
-            record["server_id"],
-            record["generation"],
-            record.get("host"),
-            record.get("port"),
-            record["definition"],
-        )
+        return Server.of_record(record, state, reason)
 
     def stop(self, deployment: str) -> None:
         """Ask the supervisor to end; what then still carries the server's id is ended too."""

@@ -149,8 +149,8 @@ class SlurmBackend:
         if record is None:
             return Server(ServerState.STOPPED)
         state, reason = ServerState(record["state"]), record.get("reason")
-        row = self._row(record.get("job_id"))
-        if state not in (ServerState.STOPPED, ServerState.FAILED):
+        if state not in (ServerState.STOPPED, ServerState.FAILED) and self._answers():
+            row = self._row(record.get("job_id"))
             if row is None:
                 state, reason = ServerState.FAILED, f"its Slurm job {record.get('job_id')} is gone"
             elif row.state in WAITING and row.reason in HOPELESS:
@@ -161,15 +161,7 @@ class SlurmBackend:
                 state, reason = ServerState.FAILED, f"its Slurm job {row.job_id} is {row.state}"
             elif state is ServerState.PENDING:
                 state = ServerState.STARTING
-        return Server(
-            state,
-            reason,
-            record["server_id"],
-            record["generation"],
-            record.get("host"),
-            record.get("port"),
-            record["definition"],
-        )
+        return Server.of_record(record, state, reason)
 
     def stop(self, deployment: str) -> None:
         """Cancel the job and wait until it has left the queue."""
@@ -210,6 +202,14 @@ class SlurmBackend:
             self._rows = self._query()
             self._queried = time.monotonic()
         return self._rows.get(job_id or "")
+
+    def _answers(self) -> bool:
+        """Whether Slurm can be asked right now; a controller that restarts says nothing about the servers."""
+        try:
+            self._row(None)
+        except DeploymentError:
+            return False
+        return True
 
     def _query(self) -> dict[str, JobRow]:
         """Ask for all server jobs of the run at once.
