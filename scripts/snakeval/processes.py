@@ -1,10 +1,14 @@
 """Looking at and ending processes of this machine, safely against reused process ids."""
 
+import contextlib
 import signal
+import time
 from collections.abc import Sequence
 
 import psutil
 
+POLL_S = 0.05
+KILL_PATIENCE_S = 5.0
 SERVER_ID_VARIABLE = "SNAKEVAL_SERVER_ID"
 SESSION_VARIABLE = "SNAKEVAL_SESSION"
 
@@ -56,16 +60,31 @@ def listens_on(pid: int, port: int) -> bool:
 
 
 def end_processes(processes: Sequence[psutil.Process], patience_s: float) -> None:
-    """Send SIGTERM to all, wait up to `patience_s` seconds, then SIGKILL; processes that are gone are fine."""
+    """Send SIGTERM to all, wait up to `patience_s` seconds, then SIGKILL; processes that are gone are fine.
+
+    Nobody is reaped: a child's exit status stays for the one who started it.
+    """
+    _send(processes, signal.SIGTERM)
+    _send(_await_end(processes, patience_s), signal.SIGKILL)
+    _await_end(processes, KILL_PATIENCE_S)
+
+
+def _send(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
-        try:
-            process.send_signal(signal.SIGTERM)
-        except psutil.Error:
-            continue
-    _, alive = psutil.wait_procs(processes, timeout=patience_s)
-    for process in alive:
-        try:
-            process.kill()
-        except psutil.Error:
-            continue
-    psutil.wait_procs(alive, timeout=5)
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(number)
+
+
+def _await_end(processes: Sequence[psutil.Process], patience_s: float) -> list[psutil.Process]:
+    """Return those that are still alive when all have ended or the time is over."""
+    deadline = time.monotonic() + patience_s
+    while (alive := [one for one in processes if _lives(one)]) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return alive
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,7 @@ from snakeval.files import HeldLock
 from snakeval.paths import RunPaths
 from snakeval.processes import SESSION_VARIABLE, end_processes
 
+ENDING_S = 0.2
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -28,6 +30,8 @@ class Session:
         self._config = config
         self._state_dir = state_dir
         self._paths = RunPaths(config.execution.output_dir / config.run)
+        self._ended = threading.Event()
+        self._ending: threading.Thread | None = None
         self._lock = HeldLock(state_dir / "snakeval" / f"{config.run}.lock")
 
     def recover(self) -> None:
@@ -55,12 +59,15 @@ class Session:
             raise RuntimeError(f"another Snakemake is working on run {self._config.run}")
         os.environ[SESSION_VARIABLE] = f"{os.getpid()}-{psutil.Process().create_time()}"
         for number in ENDING_SIGNALS:
-            signal.signal(number, _end_jobs)
+            signal.signal(number, self._interrupt)
 
     def end(self) -> None:
         """Hooks onsuccess and onerror: stop every server of the run and drop the leases; safe to call twice."""
         for number in ENDING_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, _ignore)
+        self._ended.set()
+        if self._ending is not None:
+            self._ending.join()
         backend = backend_of(self._config)
         for deployment in self._config.deployments:
             if deployment_type(deployment.type).has_server:
@@ -69,8 +76,22 @@ class Session:
             lease.unlink(missing_ok=True)
         self._lock.release()
 
+    def _interrupt(self, _number: int, _frame: object) -> None:
+        """End the jobs of this machine, then let Snakemake end as it does on Ctrl-C.
 
-def _end_jobs(_number: int, _frame: object) -> None:
-    """End the jobs of this machine, then let Snakemake end as it does on Ctrl-C."""
-    end_processes(psutil.Process().children(recursive=True), 10.0)
-    raise KeyboardInterrupt
+        Where the signal reaches a job as well, Snakemake may start the job's next attempt before it is itself
+        interrupted, and would then wait for it: jobs are ended until `end` is reached. More signals change nothing.
+        """
+        for number in ENDING_SIGNALS:
+            signal.signal(number, _ignore)
+        self._ending = threading.Thread(target=self._end_jobs, daemon=True)
+        self._ending.start()
+        raise KeyboardInterrupt
+
+    def _end_jobs(self) -> None:
+        while not self._ended.wait(ENDING_S):
+            end_processes(psutil.Process().children(recursive=True), 10.0)
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    """Stand in for SIG_IGN, which the processes that we start would inherit."""

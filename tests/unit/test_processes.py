@@ -1,6 +1,7 @@
 """Processes are recognised by more than their id, and end even when they do not want to."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -104,8 +105,9 @@ def test_only_the_family_of_a_process_listens(start: Start) -> None:
 def test_processes_end_politely(start: Start) -> None:
     process = start(POLITE)
     end_processes([psutil.Process(process.pid)], patience_s=10)
-    assert not psutil.pid_exists(process.pid)
+    assert psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE, "ended, and not reaped by us"
     assert process.communicate()[0] == b"bye\n"
+    assert process.returncode == 0, "the exit status is still there for its starter"
 
 
 def test_what_ignores_sigterm_is_killed(start: Start) -> None:
@@ -113,7 +115,7 @@ def test_what_ignores_sigterm_is_killed(start: Start) -> None:
     began = time.monotonic()
     end_processes([psutil.Process(one.pid) for one in (stubborn, polite)], patience_s=0.3)
     assert 0.3 <= time.monotonic() - began < 5
-    assert not psutil.pid_exists(stubborn.pid)
+    assert stubborn.wait(timeout=5) == -signal.SIGKILL
     assert polite.communicate()[0] == b"bye\n"
 
 

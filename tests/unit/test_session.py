@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,7 +102,7 @@ def test_begin_owns_the_run(config: Config, state_dir: Path) -> None:
     first, second = Session(config, state_dir), Session(config, state_dir)
     first.begin()
     assert os.environ[SESSION_VARIABLE] == f"{os.getpid()}-{psutil.Process().create_time()}"
-    assert all(signal.getsignal(number) is session._end_jobs for number in ENDING_SIGNALS)
+    assert all(signal.getsignal(number) == first._interrupt for number in ENDING_SIGNALS)
     with pytest.raises(RuntimeError, match="another Snakemake is working on run demo"):
         second.begin()
     lease = _lease(config)
@@ -133,13 +135,21 @@ def test_end_stops_servers_and_drops_leases_and_may_be_called_twice(
         assert backend.calls == ["stop a", "stop b"] * calls
         assert not ours.exists()
         assert other.exists()
-        assert all(signal.getsignal(number) is signal.SIG_IGN for number in ENDING_SIGNALS)
+        assert all(signal.getsignal(number) is session._ignore for number in ENDING_SIGNALS)
     _begin_and_end(config, state_dir)
 
 
-def test_an_ending_signal_ends_the_jobs_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    ended: list[list[psutil.Process]] = []
-    monkeypatch.setattr(session, "end_processes", lambda processes, patience_s: ended.append(list(processes)))
+def test_a_signal_ends_the_jobs_until_the_end(config: Config, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a job that begins after the signal, and without taking the jobs' exit statuses away."""
+    monkeypatch.setattr(session, "ENDING_S", 0.01)
+    one = Session(config, state_dir)
+    one.begin()
+    first = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     with pytest.raises(KeyboardInterrupt):
-        session._end_jobs(signal.SIGTERM, None)
-    assert ended == [psutil.Process().children(recursive=True)]
+        signal.raise_signal(signal.SIGTERM)
+    second = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    signal.raise_signal(signal.SIGINT)
+    assert first.wait(timeout=20) == second.wait(timeout=20) == -signal.SIGTERM
+    one.end()
+    third = subprocess.Popen([sys.executable, "-c", "pass"])
+    assert third.wait(timeout=20) == 0
