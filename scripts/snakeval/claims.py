@@ -49,8 +49,8 @@ def is_held(paths: RunPaths, deployment: str) -> bool:
 def slot(config: Config, paths: RunPaths, backend: Backend, deployment: str, task: str, say: Say) -> Iterator[None]:
     """Wait until the deployment may have a server on this machine, and claim it while the block runs.
 
-    At most `execution.max_deployments` deployments have servers. A server that no lease and no process holds is
-    stopped to make room, so waiting ends as soon as the tasks of another deployment have ended.
+    At most `execution.max_deployments` deployments have servers. Where there is no room, a server that no lease and no
+    process holds is stopped, so waiting ends as soon as the tasks of another deployment have ended.
     """
     limit = config.execution.max_deployments
     others = [one.name for one in config.deployments if one.name != deployment]
@@ -60,10 +60,10 @@ def slot(config: Config, paths: RunPaths, backend: Backend, deployment: str, tas
             with locked(paths.slots_lock):
                 held = [name for name in others if is_held(paths, name)]
                 if len(held) < limit:
-                    for name in others:
-                        if name not in held and backend.state(name).lives:
-                            say(f"stopping the server of {name}, which no task needs any more, to make room")
-                            backend.stop(name)
+                    idle = [name for name in others if name not in held and backend.state(name).lives]
+                    for name in idle[: max(0, len(held) + len(idle) + 1 - limit)]:
+                        say(f"stopping the server of {name}, which no task needs right now, to make room")
+                        backend.stop(name)
                     # Claimed before the lock is given back, so that nobody else takes the same slot.
                     claimed.enter_context(claim(paths, deployment, task))
                     break

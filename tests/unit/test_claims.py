@@ -123,7 +123,7 @@ def test_a_slot_waits_for_another_deployment_and_stops_its_idle_server(
     assert waits == [False] * 3
     assert said == [
         *["waiting for the tasks of a to end (execution.max_deployments: 1)"] * 3,
-        "stopping the server of a, which no task needs any more, to make room",
+        "stopping the server of a, which no task needs right now, to make room",
     ]
 
 
@@ -143,3 +143,12 @@ def test_a_stopped_server_is_not_stopped_again(tmp_path: Path, paths: RunPaths) 
     backend = FakeBackend({"a": Server(ServerState.FAILED), "c": Server(ServerState.STARTING)})
     with slot(_config(tmp_path), paths, backend, "b", "sums", lambda _: None):
         assert backend.calls == ["stop c"]
+
+
+@pytest.mark.parametrize(("limit", "stopped"), [(1, ["stop a", "stop c"]), (2, ["stop a"]), (3, [])])
+def test_idle_servers_stay_where_there_is_room(limit: int, stopped: list[str], tmp_path: Path, paths: RunPaths) -> None:
+    """A deployment between two of its tasks is idle for a moment; its model is not loaded twice for that."""
+    backend = FakeBackend({name: READY for name in "abc"})
+    config = make_config(tmp_path, [make_deployment(name) for name in "abc"], max_deployments=limit)
+    with slot(config, paths, backend, "b", "sums", lambda _: None):
+        assert backend.calls == stopped
