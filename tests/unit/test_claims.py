@@ -148,7 +148,7 @@ def test_a_stopped_server_is_not_stopped_again(tmp_path: Path, paths: RunPaths) 
 @pytest.mark.parametrize(("limit", "stopped"), [(1, ["stop a", "stop c"]), (2, ["stop a"]), (3, [])])
 def test_idle_servers_stay_where_there_is_room(limit: int, stopped: list[str], tmp_path: Path, paths: RunPaths) -> None:
     """A deployment between two of its tasks is idle for a moment; its model is not loaded twice for that."""
-    backend = FakeBackend({name: READY for name in "abc"})
+    backend = FakeBackend(dict.fromkeys("abc", READY))
     config = make_config(tmp_path, [make_deployment(name) for name in "abc"], max_deployments=limit)
     with slot(config, paths, backend, "b", "sums", lambda _: None):
         assert backend.calls == stopped
