@@ -66,7 +66,13 @@ def test_a_signal_leaves_no_server_and_loses_nothing(workspace: Workspace, numbe
     workspace.configure(_config(_sums("fast"), _sums("slow", "--wait", str(gate)), idle_timeout_s=5))
     running = workspace.start()
     slow = workspace.results / "smol" / "slow" / "harness" / "progress.json"
-    eventually(lambda: slow.exists() and (workspace.results / "smol" / "fast" / "result.json").exists(), 120)
+    fast = workspace.results / "smol" / "fast"
+
+    def one_ended_one_runs() -> bool:
+        # Snakemake knows that a task has ended when it has removed the lease; a moment earlier it would run it again.
+        return slow.exists() and (fast / "result.json").exists() and not (fast / "lease.json").exists()
+
+    eventually(one_ended_one_runs, 120)
     before = _stamps(workspace, "fast")
     running.signal(number, group)
     status = running.wait(60).returncode
