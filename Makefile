@@ -41,10 +41,10 @@ $(UV): envs/bootstrap.lock
 
 .venv/.snakeval-ready: envs/snakeval.lock $(UV)
 	$(UV) venv --quiet --clear --no-project --python $(PYTHON) .venv
-	$(UV) pip sync --quiet --require-hashes --python .venv/bin/python envs/snakeval.lock
+	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python .venv/bin/python envs/snakeval.lock
 	.venv/bin/python scripts/link_plugins.py scripts/plugins
 	@touch $@
 
 .venv/.snakeval-dev: envs/dev.lock .venv/.snakeval-ready
-	$(UV) pip sync --quiet --require-hashes --python .venv/bin/python envs/dev.lock
+	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python .venv/bin/python envs/dev.lock
 	@touch $@
