@@ -173,7 +173,7 @@ def test_values_reach_the_supervisor_as_data(recorders: Recorders, name: str, ru
     script = recorders.render(deployment, run, folder)
     header = script[: script.index("set -euo pipefail\n")]
     assert all(line.startswith("#") for line in header.removesuffix("\n").split("\n"))
-    assert header.count("\n") == 4
+    assert header.count("\n") == 6
     words = recorders.words(script, supervised=False)
     assert words == [
         "/snakeval/scripts/supervise.py",
