@@ -32,7 +32,18 @@ def reference(schemas: Path) -> str:
             keys = [key for key in own if key != "type"]
             parts.append(_section(f"`{group}` of type `{name}`", known.effective(group, name), f"{group}.", keys))
     parts.append(_section("`target.api_endpoint`", target, "target.api_endpoint."))
+    parts.append(_section("One comparison: an entry of `compare`", known.read("compare"), ""))
+    parts += _policy(known.read("policy"))
     return "\n\n".join(parts)
+
+
+def _policy(schema: Schema) -> list[str]:
+    tiers = schema["properties"]["tiers"]["properties"]
+    parts = [
+        _section("A gate's policy file", schema, ""),
+        _section("One entry of a policy's `tasks`", schema["properties"]["tasks"]["items"], ""),
+    ]
+    return parts + [_section(f"Tier `{name}` of a policy", tier, f"tiers.{name}.") for name, tier in tiers.items()]
 
 
 def _section(title: str, schema: Schema, prefix: str, keys: list[str] | None = None) -> str:

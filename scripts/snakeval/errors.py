@@ -53,3 +53,7 @@ class EndpointError(SnakevalError):
 
 class HarnessError(SnakevalError):
     """A task could not be scored: its harness failed or left samples unanswered."""
+
+
+class GateError(SnakevalError):
+    """A comparison does not pass its gate."""

@@ -27,7 +27,9 @@ from snakeval.paths import RunPaths, TaskPaths
 from snakeval.processes import end_processes, is_alive
 from snakeval.readiness import check_endpoint
 from snakeval.results import build_result, write_result, write_samples
+from snakeval.samples import read_table
 from snakeval.serving import ensure_server, existing_endpoint
+from snakeval.uncertainty import with_uncertainty
 
 POLL_S = 0.5
 LIVENESS_S = 2.0
@@ -59,7 +61,7 @@ def evaluate(config: Config, deployment: Deployment, task: Task, attempt: int, l
         _prepare(files, deployment, task)
         started_at = time.time()
         _run(_Job(config, task, endpoint, files.harness, harness, watch, log, say))
-        outcome = harness.outcome(files.harness)
+        outcome = with_uncertainty(harness.outcome(files.harness), read_table(harness.samples(files.harness)))
         result = build_result(config, deployment, task, outcome, started_at, time.time(), attempt)
         write_samples(files.samples, harness.samples(files.harness))
         write_result(files.result, result)

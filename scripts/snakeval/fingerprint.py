@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from snakeval.config.secrets import without_secrets
+
 LENGTH = 16
 _SAMPLED_ABOVE_BYTES = 64 * 2**20
 _SAMPLE_BYTES = 2**20
@@ -26,6 +28,25 @@ def fingerprint(content: Mapping[str, Any]) -> str:
     said = {key: value for key, value in content.items() if value is not None and value != {}}
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
+
+
+def components(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `fingerprint` hashes as dotted name -> value, ready to be published.
+
+    A literal under a secret-looking name is masked, and of a command there is the digest alone, so that two contents
+    can have equal components and different fingerprints.
+    """
+    shown: dict[str, Any] = {}
+    for key, value in content.items():
+        if value is None or value == {}:
+            continue
+        if key == "env_vars":
+            value = without_secrets(value)
+        if key == "command":
+            text = json.dumps(value, ensure_ascii=False)
+            value = f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:LENGTH]}"
+        shown |= {f"{key}.{name}": one for name, one in value.items()} if isinstance(value, Mapping) else {key: value}
+    return shown
 
 
 def pinned_versions(lock: Path) -> dict[str, str]:

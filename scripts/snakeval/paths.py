@@ -129,3 +129,7 @@ class RunPaths:
     def summary(self, suffix: str) -> Path:
         """Return the summary in one format: csv, json or md."""
         return self.root / f"summary.{suffix}"
+
+    def comparison(self, name: str, suffix: str) -> Path:
+        """Return a file of a comparison: json, md, passed (its gate let it pass), compare.log or gate.log."""
+        return self.root / "compare" / f"{name}.{suffix}"

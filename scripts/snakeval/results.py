@@ -59,7 +59,11 @@ def build_result(
             "duration_s": round(ended_at - started_at, 3),
             "attempt": attempt,
         },
-        "fingerprint": {"deployment": deployment.fingerprint, "task": task.fingerprint},
+        "fingerprint": {
+            "deployment": deployment.fingerprint,
+            "task": task.fingerprint,
+            "components": {"deployment": dict(deployment.components), "task": dict(task.components)},
+        },
         "versions": {"snakeval": __version__, **outcome.versions},
         "settings": _settings_of(task),
     }
@@ -82,8 +86,8 @@ def validate_result(result: Mapping[str, Any]) -> None:
         unanswered = samples["asked"] - samples["answered"]
         raise HarnessError(f"{unanswered} of {samples['asked']} samples got no answer ({samples['failed']} failed)")
     for metric in result["metrics"]:
-        for number in ("value", "stderr"):
-            if metric[number] is not None and not math.isfinite(metric[number]):
+        for number in ("value", "stderr", "ci_low", "ci_high"):
+            if metric.get(number) is not None and not math.isfinite(metric[number]):
                 raise HarnessError(f"{number} of metric {metric['name']} is {metric[number]}, which is no score")
 
 

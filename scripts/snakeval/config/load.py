@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from snakeval.config.comparisons import check_comparisons, draft_comparisons
 from snakeval.config.compose import compose
 from snakeval.config.draft import Draft, make_draft
 from snakeval.config.model import Config
@@ -39,8 +40,11 @@ def load_config(
     composition = compose(files, workflow_dir / "config")
     tree = composition.tree
     problems = composition.problems + apply_overrides(tree, overrides)
-    draft, found = make_draft(tree, Schemas(workflow_dir / "schemas"), files[-1].stem)
+    schemas = Schemas(workflow_dir / "schemas")
+    draft, found = make_draft(tree, schemas, files[-1].stem)
     found += check_rules(draft, environ if check_environ else None)
+    comparisons = draft_comparisons(draft, tree, schemas)
+    found += check_comparisons(comparisons, draft, schemas if check_environ else None)
 
     own_tasks = workflow_dir / "config" / "tasks"
     task_dirs = (*map(Path, draft.evaluation.data["task_dirs"]), own_tasks)
@@ -50,7 +54,7 @@ def load_config(
     problems += [problem for problem in found if not _follows_from(problem, composition.broken)]
     if problems:
         raise ConfigError(sorted(set(problems), key=lambda problem: (problem.where, problem.what)))
-    return build(draft, tasks, task_dirs, workflow_dir / "envs")
+    return build(draft, tasks, comparisons, task_dirs, workflow_dir / "envs")
 
 
 def _resolve_tasks(draft: Draft, index: TaskIndex) -> tuple[list[ResolvedTask], list[Problem]]:

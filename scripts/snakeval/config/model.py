@@ -1,7 +1,7 @@
 """What the rest of Snakeval knows of a configuration: frozen, complete, validated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ class Deployment:
         env_vars: Environment of the server, name -> "host:NAME", "lit:VALUE", "runtime:NAME".
         options: The keys of its type, defaults filled in, as validated by its schema.
         fingerprint: Hash of everything here that can change a score.
+        components: What the hash is made of, flat and without secrets, so that differences can be named.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Deployment:
     env_vars: Mapping[str, str]
     options: Mapping[str, Any]
     fingerprint: str
+    components: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Task:
         env_vars: Environment of the harness, as `Deployment.env_vars`.
         definition: The YAML that defines it, None for a task that the harness ships.
         fingerprint: Hash of everything here that can change a score.
+        components: As `Deployment.components`.
     """
 
     name: str
@@ -78,6 +81,30 @@ class Task:
     env_vars: Mapping[str, str]
     definition: Path | None
     fingerprint: str
+    components: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One deployment judged against another.
+
+    Attributes:
+        name: Unique in the run; names the files in `compare/`.
+        deployment: The candidate, a deployment of the run.
+        baseline: Name of the other deployment.
+        baseline_results: Folder of the earlier run that the baseline belongs to, None for this run.
+        accept_differences: Names or patterns of settings that may differ.
+        alpha: Level of the tests.
+        gate: Policy file, None for no gate.
+    """
+
+    name: str
+    deployment: str
+    baseline: str
+    baseline_results: Path | None
+    accept_differences: tuple[str, ...]
+    alpha: float
+    gate: Path | None
 
 
 @dataclass(frozen=True)
@@ -91,6 +118,7 @@ class Config:
         data_dir: Folder that harnesses look up datasets in, or None.
         task_dirs: Folders with task definitions, the repository's own last.
         resolved: The effective configuration, secrets as names only, ready to be written as YAML.
+        comparisons: In the order of the configuration.
     """
 
     run: str
@@ -100,3 +128,4 @@ class Config:
     data_dir: Path | None
     task_dirs: tuple[Path, ...]
     resolved: Mapping[str, Any]
+    comparisons: tuple[Comparison, ...] = ()

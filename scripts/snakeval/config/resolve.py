@@ -5,11 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.config.draft import Draft, Entry
-from snakeval.config.model import Config, Deployment, Execution, Task
+from snakeval.config.model import Comparison, Config, Deployment, Execution, Task
 from snakeval.config.schema import operational
 from snakeval.config.secrets import without_secrets
 from snakeval.config.tasks import ResolvedTask
-from snakeval.fingerprint import command_digests, definition_digests, file_digests, fingerprint, pinned_versions
+from snakeval.fingerprint import (
+    command_digests,
+    components,
+    definition_digests,
+    file_digests,
+    fingerprint,
+    pinned_versions,
+)
 
 _DEPLOYMENT_FIELDS = ("name", "type", "served_model_name", "port", "env_vars")
 _EXECUTION_FIELDS = (
@@ -24,12 +31,19 @@ _EXECUTION_FIELDS = (
 _TASK_FIELDS = ("name", "harness", "task", "protocol", "limit", "repeats", "env_vars")
 
 
-def build(draft: Draft, tasks: Sequence[ResolvedTask], task_dirs: Sequence[Path], envs: Path) -> Config:
+def build(
+    draft: Draft,
+    tasks: Sequence[ResolvedTask],
+    comparisons: Sequence[Entry],
+    task_dirs: Sequence[Path],
+    envs: Path,
+) -> Config:
     """Return the configuration as frozen objects.
 
     Args:
         draft: Without problems.
         tasks: Its tasks, resolved.
+        comparisons: Its comparisons.
         task_dirs: Folders with task definitions, the repository's own last.
         envs: Folder with the lock files of the environments.
     """
@@ -50,7 +64,8 @@ def build(draft: Draft, tasks: Sequence[ResolvedTask], task_dirs: Sequence[Path]
         tasks=tuple(_task(task, draft, envs) for task in tasks),
         data_dir=Path(data_dir) if data_dir else None,
         task_dirs=tuple(task_dirs),
-        resolved=_resolved(draft, tasks),
+        resolved={**_resolved(draft, tasks), "compare": [dict(entry.data) for entry in comparisons]},
+        comparisons=tuple(_comparison(entry, draft) for entry in comparisons),
     )
 
 
@@ -71,6 +86,7 @@ def _deployment(entry: Entry, draft: Draft, envs: Path) -> Deployment:
         env_vars={**shared, **draft.execution.data["env_vars"], **data["env_vars"]},
         options=_without(data, _DEPLOYMENT_FIELDS),
         fingerprint=fingerprint(scored),
+        components=components(scored),
     )
 
 
@@ -98,6 +114,25 @@ def _task(task: ResolvedTask, draft: Draft, envs: Path) -> Task:
         env_vars=env_vars,
         definition=task.definition,
         fingerprint=fingerprint(scored),
+        components=components(scored),
+    )
+
+
+def _comparison(entry: Entry, draft: Draft) -> Comparison:
+    data = entry.data
+    folder = Path(data["baseline_results"]) if data["baseline_results"] else None
+    own = Path(draft.execution.data["output_dir"]) / draft.top.data["run"]
+    names = {deployment.data["name"] for deployment in draft.deployments}
+    if folder and folder.absolute() == own.absolute() and data["baseline"] in names:
+        folder = None
+    return Comparison(
+        name=data["name"],
+        deployment=data["deployment"],
+        baseline=data["baseline"],
+        baseline_results=folder,
+        accept_differences=tuple(data["accept_differences"]),
+        alpha=data["alpha"],
+        gate=Path(data["gate"]) if data["gate"] else None,
     )
 
 

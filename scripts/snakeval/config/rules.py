@@ -12,6 +12,7 @@ from snakeval.errors import Problem
 
 RESERVED_TASKS = ("server",)
 RESERVED_DEPLOYMENTS = (
+    "compare",
     "config.resolved.yaml",
     "lock.yaml",
     "report.html",

@@ -59,6 +59,8 @@ class Metric:
         stderr: Its standard error, None when unknown.
         n: Samples behind it, repeats not counted.
         higher_is_better: None when the harness does not say.
+        ci_low, ci_high: Ends of the 95 % interval, None without one.
+        ci_method: "wilson", "bootstrap" or "normal", None without an interval.
     """
 
     name: str
@@ -68,6 +70,9 @@ class Metric:
     stderr: float | None
     n: int
     higher_is_better: bool | None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    ci_method: str | None = None
 
 
 @dataclass(frozen=True)
