@@ -1,7 +1,8 @@
 """Snakeval: deploy a model, wait until it answers, run every task against it, aggregate the scores.
 
     deploy -> ready -> evaluate (one job per task) -> aggregate
-                         `-> teardown (as soon as the last task of a deployment has ended)
+                         |-> teardown (as soon as the last task of a deployment has ended)
+                         `-> compare -> gate (where the configuration asks for it)
 
 What is measured stands in the configuration (config/README.md), where it runs in the profiles (profiles/README.md).
 """
@@ -19,6 +20,7 @@ include: "rules/environment.smk"
 include: "rules/deploy.smk"
 include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
+include: "rules/compare.smk"
 
 
 rule all:
@@ -28,6 +30,7 @@ rule all:
         summary=RUN.summary("json"),
         results=all_results(),
         teardowns=all_teardowns(),
+        comparisons=all_comparisons(),
         environments=missing_environments(),
 
 
@@ -38,8 +41,10 @@ onstart:
 onsuccess:
     end_session()
     show_leaderboard()
+    show_comparisons()
 
 
 onerror:
     end_session()
     show_failures()
+    show_comparisons()

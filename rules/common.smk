@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from snakeval.config import load_config
+from snakeval.config.model import Comparison
 from snakeval.deployment_types import environment_lock
 from snakeval.environments import (
     environment_marker,
@@ -13,7 +14,7 @@ from snakeval.environments import (
     harness_lock,
 )
 from snakeval.errors import ConfigError
-from snakeval.paths import RunPaths
+from snakeval.paths import RunPaths, TaskPaths
 from snakeval.session import Session
 
 # What the scripts of the rules need to load the same configuration; the values themselves stay out of their pickles.
@@ -41,6 +42,7 @@ config.update(SOURCE)
 RUN = RunPaths(CONFIG.execution.output_dir / CONFIG.run)
 DEPLOYMENTS = {deployment.name: deployment for deployment in CONFIG.deployments}
 TASKS = {task.name: task for task in CONFIG.tasks}
+COMPARISONS = {comparison.name: comparison for comparison in CONFIG.comparisons}
 SESSION = Session(CONFIG, Path(".snakemake"))
 
 if workflow.is_main_process:
@@ -50,6 +52,7 @@ if workflow.is_main_process:
 wildcard_constraints:
     deployment="|".join(map(re.escape, DEPLOYMENTS)),
     task="|".join(map(re.escape, TASKS)),
+    comparison="|".join(map(re.escape, COMPARISONS)),
     environment=r"[a-z0-9_-]+-[0-9a-f]{12}",
 
 
@@ -70,6 +73,42 @@ def all_teardowns() -> list[Path]:
 def results_of(wildcards) -> list[Path]:
     """Return the results of one deployment."""
     return [RUN.task(wildcards.deployment, task).result for task in TASKS]
+
+
+def all_comparisons() -> list[Path]:
+    """Return every comparison, and of those with a gate the file that says that it let them pass."""
+    written = [RUN.comparison(name, "json") for name in COMPARISONS]
+    return written + [
+        RUN.comparison(name, "passed") for name, one in COMPARISONS.items() if one.gate
+    ]
+
+
+def compared_files(wildcards) -> list[Path]:
+    """Return what a comparison reads."""
+    return files_of_both(COMPARISONS[wildcards.comparison])
+
+
+def files_of_both(comparison: Comparison) -> list[Path]:
+    """Return results and samples of both sides; of an earlier run, those that are there."""
+    candidate = [RUN.task(comparison.deployment, task) for task in TASKS]
+    if comparison.baseline_results is None:
+        baseline = [RUN.task(comparison.baseline, task) for task in TASKS]
+        return [file for task in candidate + baseline for file in task.tracked]
+    folder = comparison.baseline_results / comparison.baseline
+    earlier = [TaskPaths(path.parent) for path in folder.glob("*/result.json")]
+    there = [file for task in earlier for file in task.tracked if file.exists()]
+    return [file for task in candidate for file in task.tracked] + sorted(there)
+
+
+def comparison_policy(wildcards) -> list[Path]:
+    """Return the policy file of a comparison with a gate."""
+    policy = COMPARISONS[wildcards.comparison].gate
+    return [policy] if policy else []
+
+
+def comparison_settings(wildcards) -> str:
+    """Return what the outcome of a comparison depends on beside its files."""
+    return repr(COMPARISONS[wildcards.comparison])
 
 
 def missing_environments() -> list[Path]:
@@ -163,6 +202,18 @@ def show_leaderboard() -> None:
         f"\n{leaderboard(rows)}\n\nrun {CONFIG.run}: {RUN.root}/summary.csv, .json, .md\n",
         flush=True,
     )
+
+
+def show_comparisons() -> None:
+    """Print the comparisons of the results as they are now, with what their gates say."""
+    from snakeval.comparison_text import comparison_summary
+    from snakeval.files import is_newer, read_json
+
+    for name, comparison in COMPARISONS.items():
+        path = RUN.comparison(name, "json")
+        if is_newer(path, files_of_both(comparison)):
+            page = RUN.comparison(name, "md")
+            print(f"{comparison_summary(read_json(path), str(page))}\n", flush=True)
 
 
 def show_failures() -> None:

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,15 @@ def read_json(path: Path) -> Any | None:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
+
+
+def is_newer(path: Path, sources: Iterable[Path]) -> bool:
+    """Return whether the file and all sources are there, and no source has changed after it."""
+    try:
+        made = path.stat().st_mtime
+        return all(source.stat().st_mtime <= made for source in sources)
+    except FileNotFoundError:
+        return False
 
 
 def last_lines(path: Path, count: int = 15) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from snakeval.config import load_config
-from snakeval.config.model import Config, Deployment, Task
+from snakeval.config.model import Comparison, Config, Deployment, Task
 from snakeval.errors import SnakevalError
 
 
@@ -76,3 +76,8 @@ def deployment_named(config: Config, name: str) -> Deployment:
 def task_named(config: Config, name: str) -> Task:
     """Return the task of that name."""
     return next(one for one in config.tasks if one.name == name)
+
+
+def comparison_named(config: Config, name: str) -> Comparison:
+    """Return the comparison of that name."""
+    return next(one for one in config.comparisons if one.name == name)

@@ -78,6 +78,11 @@ class TaskPaths:
         return self.folder / "samples.jsonl.gz"
 
     @property
+    def tracked(self) -> tuple[Path, Path]:
+        """The outputs of rule evaluate."""
+        return self.result, self.samples
+
+    @property
     def log(self) -> Path:
         """Log of rule evaluate, all attempts of the latest call."""
         return self.folder / "log.txt"

@@ -6,6 +6,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
@@ -103,6 +104,15 @@ def read_result(path: Path) -> dict[str, Any] | None:
         raise HarnessError(f"{path} is not a JSON object")
     validate_result(result)
     return result
+
+
+def read_valid_results(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the results of a deployment's folder by name of the task, malformed ones left out."""
+    for path in sorted(folder.glob("*/result.json")):
+        with suppress(HarnessError):
+            result = read_result(path)
+            if result is not None:
+                yield result
 
 
 def write_result(path: Path, result: Mapping[str, Any]) -> None:

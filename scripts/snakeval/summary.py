@@ -22,6 +22,8 @@ COLUMNS = (
     "filter",
     "value",
     "stderr",
+    "ci_low",
+    "ci_high",
     "n",
     "limit",
     "repeats",
@@ -51,7 +53,7 @@ def summarize(config: Config) -> list[dict[str, Any]]:
                 rows.append(dict.fromkeys(COLUMNS) | base | {"status": "missing"})
                 continue
             for metric in result["metrics"]:
-                numbers = {name: metric[name] for name in ("subtask", "filter", "value", "stderr", "n")}
+                numbers = {name: metric.get(name) for name in COLUMNS if name in metric}
                 rows.append(dict.fromkeys(COLUMNS) | base | numbers | {"metric": metric["name"], "status": "ok"})
     return rows
 
@@ -69,7 +71,7 @@ def write_summary(config: Config, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def leaderboard(rows: Sequence[Mapping[str, Any]], style: str = "simple") -> str:
-    """Return the table for people: the headline metric of every task, with value, stderr and n.
+    """Return the table for people: the headline metric of every task, with value, stderr, 95 % interval and n.
 
     Args:
         rows: As `summarize` returns them.
@@ -85,13 +87,14 @@ def leaderboard(rows: Sequence[Mapping[str, Any]], style: str = "simple") -> str
                 "missing" if missing else _metric_name(row),
                 "" if missing else f"{row['value']:.4f}",
                 "" if row["stderr"] is None else f"{row['stderr']:.4f}",
+                "" if row["ci_low"] is None else f"{row['ci_low']:.4f} to {row['ci_high']:.4f}",
                 "" if missing else row["n"],
                 row["limit"] or "all",
             ]
         )
-    headers = ["deployment", "task", "metric", "value", "stderr", "n", "limit"]
+    headers = ["deployment", "task", "metric", "value", "stderr", "95 % interval", "n", "limit"]
     return tabulate(
-        lines, headers=headers, tablefmt=style, disable_numparse=True, colalign=("left",) * 3 + ("right",) * 4
+        lines, headers=headers, tablefmt=style, disable_numparse=True, colalign=("left",) * 3 + ("right",) * 5
     )
 
 
@@ -100,9 +103,15 @@ def headline_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     chosen: dict[tuple[str, str], Mapping[str, Any]] = {}
     for row in rows:
         key = (row["deployment"], row["task"])
-        if key not in chosen or _rank(row) < _rank(chosen[key]):
+        best = chosen.setdefault(key, row)
+        if _rank(row["subtask"], row["metric"]) < _rank(best["subtask"], best["metric"]):
             chosen[key] = row
     return list(chosen.values())
+
+
+def headline_metric(metrics: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the metric of a result that stands for its task, the one that `headline_rows` chooses."""
+    return min(metrics, key=lambda metric: _rank(metric["subtask"], metric["name"]))
 
 
 def failure_report(config: Config, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -118,13 +127,13 @@ def failure_report(config: Config, rows: Sequence[Mapping[str, Any]]) -> str:
             where = f" (log: {log})" if log else ""
             indented = "\n".join(f"    {line[:200]}" for line in cause.splitlines())
             parts.append(f"missing: {row['deployment']}/{row['task']}{where}\n{indented}")
-    parts.append(f"run {config.run} is not complete; the same command runs only what is missing")
+    if any(row["status"] == "missing" for row in rows):
+        parts.append(f"run {config.run} is not complete; the same command runs only what is missing")
     return "\n\n".join(parts)
 
 
-def _rank(row: Mapping[str, Any]) -> tuple[bool, int]:
-    name = row["metric"]
-    return row["subtask"] is not None, HEADLINE_ORDER.index(name) if name in HEADLINE_ORDER else len(HEADLINE_ORDER)
+def _rank(subtask: str | None, name: str) -> tuple[bool, int]:
+    return subtask is not None, HEADLINE_ORDER.index(name) if name in HEADLINE_ORDER else len(HEADLINE_ORDER)
 
 
 def _metric_name(row: Mapping[str, Any]) -> str:

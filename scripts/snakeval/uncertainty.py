@@ -29,7 +29,8 @@ def _metrics(metric: Metric, table: SampleTable) -> Iterator[Metric]:
         return
     for k in reported_k(repeats):
         solved = _solved(scores, repeats, k)
-        yield _with(replace(metric, name=f"{metric.name}_pass@{k}"), estimate(solved))
+        found = estimate(solved)
+        yield _with(replace(metric, name=f"{metric.name}_pass@{k}", value=found.value), found)
 
 
 def _solved(scores: Scores, repeats: int, k: int) -> Scores:
@@ -42,11 +43,4 @@ def _solved(scores: Scores, repeats: int, k: int) -> Scores:
 
 
 def _with(metric: Metric, found: Estimate) -> Metric:
-    return replace(
-        metric,
-        value=found.value,
-        stderr=found.stderr,
-        ci_low=found.ci_low,
-        ci_high=found.ci_high,
-        ci_method=found.method,
-    )
+    return replace(metric, stderr=found.stderr, ci_low=found.ci_low, ci_high=found.ci_high, ci_method=found.method)

@@ -13,7 +13,7 @@ from snakeval.errors import ConfigError, Problem
 
 
 def draft_comparisons(draft: Draft, tree: Tree, schemas: Schemas) -> list[Entry]:
-    """Return the entries of `compare` that their schema accepts, with names derived; `make_draft` reports the others."""
+    """Return the entries of `compare` that their schema accepts, names derived; `make_draft` reports the others."""
     raw, schema = draft.top.data["compare"], schemas.read("compare")
     entries = []
     for index, item in enumerate(raw if isinstance(raw, list) else ()):

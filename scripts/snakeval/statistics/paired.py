@@ -73,11 +73,11 @@ def paired_difference(
         mde = minimum_detectable_effect(stderr, alpha, power)
         return Difference(value, stderr, low, high, MCNEMAR, mcnemar_exact(lost, won), mde)
     difference = Scores(baseline.ids, changes, baseline.clusters, baseline.answers, binary=False)
-    stderr_or_none = clustered_stderr(difference)
-    low_high = _interval(baseline, candidate, difference, stderr_or_none, alpha, seed)
-    mde_or_none = minimum_detectable_effect(stderr_or_none, alpha, power) if stderr_or_none else None
+    error = clustered_stderr(difference)
+    ends = _interval(baseline, candidate, difference, error, alpha, seed) or (None, None)
     p = sign_flip(difference.totals()[0], seed)
-    return Difference(value, stderr_or_none, *(low_high or (None, None)), SIGN_FLIP, p, mde_or_none)
+    smallest = minimum_detectable_effect(error, alpha, power) if error else None
+    return Difference(value, error, ends[0], ends[1], SIGN_FLIP, p, smallest)
 
 
 def unpaired_difference(
@@ -183,7 +183,7 @@ def _interval(
 ) -> tuple[float, float] | None:
     if not difference.values.any():
         # No change at all says how rare changes are, and, where scores are bounded, how large they can be.
-        bounded = all(0 <= side.values.min() and side.values.max() <= 1 for side in (baseline, candidate))
+        bounded = all(side.values.min() >= 0 and side.values.max() <= 1 for side in (baseline, candidate))
         return bonett_price(0, 0, difference.cluster_count, alpha)[:2] if bounded else None
     if difference.cluster_count > BOOTSTRAP_UP_TO and stderr is not None:
         value, half = float(difference.values.mean()), z_value(alpha) * stderr

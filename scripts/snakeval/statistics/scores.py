@@ -45,14 +45,12 @@ class Scores:
         """Return the sum of the values, and the number of questions, of each cluster."""
         count = self.cluster_count
         return (
-            np.bincount(self.clusters, weights=self.values, minlength=count),
+            np.bincount(self.clusters, weights=self.values, minlength=count).astype(np.float64),
             np.bincount(self.clusters, minlength=count).astype(np.float64),
         )
 
 
-def make_scores(
-    answers: Mapping[Hashable, Sequence[float]], clusters: Mapping[Hashable, Hashable] | None = None
-) -> Scores:
+def make_scores(answers: Mapping[Any, Sequence[float]], clusters: Mapping[Any, Hashable] | None = None) -> Scores:
     """Arrange scores.
 
     Args:

@@ -1,0 +1,40 @@
+"""Compares deployments of the run with each other and with earlier runs, and lets policies decide.
+
+Needs the results and samples of both sides. Makes `compare/<name>.json` and `.md`, verdict included; `gate` turns a
+verdict into the status of the run.
+"""
+
+
+localrules:
+    compare,
+    gate,
+
+
+rule compare:
+    """Compare two deployments task by task, and judge the candidate by the gate's policy."""
+    input:
+        files=compared_files,
+        policy=comparison_policy,
+    output:
+        json=RUN.comparison("{comparison}", "json"),
+        md=RUN.comparison("{comparison}", "md"),
+    log:
+        RUN.comparison("{comparison}", "compare.log"),
+    params:
+        settings=comparison_settings,
+    script:
+        "../scripts/compare.py"
+
+
+rule gate:
+    """Fail when the policy does not let a comparison pass, so that the run ends with a status other than 0."""
+    input:
+        comparison=RUN.comparison("{comparison}", "json"),
+    output:
+        passed=RUN.comparison("{comparison}", "passed"),
+    log:
+        RUN.comparison("{comparison}", "gate.log"),
+    # The same comparison gets the same verdict.
+    retries: 0
+    script:
+        "../scripts/gate.py"
