@@ -58,7 +58,7 @@ def write_lock_file(config: Config) -> None:
             result = read_result(paths.task(deployment.name, task.name).result)
             if result is not None:
                 results[f"{deployment.name}/{task.name}"] = {
-                    "fingerprint": result["fingerprint"],
+                    "fingerprint": {part: result["fingerprint"][part] for part in ("deployment", "task")},
                     "versions": result["versions"],
                 }
     families = {deployment_type(one.type).environment for one in config.deployments} | {

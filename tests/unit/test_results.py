@@ -44,6 +44,9 @@ def test_the_whole_content() -> None:
                 "stderr": 0.25,
                 "n": 4,
                 "higher_is_better": True,
+                "ci_low": None,
+                "ci_high": None,
+                "ci_method": None,
             }
         ],
         "samples": {"asked": 4, "answered": 4, "failed": 0},
@@ -55,7 +58,11 @@ def test_the_whole_content() -> None:
             "duration_s": 2.5,
             "attempt": 2,
         },
-        "fingerprint": {"deployment": "fingerprint-of-tiny", "task": "fingerprint-of-sums"},
+        "fingerprint": {
+            "deployment": "fingerprint-of-tiny",
+            "task": "fingerprint-of-sums",
+            "components": {"deployment": {}, "task": {}},
+        },
         "versions": {"snakeval": __version__, "harness": "1.2"},
         "settings": {"seed": 7},
     }

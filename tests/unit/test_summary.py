@@ -37,7 +37,13 @@ def _row(**values: Any) -> dict[str, Any]:
 
 
 def test_every_task_has_rows(config: Config) -> None:
-    _finish(config, "a", "sums", make_metric("acc", 0.5), make_metric("f1", 0.25, stderr=None, subtask="hard"))
+    _finish(
+        config,
+        "a",
+        "sums",
+        make_metric("acc", 0.5, ci_low=0.1, ci_high=0.9),
+        make_metric("f1", 0.25, stderr=None, subtask="hard"),
+    )
     malformed = _paths(config).task("b", "words").result
     malformed.parent.mkdir(parents=True)
     malformed.write_text('{"metrics": []}', encoding="utf-8")
@@ -62,6 +68,8 @@ def test_every_task_has_rows(config: Config) -> None:
         "filter": "none",
         "value": 0.5,
         "stderr": 0.25,
+        "ci_low": 0.1,
+        "ci_high": 0.9,
         "n": 4,
         "limit": 4,
         "repeats": 1,
@@ -72,7 +80,7 @@ def test_every_task_has_rows(config: Config) -> None:
 
 
 def test_files_agree(config: Config) -> None:
-    _finish(config, "a", "sums")
+    _finish(config, "a", "sums", make_metric(ci_low=0.25, ci_high=0.96875))
     rows = summarize(config)
     write_summary(config, rows)
     paths = _paths(config)
@@ -81,12 +89,12 @@ def test_files_agree(config: Config) -> None:
     assert table == [{name: "" if row[name] is None else str(row[name]) for name in COLUMNS} for row in rows]
     assert json.loads(paths.summary("json").read_text(encoding="utf-8")) == {"run": "demo", "rows": rows}
     assert paths.summary("md").read_text(encoding="utf-8") == (
-        "| deployment   | task   | metric      |   value |   stderr |   n |   limit |\n"
-        "|--------------|--------|-------------|---------|----------|-----|---------|\n"
-        "| a            | sums   | exact_match |  0.7500 |   0.2500 |   4 |       4 |\n"
-        "| a            | words  | missing     |         |          |     |     all |\n"
-        "| b            | sums   | missing     |         |          |     |       4 |\n"
-        "| b            | words  | missing     |         |          |     |     all |\n"
+        "| deployment   | task   | metric      |   value |   stderr |    95 % interval |   n |   limit |\n"
+        "|--------------|--------|-------------|---------|----------|------------------|-----|---------|\n"
+        "| a            | sums   | exact_match |  0.7500 |   0.2500 | 0.2500 to 0.9688 |   4 |       4 |\n"
+        "| a            | words  | missing     |         |          |                  |     |     all |\n"
+        "| b            | sums   | missing     |         |          |                  |     |       4 |\n"
+        "| b            | words  | missing     |         |          |                  |     |     all |\n"
     )
     assert sorted(path.name for path in paths.root.iterdir() if path.is_file()) == [
         "summary.csv",

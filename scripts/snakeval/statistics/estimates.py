@@ -1,6 +1,7 @@
 """The uncertainty of one score: standard errors, confidence intervals, pass@k."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -133,33 +134,38 @@ def effective_size(scores: Scores, alpha: float = ALPHA) -> float:
 
 
 def bootstrap(scores: Scores, alpha: float = ALPHA, seed: int = SEED) -> tuple[float, float] | None:
-    """Return the BCa bootstrap interval of the mean, clusters drawn as wholes; None when all scores are the same.
+    """Return the bootstrap interval of the mean, clusters drawn as wholes; None when all scores are the same.
 
-    Efron (1987), JASA 82:171, as scipy computes it.
+    BCa: Efron (1987), JASA 82:171, as scipy computes it; percentiles where BCa is not defined.
     """
-    from scipy.stats import bootstrap as resample
-
     totals, sizes = scores.totals()
     if len(totals) < 2 or bool(np.all(totals == sizes * (totals[0] / sizes[0]))):
         return None
-    batch = max(1, _BATCH_NUMBERS // len(totals))
+    found = (_resampled(totals, sizes, method, alpha, seed) for method in ("BCa", "percentile"))
+    return next((ends for ends in found if all(map(math.isfinite, ends))), None)
+
+
+def _resampled(totals: Floats, sizes: Floats, method: str, alpha: float, seed: int) -> tuple[float, float]:
+    from scipy.stats import bootstrap as resample
 
     def mean(total: Floats, size: Floats, axis: int) -> Any:
         return total.sum(axis=axis) / size.sum(axis=axis)
 
-    found = resample(
-        (totals, sizes),
-        mean,
-        paired=True,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=batch,
-        confidence_level=1 - alpha,
-        method="BCa",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    low, high = float(found.low), float(found.high)
-    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
+    with warnings.catch_warnings():
+        # What scipy warns of comes back as nan.
+        warnings.simplefilter("ignore")
+        found = resample(
+            (totals, sizes),
+            mean,
+            paired=True,
+            vectorized=True,
+            n_resamples=RESAMPLES,
+            batch=max(1, _BATCH_NUMBERS // len(totals)),
+            confidence_level=1 - alpha,
+            method=method,
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
+    return float(found.low), float(found.high)
 
 
 def pass_at_k(right: int, answers: int, k: int) -> float:
