@@ -105,6 +105,16 @@ def ready_slot(wildcards) -> int:
     return 1 if limited else 0
 
 
+def task_job_resources() -> dict[str, str]:
+    """Return where the Slurm executor submits tasks, as far as the configuration says it; the profile says the rest."""
+    options = CONFIG.execution.options
+    named = {
+        "slurm_account": options.get("account"),
+        "slurm_partition": options.get("cpu_partition"),
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
 def attempt_number(wildcards, attempt: int) -> int:
     """Return which attempt this is, from 1."""
     return attempt

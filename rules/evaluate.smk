@@ -19,6 +19,7 @@ rule evaluate:
     threads: 1
     resources:
         attempt=attempt_number,
+        **task_job_resources(),
     params:
         fingerprint=task_fingerprint,
     message:

@@ -14,8 +14,8 @@ from typing import IO
 
 import psutil
 
-from snakeval.backends import Backend, Server, backend_of
-from snakeval.claims import claim
+from snakeval.backends import Backend, Server, ServerState, backend_of
+from snakeval.claims import await_predecessors, claim
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.config.secrets import resolve_env
 from snakeval.deployment_types import deployment_type
@@ -23,6 +23,7 @@ from snakeval.environments import ensure_environment, harness_lock
 from snakeval.errors import EndpointError
 from snakeval.files import write_text
 from snakeval.harnesses import Endpoint, Harness, Progress, harness_of
+from snakeval.heartbeat import SessionWatch
 from snakeval.paths import RunPaths, TaskPaths
 from snakeval.processes import end_processes, is_alive
 from snakeval.readiness import check_endpoint
@@ -54,11 +55,17 @@ def evaluate(config: Config, deployment: Deployment, task: Task, attempt: int, l
     paths = RunPaths(config.execution.output_dir / config.run)
     files = paths.task(deployment.name, task.name)
     harness = harness_of(task.harness)
+    await_predecessors(paths, deployment.name, task.name, say)
     with claim(paths, deployment.name, task.name):
-        watch, endpoint = _reach(config, deployment, task, attempt, say)
-        _prepare(files, deployment, task)
         started_at = time.time()
-        _run(_Job(config, task, endpoint, files.harness, harness, watch, log, say))
+        while True:
+            watch, endpoint = _reach(config, deployment, task, attempt, say)
+            _prepare(files, deployment, task)
+            try:
+                _run(_Job(config, task, endpoint, files.harness, harness, watch, log, say))
+                break
+            except _ServerComesBack as interruption:
+                say(f"{interruption}; waiting for it, then going on with what is not answered yet")
         outcome = harness.outcome(files.harness)
         result = build_result(config, deployment, task, outcome, started_at, time.time(), attempt)
         write_samples(files.samples, harness.samples(files.harness))
@@ -67,13 +74,18 @@ def evaluate(config: Config, deployment: Deployment, task: Task, attempt: int, l
         (files.harness / "fingerprint").unlink()
 
 
+class _ServerComesBack(Exception):
+    """The batch system has put the server's job back into its queue: no failure, and no attempt of the task."""
+
+
 def _reach(config: Config, deployment: Deployment, task: Task, attempt: int, say: Say) -> tuple["_Watch", Endpoint]:
+    session = SessionWatch(RunPaths(config.execution.output_dir / config.run).session)
     if not deployment_type(deployment.type).has_server:
         endpoint = existing_endpoint(deployment)
         check_endpoint(endpoint, task.protocol)
-        return _Watch(deployment.name, None, None), endpoint
+        return _Watch(deployment.name, None, None, session), endpoint
     server, endpoint = ensure_server(config, deployment, task.protocol, attempt, say)
-    return _Watch(deployment.name, backend_of(config), server), endpoint
+    return _Watch(deployment.name, backend_of(config), server, session), endpoint
 
 
 def _prepare(files: TaskPaths, deployment: Deployment, task: Task) -> None:
@@ -92,6 +104,7 @@ class _Watch:
     deployment: str
     backend: Backend | None
     server: Server | None
+    session: SessionWatch
     snakemake: tuple[int, float] | None = field(default_factory=lambda: _snakemake_process())
     looked: float = field(default_factory=time.monotonic)
 
@@ -102,6 +115,8 @@ class _Watch:
         self.looked = time.monotonic()
         if self.snakemake is not None and not is_alive(*self.snakemake):
             raise EndpointError("Snakemake is gone")
+        if ended := self.session.ended():
+            raise EndpointError(ended)
         self.check_server()
 
     def check_server(self) -> None:
@@ -109,6 +124,9 @@ class _Watch:
         if self.backend is None or self.server is None:
             return
         now = self.backend.state(self.deployment)
+        comes_back = now.state is ServerState.PENDING or now.incarnation != self.server.incarnation
+        if comes_back and now.lives and now.server_id == self.server.server_id:
+            raise _ServerComesBack(f"the server of {self.deployment} was interrupted ({now.reason})")
         same = (now.server_id, now.generation) == (self.server.server_id, self.server.generation)
         if not now.lives or not same:
             reason = now.reason or "it was started again"

@@ -25,12 +25,14 @@ class Placement:
         advertise: Host name or address under which tasks reach it; "auto" as above.
         server_id: Unique for each start by Snakeval.
         batch_options: Options of the batch system, one a line at the head of the script.
+        supervisor_options: More words of the supervisor's command line.
     """
 
     host: str
     advertise: str
     server_id: str
     batch_options: tuple[str, ...] = ()
+    supervisor_options: tuple[str, ...] = ()
 
 
 def health_path(deployment: Deployment) -> str | None:
@@ -69,6 +71,7 @@ def render_launch_script(
             advertise=placement.advertise,
             server_id=placement.server_id,
             batch_options=placement.batch_options,
+            supervisor_options=placement.supervisor_options,
         )
     )
 

@@ -122,6 +122,11 @@ class RunPaths:
         return self.root / "lock.yaml"
 
     @property
+    def session(self) -> Path:
+        """Which call of Snakemake owns the run right now, touched as long as it lives."""
+        return self.root / "session.json"
+
+    @property
     def slots_lock(self) -> Path:
         """Held for the moment in which a deployment takes one of `max_deployments` slots."""
         return self.root / ".slots.lock"

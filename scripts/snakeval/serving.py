@@ -154,8 +154,8 @@ def _wait(
                 if time.monotonic() - probing > PROBE_PATIENCE_S:
                     raise
         now = time.monotonic()
-        if server.state is ServerState.PENDING:
-            # Waiting in a queue is not starting: it has a deadline of its own.
+        if server.state in (ServerState.PENDING, ServerState.DRAINING):
+            # Waiting in a queue, or for a server to go back there, is not starting: it has a deadline of its own.
             pending_s, begin = pending_s + now - begin, now
             patience_s = config.execution.options.get("pending_timeout_s", float("inf"))
             if pending_s > patience_s:

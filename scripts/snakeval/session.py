@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from snakeval.backends import backend_of
 from snakeval.config.model import Config
 from snakeval.deployment_types import deployment_type
 from snakeval.files import HeldLock
+from snakeval.heartbeat import Heartbeat
 from snakeval.paths import RunPaths
 from snakeval.processes import SESSION_VARIABLE, end_processes
 
@@ -32,6 +34,7 @@ class Session:
         self._paths = RunPaths(config.execution.output_dir / config.run)
         self._ended = threading.Event()
         self._ending: threading.Thread | None = None
+        self._heartbeat = Heartbeat(self._paths.session)
         self._lock = HeldLock(state_dir / "snakeval" / f"{config.run}.lock")
 
     def recover(self) -> None:
@@ -57,7 +60,8 @@ class Session:
         """
         if not self._lock.acquire():
             raise RuntimeError(f"another Snakemake is working on run {self._config.run}")
-        os.environ[SESSION_VARIABLE] = f"{os.getpid()}-{psutil.Process().create_time()}"
+        os.environ[SESSION_VARIABLE] = f"{socket.gethostname()}-{os.getpid()}-{psutil.Process().create_time()}"
+        self._heartbeat.begin(os.environ[SESSION_VARIABLE])
         for number in ENDING_SIGNALS:
             signal.signal(number, self._interrupt)
 
@@ -74,6 +78,7 @@ class Session:
                 backend.stop(deployment.name)
         for lease in self._paths.leases():
             lease.unlink(missing_ok=True)
+        self._heartbeat.end()
         self._lock.release()
 
     def _interrupt(self, _number: int, _frame: object) -> None:

@@ -31,6 +31,7 @@ class Server:
         host: Host name or address, None before it is known.
         port: Port, None before it is known.
         definition: Hash of the launch script that started it; another hash is another server.
+        incarnation: How often a batch system has put the job of this start back into its queue.
     """
 
     state: ServerState
@@ -40,6 +41,7 @@ class Server:
     host: str | None = None
     port: int | None = None
     definition: str | None = None
+    incarnation: int = 0
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any], state: ServerState, reason: str | None) -> Self:
@@ -49,6 +51,7 @@ class Server:
             reason=reason,
             server_id=record["server_id"],
             generation=record["generation"],
+            incarnation=int(record.get("incarnation") or 0),
             host=record.get("host"),
             port=record.get("port"),
             definition=record["definition"],
