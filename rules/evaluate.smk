@@ -18,8 +18,8 @@ rule evaluate:
     priority: evaluate_priority
     threads: 1
     resources:
-        attempt=attempt_number,
         **task_job_resources(),
+        attempt=attempt_number,
     params:
         fingerprint=task_fingerprint,
     message:

@@ -23,7 +23,7 @@ from snakeval.environments import ensure_environment, harness_lock
 from snakeval.errors import EndpointError
 from snakeval.files import write_text
 from snakeval.harnesses import Endpoint, Harness, Progress, harness_of
-from snakeval.heartbeat import SessionWatch
+from snakeval.heartbeat import SILENCE_S, SessionWatch
 from snakeval.paths import RunPaths, TaskPaths
 from snakeval.processes import end_processes, is_alive
 from snakeval.readiness import check_endpoint
@@ -79,7 +79,8 @@ class _ServerComesBack(Exception):
 
 
 def _reach(config: Config, deployment: Deployment, task: Task, attempt: int, say: Say) -> tuple["_Watch", Endpoint]:
-    session = SessionWatch(RunPaths(config.execution.output_dir / config.run).session)
+    patience_s = min(SILENCE_S, config.execution.idle_timeout_s)
+    session = SessionWatch(RunPaths(config.execution.output_dir / config.run).session, patience_s)
     if not deployment_type(deployment.type).has_server:
         endpoint = existing_endpoint(deployment)
         check_endpoint(endpoint, task.protocol)

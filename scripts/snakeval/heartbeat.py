@@ -54,10 +54,12 @@ class SessionWatch:
 
     Args:
         file: `session.json` of the run.
+        patience_s: Seconds without a sign of life after which the run counts as dead.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, patience_s: float = SILENCE_S) -> None:
         self._file = file
+        self._patience_s = patience_s
         self._session = os.environ.get(SESSION_VARIABLE)
         self._seen: int | None = None
         self._changed = time.monotonic()
@@ -73,7 +75,7 @@ class SessionWatch:
         if beat != self._seen:
             self._seen, self._changed = beat, time.monotonic()
         silence_s = time.monotonic() - self._changed
-        if silence_s > SILENCE_S:
+        if silence_s > self._patience_s:
             return f"the Snakemake that submitted this job has given no sign of life for {silence_s:.0f} s"
         return None
 

@@ -134,6 +134,7 @@ class Supervisor:
         """Wait until the server has ended or has to end; return the reason and whether it had been ready."""
         assert self.process is not None
         ready, draining, used, seen = False, False, time.monotonic(), self._claims()
+        owned, beat = time.monotonic(), self._beat()
         while self.stopping is None:
             status = self.process.poll()
             if status is not None:
@@ -145,8 +146,13 @@ class Supervisor:
             claims = self._claims()
             if claims != seen:
                 used, seen = time.monotonic(), claims
+            now = self._beat()
+            if now is None or now != beat:
+                owned, beat = time.monotonic(), now
             if time.monotonic() - used > self.idle_timeout_s:
                 self.stopping = f"idle for {self.idle_timeout_s:.0f} s"
+            elif time.monotonic() - owned > self.idle_timeout_s:
+                self.stopping = f"no sign of life of Snakemake for {self.idle_timeout_s:.0f} s"
             elif self._is_superseded():
                 self.stopping = "a newer start has taken its place"
             elif self.walltime.is_near and not draining:
@@ -164,6 +170,13 @@ class Supervisor:
             return {entry.name: entry.stat().st_mtime_ns for entry in os.scandir(folder)}
         except FileNotFoundError:
             return {}
+
+    def _beat(self) -> int | None:
+        """Return the latest sign of life of the Snakemake that owns the run, None when nobody does."""
+        try:
+            return (self.folder.parents[1] / "session.json").stat().st_mtime_ns
+        except OSError:
+            return None
 
     def _is_in_use(self) -> bool:
         return any(time.time() - mtime_ns / 1e9 < CLAIM_FRESH_S for mtime_ns in self._claims().values())
