@@ -14,6 +14,7 @@ from snakeval.environments import (
 )
 from snakeval.errors import ConfigError
 from snakeval.paths import RunPaths
+from snakeval.polling import respect_status_interval
 from snakeval.session import Session
 
 # What the scripts of the rules need to load the same configuration; the values themselves stay out of their pickles.
@@ -45,6 +46,7 @@ SESSION = Session(CONFIG, Path(".snakemake"))
 
 if workflow.is_main_process:
     SESSION.recover()
+    respect_status_interval()
 
 
 wildcard_constraints:
