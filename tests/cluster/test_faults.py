@@ -126,17 +126,26 @@ def test_scancel_of_a_task(interrupted: Interrupted) -> None:
     interrupted.fail_and_repair()
 
 
+def _limit_time(interrupted: Interrupted, minutes: int) -> None:
+    (job,) = interrupted.slurm.server_jobs()
+    slurm_call("scontrol", "update", f"JobId={job}", f"TimeLimit={minutes}")
+
+
 def test_a_server_that_runs_out_of_time(interrupted: Interrupted) -> None:
     """Its supervisor is stopped, so that nobody acts on Slurm's warning and the job really ends as TIMEOUT."""
-    interrupted.begin("--retries", "0", walltime="00:01:00", drain_s=30)
+    interrupted.begin("--retries", "0")
     os.kill(interrupted.state()["supervisor_pid"], signal.SIGSTOP)
+    _limit_time(interrupted, 1)
     done = interrupted.fail_and_repair()
     assert "has ended as TIMEOUT" in done
 
 
 def test_a_server_goes_back_into_the_queue_before_its_time_is_over(interrupted: Interrupted) -> None:
-    interrupted.begin(walltime="00:01:00", drain_s=30)
+    interrupted.begin(drain_s=30)
     (job,) = interrupted.slurm.server_jobs()
+    _limit_time(interrupted, 1)
+    eventually(lambda: interrupted.state()["state"] == "PENDING", 90, "the server's way back into the queue")
+    _limit_time(interrupted, 20)
     interrupted.back_from_queue()
     assert interrupted.slurm.server_jobs() == [job]
     interrupted.finish()
