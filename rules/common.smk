@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 from snakeval.config import load_config
-from snakeval.deployment_types import environment_lock
 from snakeval.environments import (
     environment_marker,
     environment_name,
@@ -13,6 +12,7 @@ from snakeval.environments import (
     harness_lock,
 )
 from snakeval.errors import ConfigError
+from snakeval.instances.plan import server_locks
 from snakeval.paths import RunPaths
 from snakeval.polling import respect_status_interval
 from snakeval.session import Session
@@ -83,7 +83,11 @@ def missing_environments() -> list[Path]:
     pending = [
         (d, t) for d in DEPLOYMENTS for t in TASKS if not RUN.task(d, t).result.exists()
     ]
-    locks = {environment_lock(DEPLOYMENTS[deployment]) for deployment, _ in pending}
+    locks = {
+        lock
+        for deployment, _ in pending
+        for lock in server_locks(DEPLOYMENTS[deployment], CONFIG.execution)
+    }
     locks |= {harness_lock(TASKS[task]) for _, task in pending}
     markers = [
         environment_marker(environment_name(lock)) for lock in locks if lock is not None

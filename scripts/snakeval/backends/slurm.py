@@ -11,10 +11,10 @@ from snakeval.backends.handover import write_secrets
 from snakeval.backends.slurm_options import job_name, sbatch_options, seconds, supervisor_options
 from snakeval.backends.slurm_queue import JobRow, call, joined, query
 from snakeval.config.model import Config, Deployment
-from snakeval.deployment_types import environment_lock
 from snakeval.environments import ensure_environment
 from snakeval.errors import DeploymentError
 from snakeval.files import last_lines, read_json, write_json, write_text
+from snakeval.instances.plan import server_locks
 from snakeval.launch import Placement, render_launch_script
 from snakeval.paths import RunPaths
 from snakeval.processes import SESSION_VARIABLE
@@ -42,8 +42,7 @@ class SlurmBackend:
         """Render launch.sh and submit it; Slurm's own words reach the user when it is refused."""
         paths = self._paths.server(deployment.name)
         used_s = self._used_s(deployment.name)
-        lock = environment_lock(deployment)
-        if lock is not None:
+        for lock in server_locks(deployment, self._config.execution):
             ensure_environment(lock)
         server_id = secrets.token_hex(8)
         write_text(paths.launch_script, self._script(deployment, server_id), mode=0o755)
