@@ -15,6 +15,8 @@ from typing import IO
 import psutil
 
 from snakeval.backends import Backend, Server, ServerState, backend_of
+from snakeval.backends.handover import without_batch_variables
+from snakeval.backends.slurm_step import Step
 from snakeval.claims import await_predecessors, claim
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.config.secrets import resolve_env
@@ -155,16 +157,18 @@ def _run(job: _Job) -> None:
     python = ensure_environment(lock) if lock else Path()
     command = job.harness.command(job.task, job.endpoint, job.folder, python, job.config)
     own = resolve_env(job.task.env_vars, os.environ)
+    server = job.watch.server
+    step = Step(server.allocation) if server is not None and server.allocation else None
     process = subprocess.Popen(
-        command.argv,
+        step.command(command.argv) if step else command.argv,
         cwd=command.cwd,
-        env=os.environ | own | command.env,
+        env=without_batch_variables(os.environ) | own | command.env,
         stdin=subprocess.DEVNULL,
         stdout=job.log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    with _ended_with_us(process):
+    with _ended_with_us(process, step):
         report = _Report(job.say)
         while process.poll() is None:
             job.watch.check()
@@ -177,7 +181,7 @@ def _run(job: _Job) -> None:
 
 
 @contextmanager
-def _ended_with_us(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+def _ended_with_us(process: "subprocess.Popen[bytes]", step: Step | None) -> Iterator[None]:
     """Whatever ends this block, a signal included, the harness and its children end too."""
 
     def on_signal(number: int, _frame: object) -> None:
@@ -195,6 +199,8 @@ def _ended_with_us(process: "subprocess.Popen[bytes]") -> Iterator[None]:
         except psutil.Error:
             pass
         process.wait()
+        if step is not None:
+            step.end()
 
 
 class _Report:

@@ -127,6 +127,11 @@ class RunPaths:
         return self.root / "session.json"
 
     @property
+    def queue(self) -> Path:
+        """What the batch system said last of the run's servers; shared by all processes that watch them."""
+        return self.root / ".queue.json"
+
+    @property
     def slots_lock(self) -> Path:
         """Held for the moment in which a deployment takes one of `max_deployments` slots."""
         return self.root / ".slots.lock"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from snakeval.backends import Backend, Server, ServerState, backend_of
+from snakeval.backends.slurm_step import Step, check_beside
 from snakeval.claims import slot
 from snakeval.config.model import Config, Deployment, Protocol, Task
 from snakeval.deployment_types import deployment_type
@@ -146,7 +147,10 @@ def _wait(
         if server.state is ServerState.READY:
             endpoint = server_endpoint(config, deployment, server)
             try:
-                check_endpoint(endpoint, protocol, checks)
+                if server.allocation is None:
+                    check_endpoint(endpoint, protocol, checks)
+                else:
+                    check_beside(Step(server.allocation), endpoint, protocol, checks)
                 if started:
                     say(f"{name} is ready on {server.host}:{server.port} after {time.monotonic() - begin:.0f} s")
                 return server, endpoint

@@ -32,6 +32,7 @@ class Server:
         port: Port, None before it is known.
         definition: Hash of the launch script that started it; another hash is another server.
         incarnation: How often a batch system has put the job of this start back into its queue.
+        allocation: The Slurm job inside which tasks run beside the server, None where they run elsewhere.
     """
 
     state: ServerState
@@ -42,6 +43,7 @@ class Server:
     port: int | None = None
     definition: str | None = None
     incarnation: int = 0
+    allocation: str | None = None
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any], state: ServerState, reason: str | None) -> Self:
