@@ -69,7 +69,7 @@ def test_faults_leave_no_step_and_are_repaired(slurm: SlurmWorkspace, fault: str
     elif fault == "signal to Snakemake":
         running.signal(signal.SIGINT)
     else:
-        srun = next(one for one in slurm.processes() if one.name() == "srun" and not one.parent().name() == "srun")
+        srun = next(one for one in slurm.processes() if one.name() == "srun" and one.parent().name() != "srun")
         srun.kill()
     assert running.wait().returncode != 0
     assert _steps(slurm) == []
