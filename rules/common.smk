@@ -165,9 +165,9 @@ def begin_session() -> None:
     write_resolved_config(CONFIG)
 
 
-def end_session() -> None:
+def end_session(outcome: str) -> None:
     """Stop every server of the run."""
-    SESSION.end()
+    SESSION.end(outcome)
 
 
 def show_leaderboard() -> None:

@@ -35,9 +35,18 @@ LIVENESS_S = 2.0
 REPORT_S = 15.0
 GRACE_S = 5.0
 Say = Callable[[str], None]
+Count = Callable[[Progress | None], None]
 
 
-def evaluate(config: Config, deployment: Deployment, task: Task, attempt: int, log: IO[str], say: Say) -> None:
+def evaluate(
+    config: Config,
+    deployment: Deployment,
+    task: Task,
+    attempt: int,
+    log: IO[str],
+    say: Say,
+    count: Count = lambda _: None,
+) -> None:
     """Rule evaluate: run the task and write result.json and samples.jsonl.gz; nothing is written unless it succeeds.
 
     Args:
@@ -47,6 +56,7 @@ def evaluate(config: Config, deployment: Deployment, task: Task, attempt: int, l
         attempt: Of the rule, from 1.
         log: Open log of the task; the harness writes into it too.
         say: Where progress goes, a line at a time.
+        count: Where every count of samples goes.
 
     Raises:
         DeploymentError, EndpointError: infrastructure failed; a retry resumes where this attempt ended.
@@ -62,7 +72,7 @@ def evaluate(config: Config, deployment: Deployment, task: Task, attempt: int, l
             watch, endpoint = _reach(config, deployment, task, attempt, say)
             _prepare(files, deployment, task)
             try:
-                _run(_Job(config, task, endpoint, files.harness, harness, watch, log, say))
+                _run(_Job(config, task, endpoint, files.harness, harness, watch, log, say, count))
                 break
             except _ServerComesBack as interruption:
                 say(f"{interruption}; waiting for it, then going on with what is not answered yet")
@@ -147,6 +157,7 @@ class _Job:
     watch: _Watch
     log: IO[str]
     say: Say
+    count: Count
 
 
 def _run(job: _Job) -> None:
@@ -168,8 +179,11 @@ def _run(job: _Job) -> None:
         report = _Report(job.say)
         while process.poll() is None:
             job.watch.check()
-            report.update(job.harness.progress(job.folder))
+            progress = job.harness.progress(job.folder)
+            job.count(progress)
+            report.update(progress)
             time.sleep(POLL_S)
+    job.count(job.harness.progress(job.folder))
     if process.returncode != 0:
         # A dead server explains a failed harness better than the harness can.
         job.watch.check_server()

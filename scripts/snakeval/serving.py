@@ -112,7 +112,7 @@ def _await_environments(config: Config, deployment: Deployment, task: Task, say:
 
 
 def _start(backend: Backend, deployment: Deployment, files: ServerPaths, attempt: int, last: Server, say: Say) -> None:
-    failures = read_json(files.folder / "failures.json") or {}
+    failures = read_json(files.failures) or {}
     if failures.get("session") == os.environ.get(SESSION_VARIABLE, "") and failures["count"] >= attempt:
         raise DeploymentError(failures["message"])
     why = f" (the last one: {last.reason})" if last.state is ServerState.FAILED else ""
@@ -123,7 +123,7 @@ def _start(backend: Backend, deployment: Deployment, files: ServerPaths, attempt
 
 def _note_failure(files: ServerPaths, message: str) -> None:
     """Remember the failed start, so that the other tasks of this deployment do not each repeat it."""
-    file, session = files.folder / "failures.json", os.environ.get(SESSION_VARIABLE, "")
+    file, session = files.failures, os.environ.get(SESSION_VARIABLE, "")
     failures = read_json(file) or {}
     count = failures["count"] + 1 if failures.get("session") == session else 1
     write_json(file, {"session": session, "count": count, "message": message})
