@@ -249,10 +249,13 @@ def test_the_table_fits_the_terminal(tmp_path: Path) -> None:
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 100
     assert lines[1] == "60 tasks: 1 running, 1 failed, 58 queued"
-    text = "\n".join(lines)
-    assert "task_12  failed" in text
-    assert "task_7   running  5/20" in text
+    assert lines[8].split()[:2] == [f"{names[1]}/task_12", "failed"]
+    assert lines[9].split() == [f"{names[1]}/task_7", "running", "5/20", "3/3"]
     assert lines[-1].startswith("and ")
+    narrow = _shown(status, 66, 24)
+    assert max(map(len, narrow)) <= 66
+    assert narrow[8].startswith("…")
+    assert "/task_12 " in narrow[8]
     full = "\n".join(_shown(status, 100))
     assert f"failed: {names[1]}/task_12 (log: " in full
     assert full.count("queued") == 59

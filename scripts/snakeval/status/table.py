@@ -129,15 +129,21 @@ def _table(headers: Sequence[str], rows: list[list[str]], width: int | None) -> 
 
 
 def _line(headers: Sequence[str], cells: Sequence[str], widths: Sequence[int]) -> str:
+    # The end of a task's name tells it from the others; of a reason, the beginning matters.
+    fitted = [_end_of(cells[0], widths[0]), *map(_begin_of, cells[1:], widths[1:])]
     padded = [
-        _shortened(cell, width).rjust(width) if header in RIGHT else _shortened(cell, width).ljust(width)
-        for header, cell, width in zip(headers, cells, widths, strict=True)
+        cell.rjust(width) if header in RIGHT else cell.ljust(width)
+        for header, cell, width in zip(headers, fitted, widths, strict=True)
     ]
     return GAP.join(padded).rstrip()
 
 
-def _shortened(text: str, length: int) -> str:
+def _begin_of(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _end_of(text: str, length: int) -> str:
+    return text if len(text) <= length else f"…{text[1 - length :]}"
 
 
 def _most_urgent(status: RunStatus, rows: int) -> list[TaskStatus]:
