@@ -24,11 +24,12 @@ from snakeval.errors import EndpointError
 from snakeval.files import write_text
 from snakeval.harnesses import Endpoint, Harness, Progress, harness_of
 from snakeval.heartbeat import SILENCE_S, SessionWatch
-from snakeval.paths import RunPaths, TaskPaths
+from snakeval.paths import RunPaths, ServerPaths, TaskPaths
 from snakeval.processes import end_processes, is_alive
 from snakeval.readiness import check_endpoint
 from snakeval.results import build_result, write_result, write_samples
 from snakeval.serving import ensure_server, existing_endpoint
+from snakeval.stopping import refuse_stopped
 
 POLL_S = 0.5
 LIVENESS_S = 2.0
@@ -89,14 +90,16 @@ class _ServerComesBack(Exception):
 
 
 def _reach(config: Config, deployment: Deployment, task: Task, attempt: int, say: Say) -> tuple["_Watch", Endpoint]:
-    patience_s = min(SILENCE_S, config.execution.idle_timeout_s)
-    session = SessionWatch(RunPaths(config.execution.output_dir / config.run).session, patience_s)
+    paths = RunPaths(config.execution.output_dir / config.run)
+    files = paths.server(deployment.name)
+    session = SessionWatch(paths.session, min(SILENCE_S, config.execution.idle_timeout_s))
     if not deployment_type(deployment.type).has_server:
+        refuse_stopped(files, deployment.name)
         endpoint = existing_endpoint(deployment)
         check_endpoint(endpoint, task.protocol)
-        return _Watch(deployment.name, None, None, session), endpoint
+        return _Watch(deployment.name, None, None, session, files), endpoint
     server, endpoint = ensure_server(config, deployment, task.protocol, attempt, say)
-    return _Watch(deployment.name, backend_of(config), server, session), endpoint
+    return _Watch(deployment.name, backend_of(config), server, session, files), endpoint
 
 
 def _prepare(files: TaskPaths, deployment: Deployment, task: Task) -> None:
@@ -116,11 +119,12 @@ class _Watch:
     backend: Backend | None
     server: Server | None
     session: SessionWatch
+    files: ServerPaths | None = None
     snakemake: tuple[int, float] | None = field(default_factory=lambda: _snakemake_process())
     looked: float = field(default_factory=time.monotonic)
 
     def check(self) -> None:
-        """Raise EndpointError when there is no use in going on; looks at most every `LIVENESS_S` seconds."""
+        """Raise DeploymentError or EndpointError when there is no use in going on; looks every `LIVENESS_S` seconds."""
         if time.monotonic() - self.looked < LIVENESS_S:
             return
         self.looked = time.monotonic()
@@ -128,6 +132,8 @@ class _Watch:
             raise EndpointError("Snakemake is gone")
         if ended := self.session.ended():
             raise EndpointError(ended)
+        if self.files is not None:
+            refuse_stopped(self.files, self.deployment)
         self.check_server()
 
     def check_server(self) -> None:

@@ -17,6 +17,7 @@ from snakeval.instances.plan import server_locks
 from snakeval.paths import RunPaths, ServerPaths
 from snakeval.processes import SESSION_VARIABLE
 from snakeval.readiness import check_endpoint
+from snakeval.stopping import refuse_stopped
 
 POLL_S = 0.3
 REPORT_S = 30.0
@@ -41,6 +42,7 @@ def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int,
     """
     paths = RunPaths(config.execution.output_dir / config.run)
     lease = paths.task(deployment.name, task.name).lease
+    refuse_stopped(paths.server(deployment.name), deployment.name)
     record = {"deployment": deployment.name, "task": task.name, "last_attempt": last_attempt}
     _await_environments(config, deployment, task, say)
     if not deployment_type(deployment.type).has_server:
@@ -68,6 +70,7 @@ def ensure_server(
     files = paths.server(deployment.name)
     backend = backend_of(config)
     with locked(files.lock):
+        refuse_stopped(files, deployment.name)
         server = backend.state(deployment.name)
         others = len(paths.leases(deployment.name)) > 0
         if server.lives and not others and server.definition != backend.definition(deployment):
