@@ -60,10 +60,12 @@ def main(argv: Sequence[str]) -> int:
 def make_parser() -> Parser:
     """Return the parser with all subcommands."""
     # Here and not above: each of these modules imports this package first.
-    from snakeval.commands import logs, status, stop
+    from snakeval.commands import logs, plan, status, stop
 
-    modules = (status, logs, stop)
-    parser = Parser(prog="snakeval", description="Look at runs of Snakeval, and end them.", epilog=EPILOG)
+    modules = (status, logs, stop, plan)
+    parser = Parser(
+        prog="snakeval", description="Look at runs of Snakeval, and end them; snakemake begins them.", epilog=EPILOG
+    )
     parser.add_argument("--version", action="version", version=f"snakeval {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in modules:
