@@ -32,6 +32,7 @@ class SlurmBackend:
         self._config = config
         self._paths = RunPaths(config.execution.output_dir / config.run)
         self._queried = 0.0
+        self._unanswered = float("-inf")
         self._rows: dict[str, JobRow] | None = None
 
     def definition(self, deployment: Deployment) -> str:
@@ -155,8 +156,12 @@ class SlurmBackend:
 
     def _answers(self) -> bool:
         """Whether Slurm can be asked right now; a controller that restarts says nothing about the servers."""
+        # Asked once for all servers, also when it costs the whole timeout to learn nothing.
+        if time.monotonic() - self._unanswered < QUERY_EVERY_S:
+            return False
         try:
             self._row(None)
         except DeploymentError:
+            self._unanswered = time.monotonic()
             return False
         return True
