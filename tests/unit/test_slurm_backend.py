@@ -258,7 +258,7 @@ def test_stopping_cancels_every_job_of_the_name(
     assert record["state"] == "STOPPED"
 
 
-@pytest.mark.parametrize("answer", [(0, "7|RUNNING|None|snakeval-demo-d0", ""), (1, "", "cannot connect")])
+@pytest.mark.parametrize("answer", [(0, "7|RUNNING|None|0|n1|snakeval-demo-d0", ""), (1, "", "cannot connect")])
 def test_the_status_of_a_run_is_one_question(tmp_path: Path, fake: FakeSlurm, answer: tuple[int, str, str]) -> None:
     deployments = [make_deployment(f"d{number}") for number in range(20)]
     config = replace(make_config(tmp_path, deployments), execution=_execution(tmp_path))

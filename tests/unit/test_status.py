@@ -177,7 +177,6 @@ def test_an_endpoint_that_was_there_before(config: Config) -> None:
         (HERE, "running"),
         (DEAD, "killed"),
         (replace(ENDED, outcome="interrupted"), "interrupted"),
-        (replace(HERE, machine="elsewhere"), "running"),
         (replace(ENDED, machine="elsewhere", outcome="failed"), "failed"),
     ],
 )
@@ -185,6 +184,16 @@ def test_what_snakemake_does(config: Config, session: SessionRecord | None, stat
     if session is not None:
         write_session(_paths(config).snakemake, session)
     assert _look(config).session_state == state
+
+
+def test_of_a_snakemake_on_another_machine_the_sign_of_life_tells(config: Config) -> None:
+    paths = _paths(config)
+    write_session(paths.snakemake, replace(HERE, machine="elsewhere"))
+    assert _look(config).session_state == "killed", "it took its sign of life away"
+    write_json(paths.session, {})
+    assert _look(config).session_state == "running"
+    os.utime(paths.session, (1, 1))
+    assert _look(config).session_state == "killed"
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from snakeval.backends import Server, ServerState
 from snakeval.config.model import Config
 from snakeval.errors import DeploymentError, UsageError
 from snakeval.files import HeldLock, write_json
+from snakeval.heartbeat import SessionWatch
 from snakeval.paths import RunPaths
 from snakeval.processes import SESSION_VARIABLE
 from snakeval.serving import make_ready
@@ -101,6 +102,7 @@ def test_a_process_that_has_the_number_of_a_dead_snakemake_is_left_alone(
 
 def test_a_snakemake_of_another_machine_is_named(config: Config, backend: FakeBackend) -> None:
     write_session(_paths(config).snakemake, replace(SessionRecord(), machine="login2", pid=77))
+    write_json(_paths(config).session, {})
     with pytest.raises(UsageError, match="process 77 on login2"):
         stop_run(config, lambda _: None)
     assert backend.calls == []
@@ -201,7 +203,8 @@ def test_a_running_harness_of_a_stopped_endpoint_ends(config: Config, monkeypatc
     monkeypatch.setattr(evaluation, "LIVENESS_S", 0.0)
     monkeypatch.setenv(SESSION_VARIABLE, "now")
     files = _paths(config).server("there")
-    watch = evaluation._Watch("there", None, None, files, snakemake=None)
+    write_json(_paths(config).session, {"session": "now"})
+    watch = evaluation._Watch("there", None, None, SessionWatch(_paths(config).session), files, snakemake=None)
     watch.check()
     write_json(files.stopped, {"session": "now", "at": 1.0})
     with pytest.raises(DeploymentError, match="was stopped"):
