@@ -154,7 +154,7 @@ def _stop_server(backend: Backend, name: str, say: Say) -> None:
         where = f" on {before.host}:{before.port}" if before.host else ""
         say(f"the server of {name}{where} has ended")
     else:
-        say(f"{name} has no server")
+        say(f"no server of {name} is left")
 
 
 def _await_starts(backend: Backend, name: str, files: ServerPaths) -> None:

@@ -81,7 +81,7 @@ def test_ten_tasks_are_shown_followed_and_stopped(workspace: Workspace) -> None:
     assert after["counts"]["queued"] == 10
     assert {task["reason"] for task in after["tasks"]} == {"interrupted"}
     again = _call(workspace, "stop")
-    assert (again.returncode, again.stdout) == (0, "no Snakemake works on run test\nsmol has no server\n")
+    assert (again.returncode, again.stdout) == (0, "no Snakemake works on run test\nno server of smol is left\n")
 
 
 def test_one_deployment_is_stopped_and_the_other_goes_on(workspace: Workspace) -> None:

@@ -83,12 +83,12 @@ def test_snakemake_is_ended_as_by_ctrl_c(
     assert said[1:] == [
         f"Snakemake (process {snakemake.pid}) has ended: killed",
         "the server of a on 127.0.0.1:8000 has ended",
-        "b has no server",
+        "no server of b is left",
     ]
     assert backend.calls == ["stop a", "stop b"], "an endpoint that was there before is not ours to stop"
     said.clear()
     stop_run(config, said.append)
-    assert said == ["no Snakemake works on run demo", "a has no server", "b has no server"]
+    assert said == ["no Snakemake works on run demo", "no server of a is left", "no server of b is left"]
 
 
 def test_a_process_that_has_the_number_of_a_dead_snakemake_is_left_alone(

@@ -59,7 +59,7 @@ def _samples(tasks: Sequence[TaskPlan]) -> str:
 
 def _sums(config: Config, plans: Sequence[DeploymentPlan]) -> str:
     without = sum(plan.without_data for plan in plans)
-    more = f", and {without} tasks of which nothing is known" if without else ""
+    more = f", and nothing is known of {without} more" if without else ""
     wall, gpu_hours = wall_of_run(plans, config.execution.max_deployments), total(plan.gpu_hours for plan in plans)
     if wall is None:
         return "time: no data" if without else "nothing to do"
