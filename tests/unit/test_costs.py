@@ -212,6 +212,9 @@ def test_gpus(options: dict[str, Any], gpus: int | None) -> None:
     assert gpus_of(config, make_deployment("there", type="none")) == 0
     engine = make_deployment(tensor_parallel_size=4, pipeline_parallel_size=2)
     assert gpus_of(config, engine) == (8 if gpus is None else gpus)
+    several = replace(config, execution=replace(config.execution, options=options | {"num_instances": 2}))
+    # The nodes are those of all instances together.
+    assert gpus_of(several, engine) == (16 if gpus is None else gpus)
 
 
 SUMMARY = """output_file	date	rule	log-file(s)	status	plan

@@ -24,7 +24,7 @@ def gpus_of(config: Config, deployment: Deployment) -> int | None:
     if asked is not None:
         return asked
     sizes = [int(deployment.options[name]) for name in PARALLEL if deployment.options.get(name)]
-    return prod(sizes) if sizes else None
+    return prod(sizes) * int(config.execution.options.get("num_instances") or 1) if sizes else None
 
 
 def _asked(options: Mapping[str, Any]) -> int | None:
