@@ -163,11 +163,21 @@ def begin_session() -> None:
 
     SESSION.begin()
     write_resolved_config(CONFIG)
+    for display in displays():
+        display.watch(CONFIG)
 
 
-def end_session() -> None:
+def end_session(outcome: str) -> None:
     """Stop every server of the run."""
-    SESSION.end()
+    SESSION.end(outcome)
+    for display in displays():
+        display.unwatch()
+
+
+def displays() -> list:
+    """Return what shows the run while it goes: our own logger, where `--logger snakeval` asks for it."""
+    handlers = workflow.logger_manager.get_log_handlers()
+    return [handler for handler in handlers if hasattr(handler, "unwatch")]
 
 
 def show_leaderboard() -> None:

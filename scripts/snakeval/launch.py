@@ -82,6 +82,11 @@ def render_launch_script(
     )
 
 
+def render_command_launcher(python: Path, command: Path) -> str:
+    """Return the script that calls `command` with the interpreter `python`, whatever stands on PATH."""
+    return _templates().get_template("command.sh.j2").render(python=python, command=command)
+
+
 def _templates() -> Environment:
     # Autoescape is for HTML; here every value passes through the `sh` filter.
     environment = Environment(

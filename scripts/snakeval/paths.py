@@ -46,6 +46,16 @@ class ServerPaths:
         return self.folder / ".lock"
 
     @property
+    def stopped(self) -> Path:
+        """Which session a user has stopped the deployment in; that session starts its server no more."""
+        return self.folder / "stopped.json"
+
+    @property
+    def failures(self) -> Path:
+        """How often the server could not be started in the latest session, and why."""
+        return self.folder / "failures.json"
+
+    @property
     def deploy_log(self) -> Path:
         """Log of rule deploy."""
         return self.folder / "deploy.log"
@@ -88,6 +98,11 @@ class TaskPaths:
         return self.folder / "ready.log"
 
     @property
+    def attempt(self) -> Path:
+        """How the latest attempt goes, written by itself; not tracked."""
+        return self.folder / "attempt.json"
+
+    @property
     def harness(self) -> Path:
         """The harness's own files, and what lets a killed task resume."""
         return self.folder / "harness"
@@ -115,6 +130,11 @@ class RunPaths:
     def resolved_config(self) -> Path:
         """The effective configuration, secrets as names only."""
         return self.root / "config.resolved.yaml"
+
+    @property
+    def snakemake(self) -> Path:
+        """The Snakemake that works on the run, or the last one that did; not tracked."""
+        return self.root / "snakemake.json"
 
     @property
     def lock_file(self) -> Path:

@@ -18,6 +18,7 @@ from snakeval.instances.plan import server_locks
 from snakeval.paths import RunPaths, ServerPaths
 from snakeval.processes import SESSION_VARIABLE
 from snakeval.readiness import check_endpoint
+from snakeval.stopping import refuse_stopped
 
 POLL_S = 0.3
 REPORT_S = 30.0
@@ -42,6 +43,7 @@ def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int,
     """
     paths = RunPaths(config.execution.output_dir / config.run)
     lease = paths.task(deployment.name, task.name).lease
+    refuse_stopped(paths.server(deployment.name), deployment.name)
     record = {"deployment": deployment.name, "task": task.name, "last_attempt": last_attempt}
     _await_environments(config, deployment, task, say)
     if not deployment_type(deployment.type).has_server:
@@ -69,6 +71,7 @@ def ensure_server(
     files = paths.server(deployment.name)
     backend = backend_of(config)
     with locked(files.lock):
+        refuse_stopped(files, deployment.name)
         server = backend.state(deployment.name)
         others = len(paths.leases(deployment.name)) > 0
         if server.lives and not others and server.definition != backend.definition(deployment):
@@ -113,7 +116,7 @@ def _await_environments(config: Config, deployment: Deployment, task: Task, say:
 
 
 def _start(backend: Backend, deployment: Deployment, files: ServerPaths, attempt: int, last: Server, say: Say) -> None:
-    failures = read_json(files.folder / "failures.json") or {}
+    failures = read_json(files.failures) or {}
     if failures.get("session") == os.environ.get(SESSION_VARIABLE, "") and failures["count"] >= attempt:
         raise DeploymentError(failures["message"])
     why = f" (the last one: {last.reason})" if last.state is ServerState.FAILED else ""
@@ -124,7 +127,7 @@ def _start(backend: Backend, deployment: Deployment, files: ServerPaths, attempt
 
 def _note_failure(files: ServerPaths, message: str) -> None:
     """Remember the failed start, so that the other tasks of this deployment do not each repeat it."""
-    file, session = files.folder / "failures.json", os.environ.get(SESSION_VARIABLE, "")
+    file, session = files.failures, os.environ.get(SESSION_VARIABLE, "")
     failures = read_json(file) or {}
     count = failures["count"] + 1 if failures.get("session") == session else 1
     write_json(file, {"session": session, "count": count, "message": message})

@@ -15,6 +15,7 @@ from snakeval.backends.slurm_queue import JobRow, SharedQueue, parse_squeue
 from snakeval.config.model import Execution
 from snakeval.errors import DeploymentError
 from snakeval.files import HeldLock, read_json, write_json
+from snakeval.status import run_status
 
 OPTIONS: dict[str, Any] = {
     "account": None,
@@ -289,3 +290,16 @@ def test_who_finds_another_asking_takes_a_slightly_older_answer(fake: FakeSlurm,
     assert queue.rows() == {}
     assert len(fake.calls) == 1
     asking.release()
+
+
+@pytest.mark.parametrize("answer", [(0, "7|RUNNING|None|0|n1|snakeval-demo-d0", ""), (1, "", "cannot connect")])
+def test_the_status_of_a_run_is_one_question(tmp_path: Path, fake: FakeSlurm, answer: tuple[int, str, str]) -> None:
+    deployments = [make_deployment(f"d{number}") for number in range(20)]
+    config = replace(make_config(tmp_path, deployments), execution=_execution(tmp_path))
+    for deployment in deployments:
+        write_json(tmp_path / "demo" / deployment.name / "server" / "state.json", RECORD | {"state": "READY"})
+    fake.answers["squeue"] = answer
+    status = run_status(config)
+    assert len(fake.calls) == 1
+    assert status.servers[0].state is ServerState.READY
+    assert status.servers[0].address == "10.0.0.1:80"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from snakeval.backends import Server, ServerState
 from snakeval.backends.handover import write_secrets
 from snakeval.backends.slurm_options import job_name, sbatch_options, seconds, supervisor_options
-from snakeval.backends.slurm_queue import JobRow, SharedQueue, call, joined, query
+from snakeval.backends.slurm_queue import QUERY_EVERY_S, JobRow, SharedQueue, call, joined, query
 from snakeval.config.model import Config, Deployment
 from snakeval.environments import ensure_environment
 from snakeval.errors import DeploymentError
@@ -34,6 +34,7 @@ class SlurmBackend:
         self._is_beside = config.execution.options["evaluate_in"] == "allocation"
         names = [self._job_name(one.name) for one in config.deployments]
         self._queue = SharedQueue(self._paths.queue, names)
+        self._unanswered = float("-inf")
 
     def definition(self, deployment: Deployment) -> str:
         """Hash the launch script without what differs from start to start."""
@@ -156,7 +157,11 @@ class SlurmBackend:
 
     def _rows(self, since: float) -> dict[str, JobRow] | None:
         """Return the jobs of the run, None when Slurm cannot be asked: a controller that restarts says nothing."""
+        # Asked once for all servers, also when it costs the whole timeout to learn nothing.
+        if time.monotonic() - self._unanswered < QUERY_EVERY_S:
+            return None
         try:
             return self._queue.rows(since)
         except DeploymentError:
+            self._unanswered = time.monotonic()
             return None
