@@ -19,6 +19,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "checkpoint_path": "/models/tiny.gguf",
         "max_model_len": 2048,
         "max_num_seqs": 8,
+        "cache_prompt": True,
         "threads": None,
         "chat_template": None,
     },

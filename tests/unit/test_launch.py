@@ -36,6 +36,7 @@ CASES = {
         port=8001,
         checkpoint_path="package:llm_tiny/tiny.gguf",
         threads=4,
+        cache_prompt=False,
         chat_template="templates/chat ml.jinja",
     ),
     "llamacpp-instances": make_deployment(type="llamacpp", port=8001),
