@@ -71,6 +71,7 @@ def test_two_deployments_are_two_server_jobs_with_the_scores_of_a_local_run(
         assert "#SBATCH --time=00:20:00\n" in (slurm.results / deployment / "server" / "launch.sh").read_text()
 
 
+@pytest.mark.without_accounting
 def test_a_cancelled_server_is_started_again_for_the_retry(slurm: SlurmWorkspace) -> None:
     gate = slurm.folder / "gate"
     slurm.configure(_config(_sums("slow", "--wait", str(gate))))
@@ -86,6 +87,7 @@ def test_a_cancelled_server_is_started_again_for_the_retry(slurm: SlurmWorkspace
     assert slurm.result("a", "slow")["times"]["attempt"] == 2
 
 
+@pytest.mark.without_accounting
 def test_a_failed_task_alone_runs_again(slurm: SlurmWorkspace) -> None:
     cure = slurm.folder / "cure"
     slurm.configure(_config(_sums("well"), _sums("sick", "--need", str(cure))))
@@ -100,6 +102,7 @@ def test_a_failed_task_alone_runs_again(slurm: SlurmWorkspace) -> None:
     assert second.plan == REPAIR_PLAN
 
 
+@pytest.mark.without_accounting
 @pytest.mark.parametrize(
     ("execution", "message"),
     [
