@@ -1,5 +1,6 @@
 """Renders the script that starts a server; the only place where a server's command is made."""
 
+import re
 import shlex
 import sys
 from dataclasses import dataclass
@@ -87,11 +88,21 @@ def render_command_launcher(python: Path, command: Path) -> str:
     return _templates().get_template("command.sh.j2").render(python=python, command=command)
 
 
+def batch_option(option: str) -> str:
+    """Return `--name=value` as sbatch reads it from a script: in double quotes when it is more than a plain word."""
+    name, equals, value = option.partition("=")
+    if not equals or re.fullmatch(r"[\w./:@,+&|*()\[\]=-]*", value, re.ASCII):
+        return option
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{name}="{quoted}"'
+
+
 def _templates() -> Environment:
     # Autoescape is for HTML; here every value passes through the `sh` filter.
     environment = Environment(
         loader=FileSystemLoader(SCRIPTS / "templates"), undefined=StrictUndefined, keep_trailing_newline=True
     )
     environment.filters["sh"] = lambda value: shlex.quote(str(value))
+    environment.filters["batch"] = batch_option
     environment.filters["comment"] = lambda value: " ".join(str(value).split())
     return environment

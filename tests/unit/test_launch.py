@@ -262,3 +262,16 @@ def test_a_key_that_the_template_needs_is_missed() -> None:
     short = {name: value for name, value in deployment.options.items() if name != "max_model_len"}
     with pytest.MonkeyPatch.context() as patch, pytest.raises(UndefinedError, match="max_model_len"):
         _render(patch, replace(deployment, options=short), Path("/python"))
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        ("--requeue", "--requeue"),
+        ("--constraint=h100&nvlink", "--constraint=h100&nvlink"),
+        ("--output=/a b/#c.log", '--output="/a b/#c.log"'),
+        ('--output=/say "hi"\\/log', '--output="/say \\"hi\\"\\\\/log"'),
+    ],
+)
+def test_options_of_the_batch_system_are_quoted_as_it_reads_them(option: str, line: str) -> None:
+    assert launch.batch_option(option) == line
