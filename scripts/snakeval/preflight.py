@@ -52,7 +52,7 @@ def _checkpoint(deployment: Deployment) -> Iterator[Problem]:
             what="does not exist",
             got=str(reference),
             expected="a path on this machine" + ("" if _is_engine(deployment) else ", or package:PACKAGE/FILE"),
-            hint="an id of the Hugging Face hub belongs in hf_model_handle" if hub else relative,
+            hint=f"{relative}; an id of the Hugging Face hub belongs in hf_model_handle" if hub else relative,
         )
     elif _is_engine(deployment) and not (path / "config.json").is_file():
         found = "a file" if path.is_file() else "a folder without config.json"
