@@ -3,11 +3,12 @@
 import json
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from math import prod
 from pathlib import Path
-from typing import Any
 
 from snakeval.config.model import Deployment, Execution
+from snakeval.costs.gpus import PARALLEL, gpus_per_node
 from snakeval.errors import DeploymentError, Problem
 from snakeval.files import read_json
 from snakeval.instances.plan import nodes_per_instance
@@ -15,8 +16,6 @@ from snakeval.processes import is_alive
 
 LOOPBACK = "127.0.0.1"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
-_GPUS = re.compile(r"^gpu(?::[^:]+)?:(\d+)$")
 
 
 def check_deployment(deployment: Deployment, execution: Execution) -> None:
@@ -68,10 +67,10 @@ def _is_engine(deployment: Deployment) -> bool:
 def _gpus(deployment: Deployment, execution: Execution) -> Iterator[Problem]:
     options = deployment.options
     per_node, nodes = gpus_per_node(execution.options), nodes_per_instance(execution)
-    if per_node is None or options.get("command") is not None:
+    if not per_node or options.get("command") is not None:
         return
-    sizes = {key: options.get(key) or 1 for key in _SIZES}
-    needed = sizes["tensor_parallel_size"] * sizes["pipeline_parallel_size"] * sizes["data_parallel_size"]
+    sizes = {key: options.get(key) or 1 for key in PARALLEL}
+    needed = prod(sizes.values())
     where = f"deployment {deployment.name}: tensor_parallel_size"
     got = ", ".join(f"{key} {size}" for key, size in sizes.items() if size > 1) + f": {needed} GPUs"
     if needed > per_node * nodes:
@@ -82,14 +81,6 @@ def _gpus(deployment: Deployment, execution: Execution) -> Iterator[Problem]:
         yield Problem(
             where, "does not divide among the nodes", got, f"a multiple of {nodes}, the nodes of one server", hint
         )
-
-
-def gpus_per_node(options: Mapping[str, Any]) -> int | None:
-    """Return the GPUs that a job gets on each node; None when the execution's options do not say, or ask for none."""
-    if options.get("gpus_per_node"):
-        return int(options["gpus_per_node"])
-    found = _GPUS.match(options.get("gres") or "")
-    return (int(found[1]) or None) if found else None
 
 
 def _attention_heads(deployment: Deployment) -> Iterator[Problem]:

@@ -36,12 +36,12 @@ def _by_node(lines: list[str]) -> dict[str, str]:
 
 
 def _await_other(name: str) -> str:
-    """Return a program that records its call by its rank, and on the first node waits for the other node's call."""
+    """Return a program that records its call by its rank, and waits for that of the other node."""
     return f"""
-node=other
-[[ " $* " == *" --node-rank=0 "* ]] && node=first
+node=other missing=first
+[[ " $* " == *" --node-rank=0 "* ]] && node=first missing=other
 echo "$node $*" >>"$RECORDS/{name}"
-[[ $node == other ]] || timeout 30 bash -c 'until grep -q ^other "$RECORDS/{name}"; do sleep 0.05; done'
+timeout 30 bash -c "until grep -q ^$missing '$RECORDS/{name}'; do sleep 0.05; done"
 """
 
 

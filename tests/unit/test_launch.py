@@ -121,7 +121,7 @@ def _make_recorder(path: Path) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_script_is_as_committed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With SNAKEVAL_WRITE_GOLDEN in the environment the files are written anew, to be looked at before they are committed."""
+    """With SNAKEVAL_WRITE_GOLDEN in the environment the files are written anew, to be looked at before a commit."""
     monkeypatch.setattr(sys, "executable", "/venv/bin/python")
     execution = SEVERAL if name.endswith("-instances") else TWO_NODES if "two-nodes" in name else None
     python = Path("/environments") / CASES[name].options.get("environment", "llamacpp") / "bin" / "python"

@@ -14,7 +14,7 @@ from snakeval.environments import ENVS
 from snakeval.errors import DeploymentError
 from snakeval.files import write_json
 from snakeval.paths import RunPaths
-from snakeval.preflight import check_deployment, gpus_per_node
+from snakeval.preflight import check_deployment
 from snakeval.processes import start_time
 
 
@@ -87,6 +87,9 @@ def test_what_only_the_server_can_find_is_left_to_it() -> None:
         ({"tensor_parallel_size": 4, "pipeline_parallel_size": 2}, {"gpus_per_node": 4}, "needs more"),
         ({"tensor_parallel_size": 4, "data_parallel_size": 2}, {"gpus_per_node": 8}, None),
         ({"tensor_parallel_size": 2}, {"gpus_per_node": 8, "num_nodes": 3}, "does not divide among the nodes"),
+        ({"tensor_parallel_size": 2}, {"gres": "license:4,gpu:h100:1"}, "needs more"),
+        ({"tensor_parallel_size": 8}, {"gres": "license:1"}, None),
+        ({"tensor_parallel_size": 8}, {"gpus_per_node": 0}, None),
         ({"tensor_parallel_size": 8}, {"gres": None, "gpus_per_node": None}, None),
         ({"tensor_parallel_size": 8}, {}, None),
     ],
@@ -98,15 +101,6 @@ def test_parallel_sizes_fit_the_gpus(
     found = _findings(deployment, _on_slurm(**options))
     assert len(found) == (what is not None)
     assert what is None or what in found[0]
-
-
-def test_gpus_that_a_job_gets() -> None:
-    assert gpus_per_node({"gres": "gpu:2"}) == 2
-    assert gpus_per_node({"gres": "gpu:h100:8", "gpus_per_node": None}) == 8
-    assert gpus_per_node({"gres": "gpu:1", "gpus_per_node": 4}) == 4
-    assert gpus_per_node({"gres": "license:1"}) is None
-    assert gpus_per_node({"gres": "gpu:0"}) is None
-    assert gpus_per_node({}) is None
 
 
 @pytest.mark.parametrize("config", [{"num_attention_heads": 9}, {"text_config": {"num_attention_heads": 9}}])
