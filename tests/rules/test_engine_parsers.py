@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,10 @@ def programs(tmp_path: Path, engine: str) -> Iterator[Spies]:
 
 def _words(programs: Spies, deployment: Deployment, num_nodes: int = 1) -> list[str]:
     (programs.folder / "words").unlink(missing_ok=True)
-    programs.run(deployment, num_nodes)
+    # An environment would go before the recording programs on PATH.
+    here = replace(deployment, options={**deployment.options, "runtime": "host"})
+    done = programs.run(here, num_nodes)
+    assert (programs.folder / "words").exists(), (done.returncode, done.stderr)
     return (programs.folder / "words").read_bytes().decode().split("\0")[:-1]
 
 
