@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from snakeval import __version__
+from snakeval.config.engines import weights_name
 from snakeval.config.model import Deployment, Execution
 from snakeval.deployment_types import deployment_type, environment_lock
 from snakeval.environments import environment_name, environment_python
@@ -16,6 +17,7 @@ from snakeval.instances.plan import ROUTER_LOCK, nodes_per_instance, num_instanc
 from snakeval.paths import ServerPaths
 
 SCRIPTS = Path(__file__).parents[1]
+SERVERS = Path(__file__).parent / "servers"
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,15 @@ def render_launch_script(
             version=__version__,
             deployment=deployment,
             options=deployment.options,
+            model=_model(deployment),
+            own_model_name=_own_model_name(deployment),
+            num_nodes=nodes_per_instance(execution),
+            sglang_launcher=(SERVERS / "sglang_launcher.py").read_text(encoding="utf-8"),
             python=sys.executable,
             supervisor=SCRIPTS / "supervise.py",
             servers=SCRIPTS / "snakeval" / "servers",
             environment_python=environment_python(environment_name(lock)) if lock else None,
+            environment_bin=environment_python(environment_name(lock)).parent if lock else None,
             folder=paths.folder.absolute(),
             script=paths.launch_script.absolute(),
             health_path=health_path(deployment),
@@ -95,6 +102,20 @@ def batch_option(option: str) -> str:
         return option
     quoted = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'{name}="{quoted}"'
+
+
+def _model(deployment: Deployment) -> str | None:
+    """Return the weights as an engine takes them: an absolute path, which a container sees too, or a hub id."""
+    path, handle = deployment.options.get("checkpoint_path"), deployment.options.get("hf_model_handle")
+    if path is not None:
+        return str(Path(path).absolute())
+    return f"hf://{handle}" if handle is not None and deployment.type == "nim" else handle
+
+
+def _own_model_name(deployment: Deployment) -> str | None:
+    path = deployment.options.get("checkpoint_path")
+    own: str | None = weights_name(path) if path is not None else deployment.options.get("hf_model_handle")
+    return own
 
 
 def _templates() -> Environment:
