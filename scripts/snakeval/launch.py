@@ -82,7 +82,6 @@ def render_launch_script(
             batch_options=placement.batch_options,
             supervisor_options=placement.supervisor_options,
             num_instances=num_instances(execution),
-            nodes_per_instance=nodes_per_instance(execution),
             front=SCRIPTS / "instances.py",
             router_python=environment_python(environment_name(ROUTER_LOCK)),
             readiness_timeout_s=execution.readiness_timeout_s,
