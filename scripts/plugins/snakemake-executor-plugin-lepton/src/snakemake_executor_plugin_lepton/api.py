@@ -182,8 +182,7 @@ class Lepton:
         if found is not None or self._is_new():
             return found
         readiness = self._read(f"/deployments/{name}/readiness")
-        issues = [Issue(one["reason"], one.get("message", "")) for many in readiness.values() for one in many]
-        return next((issue for issue in issues if issue.reason != "Ready"), None)
+        return issue_of([{"status": {"readiness_issue": one}} for many in readiness.values() for one in many])
 
     def endpoint_terminations(self, name: str) -> list[Termination]:
         """Return how often the endpoint's process has ended; empty on the newer API, which does not tell."""
