@@ -26,6 +26,8 @@ class Placement:
         server_id: Unique for each start by Snakeval.
         batch_options: Options of the batch system, one a line at the head of the script.
         supervisor_options: More words of the supervisor's command line.
+        platform_port: The port that a platform has fixed which runs the image, restarts the server and asks clients for
+            their key by itself: the script is the container's command, without supervisor and key. None elsewhere.
     """
 
     host: str
@@ -33,6 +35,7 @@ class Placement:
     server_id: str
     batch_options: tuple[str, ...] = ()
     supervisor_options: tuple[str, ...] = ()
+    platform_port: int | None = None
 
 
 def health_path(deployment: Deployment) -> str | None:
@@ -72,6 +75,7 @@ def render_launch_script(
             server_id=placement.server_id,
             batch_options=placement.batch_options,
             supervisor_options=placement.supervisor_options,
+            platform_port=placement.platform_port,
         )
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from snakeval.config.draft import HARNESS_PREFIXES, Draft, Entry
 from snakeval.config.endpoint import wrong_url
+from snakeval.config.lepton_rules import lepton_rules
 from snakeval.config.secrets import host_name, unset
 from snakeval.config.wording import show
 from snakeval.errors import Problem
@@ -172,7 +173,11 @@ def _absent_files(draft: Draft) -> Iterator[Problem]:
 
 
 def _unset_variables(draft: Draft, environ: Mapping[str, str]) -> Iterator[Problem]:
-    for entry in (draft.top, draft.execution, *draft.deployments, draft.evaluation, *draft.tasks):
+    servers = (draft.execution, *draft.deployments)
+    if draft.execution.data["type"] == "lepton":
+        # There a variable of a server is a secret of the workspace, which nobody needs to know here.
+        servers = ()
+    for entry in (draft.top, *servers, draft.evaluation, *draft.tasks):
         env_vars = entry.data.get("env_vars")
         for name, reference in env_vars.items() if isinstance(env_vars, dict) else ():
             variable = host_name(reference) if isinstance(reference, str) else None
@@ -194,4 +199,5 @@ _RULES: tuple[Rule, ...] = (
     _ports,
     _command_and_harness,
     _prefix_and_harness,
+    lepton_rules,
 )

@@ -67,8 +67,9 @@ class Executor(RemoteExecutor):
             self.run_job_pre(job)
             try:
                 prepared.append((job, *self._prepare(job)))
-            except (ValueError, WorkflowError) as error:
-                self.report_job_error(SubmittedJobInfo(job), msg=f"{error}. ")
+            except Exception as error:
+                # Whatever it is, only this job fails by it: Snakemake runs no hooks when its executor does.
+                self.report_job_error(SubmittedJobInfo(job), msg=f"{type(error).__name__}: {error}. ")
         with ThreadPoolExecutor(SUBMITTERS) as pool:
             try:
                 futures = [pool.submit(self._submit, lepton, name, spec) for _, name, spec in prepared]

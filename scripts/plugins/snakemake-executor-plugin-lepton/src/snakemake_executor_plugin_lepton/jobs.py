@@ -95,7 +95,7 @@ def _code(job: Any) -> str:
         return str(rule.shellcmd)
     script = rule.script or rule.notebook
     if script is not None:
-        file = rule.basedir.join(job.format_wildcards(str(script))).get_path_or_uri()
+        file = rule.basedir.join(job.format_wildcards(str(script))).get_path_or_uri(secret_free=True)
         return Path(file).read_text(encoding="utf-8") if Path(file).is_file() else str(file)
     return str(rule.wrapper or rule.run_func_src)
 
