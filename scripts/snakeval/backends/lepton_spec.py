@@ -80,11 +80,11 @@ def endpoint_spec(
         "envs": _envs(deployment, execution),
         "mounts": _mounts(own, options),
         "image_pull_secrets": own.get("image_pull_secrets") or options["image_pull_secrets"],
-        "health": own.get("health") or _health(deployment, execution),
+        "health": _said(own.get("health") or {}) or _health(deployment, execution),
         "log": {"enable_collection": True},
     }
     priority = own.get("queue_config") or options["queue_config"]
-    return spec | ({"queue_config": priority} if priority else {})
+    return spec | ({"queue_config": _said(priority)} if priority else {})
 
 
 def spec_hash(spec: Mapping[str, Any]) -> str:
@@ -119,7 +119,7 @@ def _auto_scaler(own: Mapping[str, Any], execution: Execution) -> dict[str, Any]
     longest_start_s = execution.options["pending_timeout_s"] + execution.readiness_timeout_s
     given = _said(own.get("auto_scaler") or {})
     down = {"no_traffic_timeout": execution.idle_timeout_s, "not_ready_timeout": longest_start_s}
-    return {**given, "scale_down": {**down, **_said(given.get("scale_down") or {})}}
+    return {**given, "scale_down": {**down, **(given.get("scale_down") or {})}}
 
 
 def _envs(deployment: Deployment, execution: Execution) -> list[dict[str, Any]]:
@@ -155,7 +155,9 @@ def _health(deployment: Deployment, execution: Execution) -> dict[str, Any]:
 
 
 def _said(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in mapping.items() if value is not None}
+    """Return what is not null, at every level."""
+    found = {name: _said(value) if isinstance(value, Mapping) else value for name, value in mapping.items()}
+    return {name: value for name, value in found.items() if value is not None and value != {}}
 
 
 def _slug(text: str) -> str:
