@@ -1,6 +1,7 @@
 """The executor: submits, watches and cancels; decisions are in states.py, specifications in jobs.py."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -24,6 +25,8 @@ from .states import ENDED, SUCCEEDED, Judgement, Verdict, Watched, judge, news, 
 SUBMITTERS = 8
 CANCELLERS = 16
 CANCEL_TRIES = 3
+# Each is a request of its own, and jobs that wait together mostly wait for the same.
+REASONS_PER_POLL = 20
 STEP_S = 0.2
 
 
@@ -90,6 +93,7 @@ class Executor(RemoteExecutor):
             return
         async with self.status_rate_limiter:
             states = self._states()
+        questions = REASONS_PER_POLL
         for info in active_jobs:
             assert info.aux is not None
             watched = info.aux["watched"]
@@ -98,7 +102,8 @@ class Executor(RemoteExecutor):
                 continue
             state = states.get(watched.job_id)
             now = time.monotonic()
-            if wants_reason(watched, state, now, self._settings.reason_interval):
+            if questions and wants_reason(watched, state, now, self._settings.reason_interval):
+                questions -= 1
                 self._ask_reason(watched, now)
             judgement = judge(watched, state, now, self._settings.start_timeout)
             if judgement.verdict is not Verdict.GOES_ON:
@@ -121,21 +126,17 @@ class Executor(RemoteExecutor):
         hold_signals()
         if self._lepton is None:
             return
+        known = list(self._live)
         with ThreadPoolExecutor(CANCELLERS) as pool:
-            left = [
-                job_id
-                for job_id, gone in zip(list(self._live), pool.map(self._cancel, list(self._live)), strict=True)
-                if not gone
-            ]
-        try:
-            stray = [row for row in self._lepton.jobs(self._prefix) if row.name in self._names and _lives(row.state)]
-        except LeptonError:
-            stray = []
-        left = [*left, *(row.job_id for row in stray if not self._cancel(row.job_id))]
+            gone = list(pool.map(self._cancel, known))
+        left = {job_id for job_id, done in zip(known, gone, strict=True) if not done}
+        with contextlib.suppress(LeptonError):
+            rows = self._lepton.jobs(self._prefix)
+            stray = [row.job_id for row in rows if row.name in self._names and _lives(row.state)]
+            left |= {job_id for job_id in stray if not self._cancel(job_id)}
         if left:
-            self.logger.error(
-                f"could not cancel {len(left)} Lepton jobs, delete them later: {' '.join(sorted(set(left)))}"
-            )
+            names = " ".join(sorted(left))
+            self.logger.error(f"{len(left)} Lepton jobs could not be cancelled, delete them later: {names}")
 
     def _connect(self) -> Lepton:
         """Return the client; at the first call also look which jobs of this place still live, and take the signals."""
