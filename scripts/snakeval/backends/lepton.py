@@ -159,11 +159,13 @@ class LeptonBackend:
         if seen.row is not None and seen.row.state != "Ready":
             seen = Seen(seen.row, self._lepton().endpoint_issue(name), self._lepton().endpoint_terminations(name))
         changes = joined(record, seen, self._config.execution.max_restarts)
-        if changes.get("asleep") and wake:
+        waking = bool(changes.get("asleep") and wake)
+        if waking:
             self._lepton().wake_endpoint(name, int(record.get("min_replicas") or 1))
-            changes |= {"reason": "scaled to zero; woken"}
-            if not record.get("asleep"):
-                changes["incarnation"] = int(record.get("incarnation") or 0) + 1
+            changes["reason"] = "scaled to zero; woken"
+        if waking and not record.get("waking"):
+            changes["incarnation"] = int(record.get("incarnation") or 0) + 1
+        changes["waking"] = waking
         if changes.get("state") == ServerState.READY and not record.get("ready_at"):
             changes["ready_at"] = time.time()
         if changes.get("state") == ServerState.FAILED and seen.row is not None:
