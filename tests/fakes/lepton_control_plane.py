@@ -43,6 +43,7 @@ class ControlPlane:
         token: What clients have to send; `expired` makes it worthless.
         down: Whether every request is answered by 503.
         latency_s: Seconds that every answer takes longer.
+        lose_answers: How many answers to creations are lost on their way, after they took effect.
         secrets: Name -> value.
         node_groups: Name -> id; every group has the volume node-nfs:shared.
         shapes: Names that exist.
@@ -55,6 +56,7 @@ class ControlPlane:
     expired: bool = False
     down: bool = False
     latency_s: float = 0.0
+    lose_answers: int = 0
     secrets: dict[str, str] = field(default_factory=dict)
     node_groups: dict[str, str] = field(default_factory=lambda: {"h100": "ng-h100-abcd"})
     shapes: list[str] = field(
@@ -146,7 +148,12 @@ class _Handler(BaseHTTPRequestHandler):
                 raise Refused(503, "Unavailable", "maintenance")
             if plane.expired or self.headers.get("Authorization") != f"Bearer {plane.token}":
                 raise Refused(401, "Unauthorized", "token expired" if plane.expired else "unknown token")
-            self._send(200, routes.answer(plane, self.command, path, query, body))
+            found = routes.answer(plane, self.command, path, query, body)
+            if self.command == "POST" and plane.lose_answers > 0:
+                plane.lose_answers -= 1
+                self.close_connection = True
+                return
+            self._send(200, found)
         except Refused as refused:
             self._send(refused.status, refused.body)
 

@@ -82,7 +82,7 @@ def test_reasons_are_those_that_the_sdk_drops(plane: ControlPlane) -> None:
 
 def test_errors_tell_what_to_do_and_hold_no_token(plane: ControlPlane) -> None:
     lepton = Lepton()
-    with pytest.raises(LeptonError, match="400 QuotaExceeded quota of cpu.quota is used up") as raised:
+    with pytest.raises(LeptonError, match=r"400 QuotaExceeded quota of cpu\.quota is used up") as raised:
         lepton.create_job("smk-a", {}, _job("true", shape="cpu.quota"))
     assert raised.value.failure is Failure.REFUSED
     with pytest.raises(LeptonError, match="must start with a lowercase letter") as raised:

@@ -137,6 +137,8 @@ def test_patience_ends_for_what_the_user_has_to_mend() -> None:
 RECORD = {"endpoint": "sv-a", "state": "STARTING", "generation": 0, "url": None}
 READY = RECORD | {"state": "READY", "generation": 1, "ready_at": 1.0, "url": "http://x"}
 
+ENDS = [Termination(9, "Error", "")] * 3
+
 
 def _row(state: str, phase: str | None = None) -> EndpointRow:
     return EndpointRow("sv-a", state, phase or state, "http://x")
@@ -159,10 +161,10 @@ def _row(state: str, phase: str | None = None) -> EndpointRow:
         (RECORD, Seen(_row("UNK")), "STARTING", "UNK"),
         (RECORD, Seen(_row("Deleting")), "FAILED", "does not exist any more"),
         (RECORD, Seen(_row("Ready")), "READY", None),
-        (READY, Seen(_row("Starting"), None, [Termination(9, "Error", "")] * 2), "STARTING", "Starting"),
+        (READY, Seen(_row("Starting"), None, ENDS[:2]), "STARTING", "Starting"),
         (
             READY,
-            Seen(_row("Starting"), None, [Termination(9, "Error", "")] * 3),
+            Seen(_row("Starting"), None, ENDS),
             "FAILED",
             "ended 3 times (exit code 9)",
         ),

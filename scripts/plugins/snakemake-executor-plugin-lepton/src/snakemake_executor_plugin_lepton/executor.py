@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shlex
 import threading
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -57,6 +58,11 @@ class Executor(RemoteExecutor):
     def get_python_executable(self) -> str:
         """Return the interpreter of jobs."""
         return str(self._settings.python or super().get_python_executable())
+
+    def get_job_exec_prefix(self, job: Any) -> str:
+        """Have Snakemake's own `python` (it fetches the workflow's sources where they are not shared) mean ours too."""
+        python = self._settings.python
+        return f'python() {{ {shlex.quote(python)} "$@"; }}' if python else ""
 
     def run_job(self, job: Any) -> None:
         """Submit one job."""
