@@ -156,6 +156,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, found)
         except Refused as refused:
             self._send(refused.status, refused.body)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            # A body that this stand-in does not understand.
+            self._send(500, {"code": "Internal", "message": f"{self.command} {path}: {error!r}"})
 
     def _send(self, status: int, body: Json | list[Any] | str) -> None:
         data = body.encode() if isinstance(body, str) else json.dumps(body).encode()

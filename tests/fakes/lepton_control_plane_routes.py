@@ -141,7 +141,7 @@ def _create_job(plane: "ControlPlane", body: Json) -> Json:
     spec, metadata = body["spec"], body["metadata"]
     _checked(plane, spec.get("resource_shape"), spec.get("affinity"))
     suffix = "".join(random.choices(string.ascii_lowercase + string.digits, k=4))
-    name = metadata["name"]
+    name = metadata.get("name") or metadata["id"]
     job = Job(name, spec, _environment(plane, spec, name), job_id=f"{name}-{suffix}")
     job.labels = metadata.get("labels") or {}
     plane.jobs[job.job_id] = job
@@ -209,7 +209,8 @@ def _endpoint_part(plane: "ControlPlane", endpoint: Endpoint, rest: list[str]) -
 
 def _create_endpoint(plane: "ControlPlane", body: Json) -> Endpoint:
     spec = _canonical(body["spec"]) if plane.new_family else deepcopy(body["spec"])
-    name, metadata = body["metadata"]["name"], body["metadata"]
+    metadata = body["metadata"]
+    name = metadata.get("name") or metadata["id"]
     if name in plane.endpoints:
         raise Refused(409, "AlreadyExists", f"endpoint {name} exists")
     needed = spec["resource_requirement"]
