@@ -76,9 +76,8 @@ def _names(lepton: Lepton, needs: Needs) -> Iterator[Finding]:
     yield from _absent("secret", needs.secrets, secrets, "make it on the dashboard, so that its value is in no history")
     known: dict[tuple[str | None, str], set[str]] = {}
     for where, shape, group, purpose in dict.fromkeys(needs.shapes):
+        # Where the group does not exist, which is told already, the shape is looked for in all of them.
         found = groups.get(group) if group else None
-        if group and found is None:
-            continue  # Told already.
         key = (found.group_id if found else None, purpose)
         if key not in known:
             known[key] = lepton.shapes(*key)
