@@ -20,6 +20,7 @@ def lepton_rules(draft: Draft) -> Iterator[Problem]:
             yield from _shape(entry, own, execution)
             yield from _cache_volume(entry, own, execution)
             yield from _variables(entry)
+            yield from _plain_secrets(entry, own)
     yield from _variables(execution)
     yield from _variables(draft.top)
 
@@ -49,11 +50,23 @@ def _cache_volume(entry: Entry, own: dict[str, object], execution: Entry) -> Ite
 def _variables(entry: Entry) -> Iterator[Problem]:
     for name, reference in entry.data["env_vars"].items():
         if reference.startswith("lit:") and looks_secret(name):
-            got = f"a text of {len(reference)} characters (not shown)"
             hint = "store it as a secret of the workspace, and write host:NAME"
-            what = "would stand in the endpoint's definition, for the whole workspace to read"
-            yield Problem(entry.at("env_vars", name), what, got, "host:NAME, the name of a secret", hint)
+            yield _readable(entry.at("env_vars", name), reference, "host:NAME, the name of a secret", hint)
         if reference.startswith("runtime:") and reference != f"runtime:{name}":
             what = "takes its value from another variable"
             hint = "the image's own environment is there anyway; a secret is named host:NAME"
             yield Problem(entry.at("env_vars", name), what, show(reference), f"runtime:{name} or host:NAME", hint)
+
+
+def _plain_secrets(entry: Entry, own: dict[str, object]) -> Iterator[Problem]:
+    envs = own.get("envs")
+    for name, value in envs.items() if isinstance(envs, dict) else ():
+        if isinstance(value, str) and looks_secret(name):
+            hint = "store it as a secret of the workspace, and name that"
+            expected = "{value_from: {secret_name_ref: NAME}}"
+            yield _readable(entry.at("lepton_config", "envs", name), value, expected, hint)
+
+
+def _readable(where: str, value: str, expected: str, hint: str) -> Problem:
+    what = "would stand in the endpoint's definition, for the whole workspace to read"
+    return Problem(where, what, f"a text of {len(value)} characters (not shown)", expected, hint)

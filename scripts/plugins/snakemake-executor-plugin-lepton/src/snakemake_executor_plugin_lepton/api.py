@@ -7,6 +7,7 @@ this SDK does not know). No error that leaves this module holds a request or its
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from .model import (
@@ -17,6 +18,7 @@ from .model import (
     LeptonError,
     NodeGroup,
     Termination,
+    endpoint_row,
     failure_of,
     issue_of,
     job_row,
@@ -154,12 +156,12 @@ class Lepton:
 
     def endpoint(self, name: str) -> EndpointRow:
         """Return an endpoint; LeptonError NOT_FOUND when it is gone."""
-        return _endpoint_row(self._call(lambda client: client.deployment.get(name), pinned=True))
+        return endpoint_row(self._call(lambda client: client.deployment.get(name), pinned=True))
 
     def endpoints(self) -> list[EndpointRow]:
         """Return every endpoint of the workspace."""
         found = self._call(lambda client: client.deployment.list_all(), pinned=True)
-        return [_endpoint_row(item) for item in found]
+        return [endpoint_row(item) for item in found]
 
     def wake_endpoint(self, name: str, replicas: int) -> None:
         """Have `replicas` replicas of an endpoint that was scaled to zero; requests alone do not wake it."""
@@ -266,7 +268,7 @@ def _credentials() -> tuple[str, str]:
     workspace = os.environ.get("LEPTON_WORKSPACE_ID", "")
     workspace, _, token = workspace.partition(":")
     token = token or os.environ.get("LEPTON_WORKSPACE_TOKEN", "")
-    if not (workspace and token):
+    if not (workspace and token) and _record_file().exists():
         from leptonai.api.v2.workspace_record import WorkspaceRecord
 
         WorkspaceRecord.reload()
@@ -279,12 +281,9 @@ def _credentials() -> tuple[str, str]:
     return workspace, token
 
 
-def _endpoint_row(item: Any) -> EndpointRow:
-    status = item.status
-    url = status.endpoint.external_endpoint if status and status.endpoint else None
-    state = status.state.value if status and status.state else "UNK"
-    phase = status.phase.value if status and status.phase else state
-    return EndpointRow(str(item.metadata.name or item.metadata.id_), state, phase, url or None)
+def _record_file() -> Path:
+    """Return where `lep login` keeps its record, as the SDK would, without the second that importing it takes."""
+    return Path(os.environ.get("LEPTON_CACHE_DIR", Path.home() / ".cache" / "lepton")) / "workspace_info.yaml"
 
 
 def _until_silent(chunks: Iterator[bytes]) -> Iterator[bytes]:

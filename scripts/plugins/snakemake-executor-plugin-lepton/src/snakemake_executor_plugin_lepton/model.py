@@ -123,3 +123,12 @@ def words_of(response: Any) -> str:
         words = [str(body[key]) for key in ("code", "message", "error") if body.get(key)]
         return f"{response.status_code} {' '.join(words)}".strip()
     return f"{response.status_code} {response.text[:300]}".strip()
+
+
+def endpoint_row(item: Any) -> EndpointRow:
+    """Return an endpoint as the SDK has read it, which makes one form of both wire families."""
+    status = item.status
+    url = status.endpoint.external_endpoint if status and status.endpoint else None
+    state = status.state.value if status and status.state else "UNK"
+    phase = status.phase.value if status and status.phase else state
+    return EndpointRow(str(item.metadata.name or item.metadata.id_), state, phase, url or None)
