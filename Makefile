@@ -47,6 +47,7 @@ $(UV): envs/bootstrap.lock
 	$(UV) venv --quiet --clear --no-project --python $(PYTHON) .venv
 	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python .venv/bin/python envs/snakeval.lock
 	.venv/bin/python scripts/link_plugins.py scripts/plugins
+	.venv/bin/python scripts/link_command.py
 	@touch $@
 
 .venv/.snakeval-lepton: envs/lepton.lock .venv/.snakeval-ready

@@ -36,10 +36,10 @@ onstart:
 
 
 onsuccess:
-    end_session()
+    end_session("succeeded")
     show_leaderboard()
 
 
 onerror:
-    end_session()
+    end_session("failed")
     show_failures()

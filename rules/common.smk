@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 from snakeval.config import load_config
-from snakeval.deployment_types import environment_lock
 from snakeval.environments import (
     environment_marker,
     environment_name,
@@ -13,7 +12,9 @@ from snakeval.environments import (
     harness_lock,
 )
 from snakeval.errors import ConfigError
+from snakeval.instances.plan import server_locks
 from snakeval.paths import RunPaths
+from snakeval.polling import respect_status_interval
 from snakeval.session import Session
 
 # What the scripts of the rules need to load the same configuration; the values themselves stay out of their pickles.
@@ -45,6 +46,7 @@ SESSION = Session(CONFIG, Path(".snakemake"))
 
 if workflow.is_main_process:
     SESSION.recover()
+    respect_status_interval()
 
 
 wildcard_constraints:
@@ -81,7 +83,11 @@ def missing_environments() -> list[Path]:
     pending = [
         (d, t) for d in DEPLOYMENTS for t in TASKS if not RUN.task(d, t).result.exists()
     ]
-    locks = {environment_lock(DEPLOYMENTS[deployment]) for deployment, _ in pending}
+    locks = {
+        lock
+        for deployment, _ in pending
+        for lock in server_locks(DEPLOYMENTS[deployment], CONFIG.execution)
+    }
     locks |= {harness_lock(TASKS[task]) for _, task in pending}
     markers = [
         environment_marker(environment_name(lock)) for lock in locks if lock is not None
@@ -162,11 +168,21 @@ def begin_session() -> None:
         sys.exit(1)
     SESSION.begin()
     write_resolved_config(CONFIG)
+    for display in displays():
+        display.watch(CONFIG)
 
 
-def end_session() -> None:
+def end_session(outcome: str) -> None:
     """Stop every server of the run."""
-    SESSION.end()
+    SESSION.end(outcome)
+    for display in displays():
+        display.unwatch()
+
+
+def displays() -> list:
+    """Return what shows the run while it goes: our own logger, where `--logger snakeval` asks for it."""
+    handlers = workflow.logger_manager.get_log_handlers()
+    return [handler for handler in handlers if hasattr(handler, "unwatch")]
 
 
 def show_leaderboard() -> None:

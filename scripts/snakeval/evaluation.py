@@ -15,6 +15,8 @@ from typing import IO
 import psutil
 
 from snakeval.backends import Backend, Server, ServerState, backend_of
+from snakeval.backends.handover import without_batch_variables
+from snakeval.backends.slurm_step import Step
 from snakeval.claims import await_predecessors, claim
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.config.secrets import resolve_env
@@ -24,20 +26,30 @@ from snakeval.errors import EndpointError
 from snakeval.files import write_text
 from snakeval.harnesses import Endpoint, Harness, Progress, harness_of
 from snakeval.heartbeat import SILENCE_S, SessionWatch
-from snakeval.paths import RunPaths, TaskPaths
+from snakeval.paths import RunPaths, ServerPaths, TaskPaths
 from snakeval.processes import end_processes, is_alive
 from snakeval.readiness import check_endpoint
 from snakeval.results import build_result, write_result, write_samples
 from snakeval.serving import ensure_server, existing_endpoint
+from snakeval.stopping import refuse_stopped
 
 POLL_S = 0.5
 LIVENESS_S = 2.0
 REPORT_S = 15.0
 GRACE_S = 5.0
 Say = Callable[[str], None]
+Count = Callable[[Progress | None], None]
 
 
-def evaluate(config: Config, deployment: Deployment, task: Task, attempt: int, log: IO[str], say: Say) -> None:
+def evaluate(
+    config: Config,
+    deployment: Deployment,
+    task: Task,
+    attempt: int,
+    log: IO[str],
+    say: Say,
+    count: Count = lambda _: None,
+) -> None:
     """Rule evaluate: run the task and write result.json and samples.jsonl.gz; nothing is written unless it succeeds.
 
     Args:
@@ -47,6 +59,7 @@ def evaluate(config: Config, deployment: Deployment, task: Task, attempt: int, l
         attempt: Of the rule, from 1.
         log: Open log of the task; the harness writes into it too.
         say: Where progress goes, a line at a time.
+        count: Where every count of samples goes.
 
     Raises:
         DeploymentError, EndpointError: infrastructure failed; a retry resumes where this attempt ended.
@@ -62,7 +75,7 @@ def evaluate(config: Config, deployment: Deployment, task: Task, attempt: int, l
             watch, endpoint = _reach(config, deployment, task, attempt, say)
             _prepare(files, deployment, task)
             try:
-                _run(_Job(config, task, endpoint, files.harness, harness, watch, log, say))
+                _run(_Job(config, task, endpoint, files.harness, harness, watch, log, say, count))
                 break
             except _ServerComesBack as interruption:
                 say(f"{interruption}; waiting for it, then going on with what is not answered yet")
@@ -79,14 +92,16 @@ class _ServerComesBack(Exception):
 
 
 def _reach(config: Config, deployment: Deployment, task: Task, attempt: int, say: Say) -> tuple["_Watch", Endpoint]:
-    patience_s = min(SILENCE_S, config.execution.idle_timeout_s)
-    session = SessionWatch(RunPaths(config.execution.output_dir / config.run).session, patience_s)
+    paths = RunPaths(config.execution.output_dir / config.run)
+    files = paths.server(deployment.name)
+    session = SessionWatch(paths.session, min(SILENCE_S, config.execution.idle_timeout_s))
     if not deployment_type(deployment.type).has_server:
+        refuse_stopped(files, deployment.name)
         endpoint = existing_endpoint(deployment)
         check_endpoint(endpoint, task.protocol)
-        return _Watch(deployment.name, None, None, session), endpoint
+        return _Watch(deployment.name, None, None, session, files), endpoint
     server, endpoint = ensure_server(config, deployment, task.protocol, attempt, say)
-    return _Watch(deployment.name, backend_of(config), server, session), endpoint
+    return _Watch(deployment.name, backend_of(config), server, session, files), endpoint
 
 
 def _prepare(files: TaskPaths, deployment: Deployment, task: Task) -> None:
@@ -106,11 +121,12 @@ class _Watch:
     backend: Backend | None
     server: Server | None
     session: SessionWatch
+    files: ServerPaths | None = None
     snakemake: tuple[int, float] | None = field(default_factory=lambda: _snakemake_process())
     looked: float = field(default_factory=time.monotonic)
 
     def check(self) -> None:
-        """Raise EndpointError when there is no use in going on; looks at most every `LIVENESS_S` seconds."""
+        """Raise DeploymentError or EndpointError when there is no use in going on; looks every `LIVENESS_S` seconds."""
         if time.monotonic() - self.looked < LIVENESS_S:
             return
         self.looked = time.monotonic()
@@ -118,6 +134,8 @@ class _Watch:
             raise EndpointError("Snakemake is gone")
         if ended := self.session.ended():
             raise EndpointError(ended)
+        if self.files is not None:
+            refuse_stopped(self.files, self.deployment)
         self.check_server()
 
     def check_server(self) -> None:
@@ -147,6 +165,7 @@ class _Job:
     watch: _Watch
     log: IO[str]
     say: Say
+    count: Count
 
 
 def _run(job: _Job) -> None:
@@ -155,21 +174,26 @@ def _run(job: _Job) -> None:
     python = ensure_environment(lock) if lock else Path()
     command = job.harness.command(job.task, job.endpoint, job.folder, python, job.config)
     own = resolve_env(job.task.env_vars, os.environ)
+    server = job.watch.server
+    step = Step(server.allocation) if server is not None and server.allocation else None
     process = subprocess.Popen(
-        command.argv,
+        step.command(command.argv) if step else command.argv,
         cwd=command.cwd,
-        env=os.environ | own | command.env,
+        env=without_batch_variables(os.environ) | own | command.env,
         stdin=subprocess.DEVNULL,
         stdout=job.log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    with _ended_with_us(process):
+    with _ended_with_us(process, step):
         report = _Report(job.say)
         while process.poll() is None:
             job.watch.check()
-            report.update(job.harness.progress(job.folder))
+            progress = job.harness.progress(job.folder)
+            job.count(progress)
+            report.update(progress)
             time.sleep(POLL_S)
+    job.count(job.harness.progress(job.folder))
     if process.returncode != 0:
         # A dead server explains a failed harness better than the harness can.
         job.watch.check_server()
@@ -177,7 +201,7 @@ def _run(job: _Job) -> None:
 
 
 @contextmanager
-def _ended_with_us(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+def _ended_with_us(process: "subprocess.Popen[bytes]", step: Step | None) -> Iterator[None]:
     """Whatever ends this block, a signal included, the harness and its children end too."""
 
     def on_signal(number: int, _frame: object) -> None:
@@ -195,6 +219,8 @@ def _ended_with_us(process: "subprocess.Popen[bytes]") -> Iterator[None]:
         except psutil.Error:
             pass
         process.wait()
+        if step is not None:
+            step.end()
 
 
 class _Report:

@@ -11,6 +11,7 @@ from snakeval import __version__
 from snakeval.config.model import Deployment, Execution
 from snakeval.deployment_types import deployment_type, environment_lock
 from snakeval.environments import environment_name, environment_python
+from snakeval.instances.plan import ROUTER_LOCK, nodes_per_instance, num_instances
 from snakeval.paths import ServerPaths
 
 SCRIPTS = Path(__file__).parents[1]
@@ -75,9 +76,19 @@ def render_launch_script(
             server_id=placement.server_id,
             batch_options=placement.batch_options,
             supervisor_options=placement.supervisor_options,
+            num_instances=num_instances(execution),
+            nodes_per_instance=nodes_per_instance(execution),
+            front=SCRIPTS / "instances.py",
+            router_python=environment_python(environment_name(ROUTER_LOCK)),
+            readiness_timeout_s=execution.readiness_timeout_s,
             platform_port=placement.platform_port,
         )
     )
+
+
+def render_command_launcher(python: Path, command: Path) -> str:
+    """Return the script that calls `command` with the interpreter `python`, whatever stands on PATH."""
+    return _templates().get_template("command.sh.j2").render(python=python, command=command)
 
 
 def _templates() -> Environment:

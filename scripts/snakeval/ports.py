@@ -2,6 +2,8 @@
 
 import socket
 
+LOOPBACK = "127.0.0.1"
+
 
 def free_port(host: str) -> int:
     """Return a port of that address on which nobody listens right now."""
@@ -23,4 +25,4 @@ def is_free(host: str, port: int) -> bool:
 
 def connectable(host: str) -> str:
     """Return the address under which this machine reaches a server that is bound to `host`."""
-    return "127.0.0.1" if host in ("", "0.0.0.0") else host
+    return LOOPBACK if host in ("", "0.0.0.0") else host

@@ -16,6 +16,7 @@ from snakeval.deployment_types import deployment_type
 from snakeval.environments import ENVS
 from snakeval.files import read_json, write_json, write_text
 from snakeval.fingerprint import pinned_versions
+from snakeval.instances.plan import server_locks
 from snakeval.paths import RunPaths
 from snakeval.results import read_result
 
@@ -61,10 +62,9 @@ def write_lock_file(config: Config) -> None:
                     "fingerprint": result["fingerprint"],
                     "versions": result["versions"],
                 }
-    families = {deployment_type(one.type).environment for one in config.deployments} | {
-        one.harness for one in config.tasks
-    }
-    locks = {family: ENVS / f"{family}.lock" for family in sorted(name for name in families if name)}
+    families = {lock.stem for one in config.deployments for lock in server_locks(one, config.execution)}
+    families |= {one.harness for one in config.tasks}
+    locks = {family: ENVS / f"{family}.lock" for family in sorted(families)}
     content = {
         "snakeval": __version__,
         "environments": {

@@ -6,16 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from snakeval.backends import Backend, Server, ServerState, backend_of
+from snakeval.backends.slurm_step import Step, check_beside
 from snakeval.claims import slot
 from snakeval.config.model import Config, Deployment, Protocol, Task
-from snakeval.deployment_types import deployment_type, environment_lock
+from snakeval.deployment_types import deployment_type
 from snakeval.environments import ensure_environment, environment_marker, environment_name, harness_lock
 from snakeval.errors import DeploymentError, EndpointError
 from snakeval.files import locked, read_json, write_json
 from snakeval.harnesses import Endpoint
+from snakeval.instances.plan import server_locks
 from snakeval.paths import RunPaths, ServerPaths
 from snakeval.processes import SESSION_VARIABLE
 from snakeval.readiness import check_endpoint
+from snakeval.stopping import refuse_stopped
 
 POLL_S = 0.3
 REPORT_S = 30.0
@@ -40,8 +43,9 @@ def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int,
     """
     paths = RunPaths(config.execution.output_dir / config.run)
     lease = paths.task(deployment.name, task.name).lease
+    refuse_stopped(paths.server(deployment.name), deployment.name)
     record = {"deployment": deployment.name, "task": task.name, "last_attempt": last_attempt}
-    _await_environments(deployment, task, say)
+    _await_environments(config, deployment, task, say)
     if not deployment_type(deployment.type).has_server:
         check_endpoint(existing_endpoint(deployment), task.protocol)
         write_json(lease, record)
@@ -67,6 +71,7 @@ def ensure_server(
     files = paths.server(deployment.name)
     backend = backend_of(config)
     with locked(files.lock):
+        refuse_stopped(files, deployment.name)
         server = backend.state(deployment.name)
         others = len(paths.leases(deployment.name)) > 0
         if server.lives and not others and server.definition != backend.definition(deployment):
@@ -104,9 +109,9 @@ def existing_endpoint(deployment: Deployment) -> Endpoint:
     return Endpoint(deployment.options["base_url"], deployment.served_model_name, key)
 
 
-def _await_environments(deployment: Deployment, task: Task, say: Say) -> None:
+def _await_environments(config: Config, deployment: Deployment, task: Task, say: Say) -> None:
     """Wait for the environments of server and harness, or build them: a server must not idle meanwhile."""
-    for lock in (environment_lock(deployment), harness_lock(task)):
+    for lock in (*server_locks(deployment, config.execution), harness_lock(task)):
         if lock is not None:
             if not environment_marker(environment_name(lock)).exists():
                 say(f"waiting for environment {environment_name(lock)}, which is being built")
@@ -114,7 +119,7 @@ def _await_environments(deployment: Deployment, task: Task, say: Say) -> None:
 
 
 def _start(backend: Backend, deployment: Deployment, files: ServerPaths, attempt: int, last: Server, say: Say) -> None:
-    failures = read_json(files.folder / "failures.json") or {}
+    failures = read_json(files.failures) or {}
     if failures.get("session") == os.environ.get(SESSION_VARIABLE, "") and failures["count"] >= attempt:
         raise DeploymentError(failures["message"])
     why = f" (the last one: {last.reason})" if last.state is ServerState.FAILED else ""
@@ -125,7 +130,7 @@ def _start(backend: Backend, deployment: Deployment, files: ServerPaths, attempt
 
 def _note_failure(files: ServerPaths, message: str) -> None:
     """Remember the failed start, so that the other tasks of this deployment do not each repeat it."""
-    file, session = files.folder / "failures.json", os.environ.get(SESSION_VARIABLE, "")
+    file, session = files.failures, os.environ.get(SESSION_VARIABLE, "")
     failures = read_json(file) or {}
     count = failures["count"] + 1 if failures.get("session") == session else 1
     write_json(file, {"session": session, "count": count, "message": message})
@@ -148,7 +153,10 @@ def _wait(
         if server.state is ServerState.READY:
             endpoint = server_endpoint(config, deployment, server)
             try:
-                check_endpoint(endpoint, protocol, checks or server.guarded)
+                if server.allocation is None:
+                    check_endpoint(endpoint, protocol, checks or server.guarded)
+                else:
+                    check_beside(Step(server.allocation), endpoint, protocol, checks or server.guarded)
                 if started:
                     where = server.url or f"{server.host}:{server.port}"
                     say(f"{name} is ready on {where} after {time.monotonic() - begin:.0f} s")

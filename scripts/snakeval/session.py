@@ -3,9 +3,10 @@
 import atexit
 import os
 import signal
-import socket
 import sys
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ from snakeval.files import HeldLock
 from snakeval.heartbeat import Heartbeat
 from snakeval.paths import RunPaths
 from snakeval.processes import SESSION_VARIABLE, end_processes
+from snakeval.session_record import FAILED, INTERRUPTED, SessionRecord, write_session
 
 ENDING_S = 0.2
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -38,6 +40,7 @@ class Session:
         self._ended = threading.Event()
         self._ending: threading.Thread | None = None
         self._heartbeat = Heartbeat(self._paths.session)
+        self._record: SessionRecord | None = None
         self._attendant: Attendant | None = None
         self._lock = HeldLock(state_dir / "snakeval" / f"{config.run}.lock")
 
@@ -64,8 +67,10 @@ class Session:
         """
         if not self._lock.acquire():
             raise RuntimeError(f"another Snakemake is working on run {self._config.run}")
-        os.environ[SESSION_VARIABLE] = f"{socket.gethostname()}-{os.getpid()}-{psutil.Process().create_time()}"
-        self._heartbeat.begin(os.environ[SESSION_VARIABLE])
+        self._record = SessionRecord()
+        os.environ[SESSION_VARIABLE] = self._record.name
+        self._heartbeat.begin(self._record.name)
+        write_session(self._paths.snakemake, self._record)
         for failures in self._paths.root.glob("*/server/failures.json"):
             # Those of an earlier call count no more, also for jobs that cannot tell one call from another.
             failures.unlink(missing_ok=True)
@@ -77,8 +82,12 @@ class Session:
         # Snakemake runs no hook when its executor dies by an exception.
         atexit.register(self.end)
 
-    def end(self) -> None:
-        """Hooks onsuccess and onerror: stop every server of the run and drop the leases; safe to call twice."""
+    def end(self, outcome: str = FAILED) -> None:
+        """Hooks onsuccess and onerror: stop every server of the run and drop the leases; safe to call twice.
+
+        Args:
+            outcome: "succeeded" or "failed", for those who look at the run later; a signal makes it "interrupted".
+        """
         for number in ENDING_SIGNALS:
             signal.signal(number, _ignore)
         self._ended.set()
@@ -97,6 +106,9 @@ class Session:
         for lease in self._paths.leases():
             lease.unlink(missing_ok=True)
         self._heartbeat.end()
+        if self._record is not None:
+            said = outcome if self._ending is None else INTERRUPTED
+            write_session(self._paths.snakemake, replace(self._record, ended_at=time.time(), outcome=said))
         self._lock.release()
         atexit.unregister(self.end)
 

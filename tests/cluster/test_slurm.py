@@ -1,11 +1,10 @@
 """Runs on a real Slurm: servers as jobs of their own, tasks as jobs of the executor, and what faults do."""
 
-import subprocess
 import sys
 from typing import Any
 
 import pytest
-from cluster.conftest import SlurmWorkspace
+from cluster.conftest import SlurmWorkspace, slurm_call
 from workspace import CHECKPOINT, REPOSITORY, eventually
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
@@ -54,9 +53,9 @@ def test_a_cancelled_server_is_started_again_for_the_retry(slurm: SlurmWorkspace
     running = slurm.start()
     eventually((slurm.results / "a" / "slow" / "harness" / "progress.json").exists, 120)
     (first,) = slurm.server_jobs()
-    subprocess.run(["scancel", first], check=True, timeout=30)
+    slurm_call("scancel", first)
     log = slurm.results / "a" / "slow" / "log.txt"
-    eventually(lambda: "the server of a died while the task ran" in log.read_text(), 60)
+    eventually(lambda: "its Slurm job" in log.read_text(), 60)
     gate.touch()
     done = running.wait()
     assert done.returncode == 0, done.output
@@ -93,19 +92,12 @@ def test_a_refused_job_is_told_in_slurms_words(slurm: SlurmWorkspace, execution:
 
 
 def test_a_job_that_waits_for_ever_has_a_deadline_and_a_reason(slurm: SlurmWorkspace) -> None:
-    hold = subprocess.run(
-        ["sbatch", "--parsable", "--nodes=4", "--exclusive", "--wrap", "sleep 600"],
-        cwd=slurm.folder,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=30,
-    ).stdout.strip()
+    hold = slurm.submit("--nodes=4", "--exclusive")
     try:
         slurm.configure(_config(_sums("sums"), pending_timeout_s=5))
         done = slurm.run("--retries", "0")
     finally:
-        subprocess.run(["scancel", hold], check=True, timeout=30)
+        slurm_call("scancel", hold)
     assert done.returncode == 1
     assert "the job of a is still in the queue after execution.pending_timeout_s (5 s); the reason: " in done.output
     assert slurm.server_jobs() == []

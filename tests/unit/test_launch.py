@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 from snakeval import launch
-from snakeval.config.model import Deployment
+from snakeval.config.model import Deployment, Execution
 from snakeval.files import write_text
 from snakeval.launch import Placement, health_path, render_launch_script
 from snakeval.paths import ServerPaths
@@ -21,6 +21,7 @@ from snakeval.paths import ServerPaths
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "launch"
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 BASH = shutil.which("bash") or "/bin/bash"
+ROUTER_PYTHON = Path("/environments/router/bin/python")
 PLACEMENT = Placement(host="127.0.0.1", advertise="127.0.0.1", server_id="0123456789abcdef")
 TEMPLATES = launch._templates()
 # What a recorder is called with goes to $RECORD, each word ended by NUL, the one byte that no word can hold.
@@ -37,11 +38,13 @@ CASES = {
         threads=4,
         chat_template="templates/chat ml.jinja",
     ),
+    "llamacpp-instances": make_deployment(type="llamacpp", port=8001),
     "generic-list": make_deployment(command=["my-server", "--name", "tiny model", "--verbose"]),
     "generic-list-port": make_deployment(command=["my-server"], port=8001, health_path=None),
     "generic-text": make_deployment(command=LINE),
     "generic-text-port": make_deployment(command=LINE, port=8001, health_path="/ready"),
 }
+SEVERAL = replace(make_execution(), type="slurm", options={"num_nodes": 4, "num_instances": 2})
 SCRIPTS = sorted(GOLDEN.glob("*.sh"))
 
 
@@ -51,11 +54,17 @@ class Recorders:
 
     folder: Path
 
-    def render(self, deployment: Deployment, run: str = "demo", folder: str = "/results/demo/tiny/server") -> str:
+    def render(
+        self,
+        deployment: Deployment,
+        run: str = "demo",
+        folder: str = "/results/demo/tiny/server",
+        execution: Execution | None = None,
+    ) -> str:
         """Render with recorders in place of all interpreters."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "executable", str(self.folder / "recorder"))
-            return _render(patch, deployment, self.folder / "recorder", run, folder)
+            return _render(patch, deployment, self.folder / "recorder", run, folder, execution)
 
     def words(self, script: str, supervised: bool, path: str | None = None) -> list[str]:
         """Run a script, as the supervisor does or as the backend does, and return what the recorder was given."""
@@ -79,13 +88,14 @@ def _render(
     interpreter: Path,
     run: str = "demo",
     folder: str = "/results/demo/tiny/server",
+    execution: Execution | None = None,
 ) -> str:
     """Render without anything that depends on the machine or on the version."""
     patch.setattr(launch, "__version__", "1.2.3")
     patch.setattr(launch, "SCRIPTS", Path("/snakeval/scripts"))
     patch.setattr(launch, "_templates", lambda: TEMPLATES)
-    patch.setattr(launch, "environment_python", lambda _: interpreter)
-    return render_launch_script(run, deployment, make_execution(), ServerPaths(Path(folder)), PLACEMENT)
+    patch.setattr(launch, "environment_python", lambda name: interpreter if "router" not in name else ROUTER_PYTHON)
+    return render_launch_script(run, deployment, execution or make_execution(), ServerPaths(Path(folder)), PLACEMENT)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +113,8 @@ def _make_recorder(path: Path) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_script_is_as_committed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/venv/bin/python")
-    script = _render(monkeypatch, CASES[name], Path("/environments/llamacpp/bin/python"))
+    execution = SEVERAL if name.endswith("-instances") else None
+    script = _render(monkeypatch, CASES[name], Path("/environments/llamacpp/bin/python"), execution=execution)
     assert script == (GOLDEN / f"{name}.sh").read_text(encoding="utf-8")
 
 
@@ -196,6 +207,38 @@ def test_values_reach_the_supervisor_as_data(recorders: Recorders, name: str, ru
         "--",
         "bash",
         str(Path(folder) / "launch.sh"),
+    ]
+
+
+@settings(max_examples=20, deadline=None)
+@given(name=HOSTILE, health=HOSTILE)
+@example(name=WORST, health=WORST)
+def test_values_reach_the_front_of_several_instances_as_data(recorders: Recorders, name: str, health: str) -> None:
+    folder = f"/results/demo/x{name}/server"
+    deployment = make_deployment(name=name, health_path=health)
+    script = recorders.render(deployment, folder=folder, execution=SEVERAL)
+    assert "--health-path" not in recorders.words(script, supervised=False)
+    assert recorders.words(script, supervised=True) == [
+        "/snakeval/scripts/instances.py",
+        "--folder",
+        str(Path(folder)),
+        "--script",
+        str(Path(folder) / "launch.sh"),
+        "--supervisor",
+        "/snakeval/scripts/supervise.py",
+        "--router-python",
+        "/environments/router/bin/python",
+        "--router",
+        "/snakeval/scripts/snakeval/servers/router.py",
+        "--instances",
+        "2",
+        "--nodes",
+        "2",
+        f"--health-path={health}",
+        "--max-restarts",
+        "2",
+        "--readiness-timeout-s",
+        "60",
     ]
 
 

@@ -1,6 +1,7 @@
 """The Slurm backend without a Slurm: what it reads of squeue, what it writes for sbatch, and how both are joined."""
 
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from builders import make_config, make_deployment, make_execution
 from snakeval.backends import ServerState, slurm, slurm_queue
 from snakeval.backends.slurm import SlurmBackend
 from snakeval.backends.slurm_options import job_name, sbatch_options, seconds, supervisor_options
-from snakeval.backends.slurm_queue import JobRow, parse_squeue
+from snakeval.backends.slurm_queue import JobRow, SharedQueue, parse_squeue
 from snakeval.config.model import Execution
 from snakeval.errors import DeploymentError
-from snakeval.files import read_json, write_json
+from snakeval.files import HeldLock, read_json, write_json
+from snakeval.status import run_status
 
 OPTIONS: dict[str, Any] = {
     "account": None,
@@ -31,6 +33,7 @@ OPTIONS: dict[str, Any] = {
     "max_walltime": "1-00:00:00",
     "requeue": True,
     "drain_s": 120,
+    "evaluate_in": "job",
     "pending_timeout_s": 60,
     "sbatch_comment": None,
     "sbatch_extra_flags": {"exclusive": True, "switches": 1, "mail-user": None, "overcommit": False},
@@ -255,3 +258,48 @@ def test_stopping_cancels_every_job_of_the_name(
     record = read_json(tmp_path / "demo" / "tiny" / "server" / "state.json")
     assert record is not None
     assert record["state"] == "STOPPED"
+
+
+def test_the_queue_is_asked_once_for_all_processes_of_a_run(fake: FakeSlurm, tmp_path: Path) -> None:
+    fake.answers["squeue"] = (0, _row("7", "RUNNING"), "")
+    first, second = (SharedQueue(tmp_path / "queue.json", [NAME]) for _ in range(2))
+    assert first.rows() == second.rows()
+    assert len(fake.calls) == 1
+    second.forget()
+    assert first.rows()["7"].state == "RUNNING"
+    assert len(fake.calls) == 2
+
+
+def test_an_answer_from_before_the_submission_does_not_know_the_job(fake: FakeSlurm, tmp_path: Path) -> None:
+    """A process that asked just before may write its answer just after: the job is not gone."""
+    queue = SharedQueue(tmp_path / "queue.json", [NAME])
+    assert queue.rows() == {}
+    fake.answers["squeue"] = (0, _row("7", "RUNNING"), "")
+    assert list(queue.rows(since=time.time())) == ["7"]
+
+
+def test_who_finds_another_asking_takes_a_slightly_older_answer(fake: FakeSlurm, tmp_path: Path) -> None:
+    queue = SharedQueue(tmp_path / "queue.json", [NAME])
+    asking = HeldLock(tmp_path / "queue.lock")
+    assert asking.acquire()
+    row = {"job_id": "7", "state": "RUNNING", "reason": "None", "restarts": 0, "nodes": "n1", "name": NAME}
+    write_json(tmp_path / "queue.json", {"at": time.time() - 5, "rows": [row]})
+    assert list(queue.rows()) == ["7"]
+    assert fake.calls == []
+    write_json(tmp_path / "queue.json", {"at": time.time() - 60, "rows": [row]})
+    assert queue.rows() == {}
+    assert len(fake.calls) == 1
+    asking.release()
+
+
+@pytest.mark.parametrize("answer", [(0, "7|RUNNING|None|0|n1|snakeval-demo-d0", ""), (1, "", "cannot connect")])
+def test_the_status_of_a_run_is_one_question(tmp_path: Path, fake: FakeSlurm, answer: tuple[int, str, str]) -> None:
+    deployments = [make_deployment(f"d{number}") for number in range(20)]
+    config = replace(make_config(tmp_path, deployments), execution=_execution(tmp_path))
+    for deployment in deployments:
+        write_json(tmp_path / "demo" / deployment.name / "server" / "state.json", RECORD | {"state": "READY"})
+    fake.answers["squeue"] = answer
+    status = run_status(config)
+    assert len(fake.calls) == 1
+    assert status.servers[0].state is ServerState.READY
+    assert status.servers[0].address == "10.0.0.1:80"

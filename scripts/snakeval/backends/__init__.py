@@ -33,6 +33,7 @@ class Server:
         port: Port, None before it is known.
         definition: Hash of the launch script that started it; another hash is another server.
         incarnation: How often a batch system has put the job of this start back into its queue.
+        allocation: The Slurm job inside which tasks run beside the server, None where they run elsewhere.
         url: Where it is reached, without the path of the API; None where host and port say it.
         guarded: Whether somebody before it asks clients for its key, whatever it is.
     """
@@ -45,6 +46,7 @@ class Server:
     port: int | None = None
     definition: str | None = None
     incarnation: int = 0
+    allocation: str | None = None
     url: str | None = None
     guarded: bool = False
 

@@ -9,19 +9,19 @@ from dataclasses import replace
 from snakeval.backends import Server, ServerState
 from snakeval.backends.handover import write_secrets
 from snakeval.backends.slurm_options import job_name, sbatch_options, seconds, supervisor_options
-from snakeval.backends.slurm_queue import JobRow, call, joined, query
+from snakeval.backends.slurm_queue import QUERY_EVERY_S, JobRow, SharedQueue, call, joined, query
 from snakeval.config.model import Config, Deployment
-from snakeval.deployment_types import environment_lock
 from snakeval.environments import ensure_environment
 from snakeval.errors import DeploymentError
 from snakeval.files import last_lines, read_json, write_json, write_text
+from snakeval.instances.plan import server_locks
 from snakeval.launch import Placement, render_launch_script
 from snakeval.paths import RunPaths
 from snakeval.processes import SESSION_VARIABLE
 
-QUERY_EVERY_S = 3.0
 STOP_PATIENCE_S = 60.0
 AUTO_HOST = "auto"
+LOOPBACK = "127.0.0.1"
 OVER = (ServerState.STOPPED, ServerState.FAILED)
 
 
@@ -31,8 +31,10 @@ class SlurmBackend:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._paths = RunPaths(config.execution.output_dir / config.run)
-        self._queried = 0.0
-        self._rows: dict[str, JobRow] | None = None
+        self._is_beside = config.execution.options["evaluate_in"] == "allocation"
+        names = [self._job_name(one.name) for one in config.deployments]
+        self._queue = SharedQueue(self._paths.queue, names)
+        self._unanswered = float("-inf")
 
     def definition(self, deployment: Deployment) -> str:
         """Hash the launch script without what differs from start to start."""
@@ -42,8 +44,7 @@ class SlurmBackend:
         """Render launch.sh and submit it; Slurm's own words reach the user when it is refused."""
         paths = self._paths.server(deployment.name)
         used_s = self._used_s(deployment.name)
-        lock = environment_lock(deployment)
-        if lock is not None:
+        for lock in server_locks(deployment, self._config.execution):
             ensure_environment(lock)
         server_id = secrets.token_hex(8)
         write_text(paths.launch_script, self._script(deployment, server_id), mode=0o755)
@@ -70,23 +71,27 @@ class SlurmBackend:
             raise DeploymentError(f"sbatch refused the server of {deployment.name}: {done.stderr.strip()}")
         job_id = done.stdout.strip().split(";")[0]
         # Held until its id is on record, so that nobody can lose a job that runs.
-        write_json(paths.state, record | {"job_id": job_id})
+        write_json(paths.state, record | {"job_id": job_id, "submitted_at": time.time()})
         released = call(["scontrol", "release", job_id])
         if released.returncode != 0:
             self.stop(deployment.name)
             raise DeploymentError(f"Slurm job {job_id} of {deployment.name} could not be released: {released.stderr}")
-        self._rows = None
+        self._queue.forget()
 
     def state(self, deployment: str) -> Server:
         """Join what Slurm says of the job with what the supervisor has registered from inside it."""
         record = read_json(self._paths.server(deployment).state)
         if record is None:
             return Server(ServerState.STOPPED)
-        if record["state"] in OVER or not self._answers():
-            return Server.of_record(record, ServerState(record["state"]), record.get("reason"))
-        row = self._row(record["job_id"])
+        rows = None if record["state"] in OVER else self._rows(record.get("submitted_at") or 0.0)
+        if rows is None:
+            server = Server.of_record(record, ServerState(record["state"]), record.get("reason"))
+            return replace(server, allocation=record["job_id"] if self._is_beside else None)
+        row = rows.get(record["job_id"] or "")
         server = Server.of_record(record, *joined(record, row))
-        return replace(server, incarnation=max(server.incarnation, row.restarts)) if row else server
+        allocation = record["job_id"] if self._is_beside else None
+        restarts = row.restarts if row else 0
+        return replace(server, incarnation=max(server.incarnation, restarts), allocation=allocation)
 
     def stop(self, deployment: str) -> None:
         """Cancel the job and wait until it has left the queue."""
@@ -131,14 +136,16 @@ class SlurmBackend:
             if time.monotonic() > deadline:
                 raise DeploymentError(f"Slurm jobs {', '.join(sorted(jobs))} do not end")
             time.sleep(0.5)
-        self._rows = None
+        self._queue.forget()
 
     def _script(self, deployment: Deployment, server_id: str) -> str:
         paths = self._paths.server(deployment.name)
         execution = self._config.execution
+        # Tasks beside the server need no more than its loopback.
+        host = LOOPBACK if self._is_beside else AUTO_HOST
         placement = Placement(
-            host=AUTO_HOST,
-            advertise=AUTO_HOST,
+            host=host,
+            advertise=host,
             server_id=server_id,
             batch_options=tuple(sbatch_options(self._job_name(deployment.name), execution, paths.log)),
             supervisor_options=tuple(supervisor_options(execution)),
@@ -148,16 +155,13 @@ class SlurmBackend:
     def _job_name(self, deployment: str) -> str:
         return job_name(self._paths.root, self._config.run, deployment)
 
-    def _row(self, job_id: str | None) -> JobRow | None:
-        if self._rows is None or time.monotonic() - self._queried > QUERY_EVERY_S:
-            self._rows = query([self._job_name(one.name) for one in self._config.deployments])
-            self._queried = time.monotonic()
-        return self._rows.get(job_id or "")
-
-    def _answers(self) -> bool:
-        """Whether Slurm can be asked right now; a controller that restarts says nothing about the servers."""
+    def _rows(self, since: float) -> dict[str, JobRow] | None:
+        """Return the jobs of the run, None when Slurm cannot be asked: a controller that restarts says nothing."""
+        # Asked once for all servers, also when it costs the whole timeout to learn nothing.
+        if time.monotonic() - self._unanswered < QUERY_EVERY_S:
+            return None
         try:
-            self._row(None)
+            return self._queue.rows(since)
         except DeploymentError:
-            return False
-        return True
+            self._unanswered = time.monotonic()
+            return None

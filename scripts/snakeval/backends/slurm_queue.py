@@ -1,15 +1,21 @@
 """What Slurm says of jobs: one squeue for all, read into rows. Facts: squeue(1) of 22.05 and later."""
 
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from snakeval.backends import ServerState
 from snakeval.backends.handover import clean_environment
 from snakeval.errors import DeploymentError
+from snakeval.files import HeldLock, read_json, write_json
 
 COMMAND_TIMEOUT_S = 60
+QUERY_EVERY_S = 3.0
+STALE_S = 15.0
+CLOCK_SKEW_S = 2.0
 FIELDS = "JobID:|,State:|,Reason:|,RestartCnt:|,NodeList:|,Name:|"
 WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SUSPENDED", "RESV_DEL_HOLD")
 # Reasons for which Slurm keeps a job in the queue that it can never start (squeue(1), JOB REASON CODES).
@@ -70,6 +76,62 @@ def parse_squeue(text: str) -> dict[str, JobRow]:
     return rows
 
 
+class SharedQueue:
+    """The jobs of a run, asked for once for all of its processes, on whichever machine they watch.
+
+    Args:
+        file: Where the last answer of squeue stands.
+        names: Names of the jobs.
+    """
+
+    def __init__(self, file: Path, names: Sequence[str]) -> None:
+        self._file = file
+        self._names = names
+
+    def rows(self, since: float = 0.0) -> dict[str, JobRow]:
+        """Return what squeue says, at most `QUERY_EVERY_S` old, or `STALE_S` where another process is just asking.
+
+        Args:
+            since: When the latest job was submitted, in seconds since the epoch; older answers do not know it.
+
+        Raises:
+            DeploymentError: Slurm does not answer; that says nothing about the jobs.
+        """
+        known = self._known(QUERY_EVERY_S, since)
+        if known is not None:
+            return known
+        asking = HeldLock(self._file.with_suffix(".lock"))
+        try:
+            alone = asking.acquire()
+        except OSError:
+            # Somebody looks at a run whose folder is not theirs to write.
+            return query(self._names)
+        if not alone:
+            known = self._known(STALE_S, since)
+            return known if known is not None else query(self._names)
+        try:
+            known = self._known(QUERY_EVERY_S, since)
+            if known is None:
+                now = time.time()
+                known = query(self._names)
+                write_json(self._file, {"at": now, "rows": [asdict(row) for row in known.values()]})
+            return known
+        finally:
+            asking.release()
+
+    def forget(self) -> None:
+        """Have squeue asked again, because the queue has just been changed."""
+        self._file.unlink(missing_ok=True)
+
+    def _known(self, age_s: float, since: float) -> dict[str, JobRow] | None:
+        record = read_json(self._file)
+        # The clock of the machine that asked may differ from ours.
+        if record is None or abs(time.time() - record["at"]) > age_s or record["at"] < since + CLOCK_SKEW_S:
+            return None
+        rows = (JobRow(**row) for row in record["rows"])
+        return {row.job_id: row for row in rows}
+
+
 def query(names: Sequence[str]) -> dict[str, JobRow]:
     """Ask for all jobs of these names, of this user, at once; those that ended a moment ago are among them.
 
@@ -109,15 +171,23 @@ def joined(record: Mapping[str, Any], row: JobRow | None) -> tuple[ServerState, 
     return state, reason
 
 
-def call(command: list[str], timeout_s: float = COMMAND_TIMEOUT_S) -> "subprocess.CompletedProcess[str]":
-    """Run one of Slurm's commands, free of what an enclosing job has set.
+def call(
+    command: list[str], timeout_s: float = COMMAND_TIMEOUT_S, given: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    """Run one of Slurm's commands, free of what an enclosing job has set, with `given` as its standard input.
 
     Raises:
         DeploymentError: the command is not there or does not answer.
     """
     try:
         return subprocess.run(
-            command, env=clean_environment(), capture_output=True, text=True, timeout=timeout_s, check=False
+            command,
+            env=clean_environment(),
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
         )
     except FileNotFoundError:
         raise DeploymentError(f"{command[0]} is not on PATH: is this a login node of the cluster?") from None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from snakeval.config.draft import HARNESS_PREFIXES, Draft, Entry
 from snakeval.config.endpoint import wrong_url
+from snakeval.config.instance_rules import instances_are_healthy_by_a_path, instances_divide_nodes, router_is_understood
 from snakeval.config.lepton_rules import lepton_rules
 from snakeval.config.secrets import host_name, unset
 from snakeval.config.wording import show
@@ -199,5 +200,8 @@ _RULES: tuple[Rule, ...] = (
     _ports,
     _command_and_harness,
     _prefix_and_harness,
+    instances_divide_nodes,
+    instances_are_healthy_by_a_path,
+    router_is_understood,
     lepton_rules,
 )
