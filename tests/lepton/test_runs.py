@@ -2,10 +2,10 @@
 
 import json
 import signal
+import subprocess
 import sys
 from typing import Any
 
-import pytest
 from lepton.conftest import MARKS, SERVER, LeptonWorkspace, free_port
 from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
 
@@ -120,15 +120,14 @@ def test_an_endpoint_that_falls_asleep_under_its_task_is_woken(space: LeptonWork
     _is_clean(space)
 
 
-@pytest.mark.parametrize("group", [True, False], ids=["terminal", "alone"])
-def test_an_interrupted_run_leaves_nothing(space: LeptonWorkspace, group: bool) -> None:
+def test_an_interrupted_run_leaves_nothing(space: LeptonWorkspace) -> None:
     gate = space.folder / "gate"
     tasks = {"tasks": [_sums("one", "--wait", str(gate)), _sums("two", "--wait", str(gate))], "limit": 3}
     space.configure({"deployment": _served("a"), "execution": _execution(), "evaluation": tasks})
     running = space.start(cores=20)
     progress = [space.results / "a" / name / "harness" / "progress.json" for name in ("one", "two")]
     eventually(lambda: all(file.exists() for file in progress), 120)
-    running.signal(signal.SIGINT if group else signal.SIGTERM, group=group)
+    running.signal(signal.SIGINT, group=True)
     done = running.wait()
     assert done.returncode == 1, done.output
     _is_clean(space)
@@ -143,10 +142,22 @@ def test_a_killed_run_goes_on_with_its_jobs_and_its_endpoint(space: LeptonWorksp
     eventually(lambda: all(file.exists() for file in progress), 120)
     running.signal(signal.SIGKILL)
     running.process.wait()
+    clean = [sys.executable, str(REPOSITORY / "scripts" / "command.py"), "clean", "--configfile", "test.yaml"]
+    command = [*clean, "--dry-run"]
+    listed = subprocess.run(command, cwd=space.folder, env=space.environ, capture_output=True, text=True, check=True)
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["endpoint", "secret", "job", "job"]
     again = space.start(cores=20)
     eventually(lambda: again.log.read_text().count("of an earlier call still lives: adopted") == 2, 120)
     gate.touch()
     done = again.wait()
     assert done.returncode == 0, done.output
     assert (space.plane.count("POST", "/jobs"), space.plane.count("POST", "/deployments")) == (2, 1)
+    _is_clean(space)
+
+
+def test_a_machine_without_the_volume_runs_the_tasks_itself(space: LeptonWorkspace) -> None:
+    space.configure({"deployment": _served("a"), "execution": _execution(), "evaluation": {"tasks": [_sums("sums")]}})
+    done = Workspace.run(space, "--profile", str(REPOSITORY / "profiles" / "local"))
+    assert done.returncode == 0, done.output
+    assert (space.plane.count("POST", "/deployments"), space.plane.count("POST", "/jobs")) == (1, 0)
     _is_clean(space)

@@ -68,6 +68,8 @@ def _where(resources: Mapping[str, Any], name: str, job: Any) -> str:
 def _resources_of(job: Any) -> Mapping[str, Any]:
     """Return the job's resources; those that need inputs which are still to be made are not known yet."""
     try:
-        return dict(job.resources.items())
+        found = dict(job.resources.items())
     except Exception:
         return {}
+    # What stands for a value that is not known yet is a text of another type.
+    return {name: value for name, value in found.items() if type(value) in (str, int)}
