@@ -101,17 +101,29 @@ class LeptonWorkspace(Workspace):
         # Snakemake itself has it; no job and no recorded request may.
         self.environ |= {"LEPTON_CACHE_DIR": os.environ["LEPTON_CACHE_DIR"], **MARKS}
 
-    def toy(self, *arguments: str) -> list[str]:
-        """Return a call on the Snakefile of this folder, which needs nothing of Snakeval."""
-        given = ["--executor", "lepton", "--jobs", "300", "--lepton-image", "ubuntu:24.04"]
-        quick = ["--seconds-between-status-checks", "1", "--lepton-reason-interval", "1", "--keep-going"]
-        return [sys.executable, "-m", "snakemake", *given, *quick, *arguments]
-
     def command(self, *arguments: str, cores: int = 20) -> list[str]:
         """Return a call of Snakeval with the Lepton profile."""
         own = ["--profile", str(REPOSITORY / "profiles" / "lepton"), "--seconds-between-status-checks", "1"]
         shared = ["--lepton-env", f"SNAKEVAL_ENVIRONMENTS={self.environ['SNAKEVAL_ENVIRONMENTS']}"]
         return super().command("--cores", str(cores), *own, *shared, "--latency-wait", "10", *arguments)
+
+
+class ToyWorkspace(LeptonWorkspace):
+    """A working directory with a workflow of its own, which needs nothing of Snakeval."""
+
+    def command(self, *arguments: str, cores: int = 20) -> list[str]:
+        """Return a call with the executor."""
+        given = ["--executor", "lepton", "--jobs", "300", "--lepton-image", "ubuntu:24.04"]
+        quick = ["--seconds-between-status-checks", "1", "--lepton-reason-interval", "1", "--keep-going"]
+        return [sys.executable, "-m", "snakemake", *given, *quick, *arguments]
+
+
+@pytest.fixture
+def toy(tmp_path: Path, one_plane: ControlPlane) -> Iterator[ToyWorkspace]:
+    """An empty working directory for a workflow of its own beside a control plane."""
+    found = ToyWorkspace(tmp_path, one_plane)
+    yield found
+    found.close()
 
 
 @pytest.fixture

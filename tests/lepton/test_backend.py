@@ -14,9 +14,9 @@ from snakeval.backends.lepton_keeper import Keeper
 from snakeval.backends.lepton_leftovers import lepton_leftovers
 from snakeval.backends.lepton_preflight import lepton_problems
 from snakeval.claims import claim
-from snakeval.config.model import Protocol
+from snakeval.config.model import Deployment, Protocol
 from snakeval.errors import DeploymentError, EndpointError
-from snakeval.files import read_json
+from snakeval.files import read_json, write_json
 from snakeval.leftovers import clean_up
 from snakeval.paths import RunPaths
 from snakeval.readiness import check_endpoint
@@ -37,13 +37,29 @@ def _wait_for(backend: LeptonBackend, state: ServerState, name: str = "tiny") ->
     return backend.state(name).reason
 
 
+def _ready(make_backend: MakeBackend, deployment: Deployment) -> LeptonBackend:
+    """Return a backend whose server is ready."""
+    backend = make_backend(deployment)
+    backend.start(deployment)
+    _wait_for(backend, ServerState.READY)
+    return backend
+
+
+def _noting(states: list[str]) -> Callable[..., None]:
+    """Return a `write_json` that notes the states which records get."""
+
+    def write(path: Path, value: dict[str, object], mode: int = 0o644) -> None:
+        states.append(str(value.get("state")))
+        write_json(path, value, mode)
+
+    return write
+
+
 def test_an_endpoint_serves_whoever_has_its_key_and_is_gone_when_stopped(
     plane: ControlPlane, make_backend: MakeBackend, tmp_path: Path
 ) -> None:
     deployment = serving()
-    backend = make_backend(deployment)
-    backend.start(deployment)
-    _wait_for(backend, ServerState.READY)
+    backend = _ready(make_backend, deployment)
     server = backend.state("tiny")
     assert server.definition == backend.definition(deployment)
     endpoint = server_endpoint(lepton_config(tmp_path, [deployment]), deployment, server)
@@ -65,9 +81,7 @@ def test_a_key_of_the_users_own_is_in_no_file_and_in_no_request(
 ) -> None:
     monkeypatch.setenv("PLANTED", plane.secrets["PLANTED"])
     deployment = serving(lepton_config={"api_tokens": [{"value_from": {"token_name_ref": "PLANTED"}}]})
-    backend = make_backend(deployment)
-    backend.start(deployment)
-    _wait_for(backend, ServerState.READY)
+    backend = _ready(make_backend, deployment)
     endpoint = server_endpoint(lepton_config(tmp_path, [deployment]), deployment, backend.state("tiny"))
     check_endpoint(endpoint, Protocol.CHAT, True)
     backend.stop("tiny")
@@ -119,9 +133,7 @@ def test_a_server_that_crashes_before_it_is_ready_has_failed_with_its_log(
 
 def test_a_server_that_was_ready_is_restarted_by_the_platform(plane: ControlPlane, make_backend: MakeBackend) -> None:
     deployment = serving("die-after:0")
-    backend = make_backend(deployment)
-    backend.start(deployment)
-    _wait_for(backend, ServerState.READY)
+    backend = _ready(make_backend, deployment)
     url = backend.state("tiny").url
     key = next(value for name, value in plane.secrets.items() if name != "PLANTED")
     payload = {"model": "tiny-model", "messages": []}
@@ -154,9 +166,7 @@ def test_a_deleted_endpoint_is_noticed_and_an_outage_is_not_taken_for_it(
     plane: ControlPlane, make_backend: MakeBackend
 ) -> None:
     deployment = serving()
-    backend = make_backend(deployment)
-    backend.start(deployment)
-    _wait_for(backend, ServerState.READY)
+    backend = _ready(make_backend, deployment)
     plane.down = True
     assert [backend.state("tiny").state for _ in range(5)] == [ServerState.READY] * 5
     assert "Lepton cannot be asked" in (backend.state("tiny").reason or "")
@@ -169,9 +179,7 @@ def test_a_token_that_expires_in_flight_is_read_again(
     plane: ControlPlane, make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployment = serving()
-    backend = make_backend(deployment)
-    backend.start(deployment)
-    _wait_for(backend, ServerState.READY)
+    backend = _ready(make_backend, deployment)
     plane.token = "another-token-of-this-workspace"
     assert "401" in (eventually(lambda: backend.state("tiny").reason) or "")
     assert backend.state("tiny").lives
@@ -192,7 +200,10 @@ def test_a_job_without_a_token_has_the_main_process_start_its_server(
     assert len(plane.requests) == before, "without a token nothing is asked"
     monkeypatch.setenv("LEPTON_WORKSPACE_TOKEN", plane.token)
     keeper = Keeper(lepton_config(tmp_path, [deployment]))
+    written: list[str] = []
+    monkeypatch.setattr("snakeval.backends.lepton.write_json", _noting(written))
     eventually(lambda: keeper.keep(main) or inside.state("tiny").state is ServerState.READY)
+    assert "STOPPED" not in written, "the job would take that for the end of its server"
     inside.stop("tiny")
     assert len(plane.endpoints) == 1, "a job cannot end what it cannot see"
     main.stop("tiny")
@@ -246,9 +257,7 @@ def test_a_stranger_at_the_address_is_not_taken_for_it(
     plane: ControlPlane, make_backend: MakeBackend, tmp_path: Path
 ) -> None:
     deployment = serving()
-    backend = make_backend(deployment)
-    backend.start(deployment)
-    _wait_for(backend, ServerState.READY)
+    backend = _ready(make_backend, deployment)
     endpoint = server_endpoint(lepton_config(tmp_path, [deployment]), deployment, backend.state("tiny"))
     plane.endpoints[next(iter(plane.endpoints))].tokens.clear()
     with pytest.raises(EndpointError, match="a stranger's server"):

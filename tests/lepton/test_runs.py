@@ -4,10 +4,11 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from lepton.conftest import MARKS, SERVER, LeptonWorkspace, free_port
-from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
+from workspace import CHECKPOINT, REPOSITORY, Running, Workspace, eventually
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
 
@@ -31,6 +32,17 @@ def _execution(**more: Any) -> dict[str, Any]:
         "volumes": [{"from": "node-nfs:shared", "mount_path": "/workspace"}],
         **more,
     }
+
+
+def _two_at_work(space: LeptonWorkspace) -> tuple[Running, Path]:
+    """Return a run whose two tasks have both begun, and the file that they wait for."""
+    gate = space.folder / "gate"
+    tasks = {"tasks": [_sums("one", "--wait", str(gate)), _sums("two", "--wait", str(gate))], "limit": 3}
+    space.configure({"deployment": _served("a"), "execution": _execution(), "evaluation": tasks})
+    running = space.start(cores=20)
+    progress = [space.results / "a" / name / "harness" / "progress.json" for name in ("one", "two")]
+    eventually(lambda: all(file.exists() for file in progress), 120)
+    return running, gate
 
 
 def _is_clean(space: LeptonWorkspace) -> None:
@@ -139,12 +151,7 @@ def test_an_endpoint_that_somebody_deletes_is_made_again_for_the_retry(space: Le
 
 
 def test_an_interrupted_run_leaves_nothing(space: LeptonWorkspace) -> None:
-    gate = space.folder / "gate"
-    tasks = {"tasks": [_sums("one", "--wait", str(gate)), _sums("two", "--wait", str(gate))], "limit": 3}
-    space.configure({"deployment": _served("a"), "execution": _execution(), "evaluation": tasks})
-    running = space.start(cores=20)
-    progress = [space.results / "a" / name / "harness" / "progress.json" for name in ("one", "two")]
-    eventually(lambda: all(file.exists() for file in progress), 120)
+    running, _ = _two_at_work(space)
     running.signal(signal.SIGINT, group=True)
     done = running.wait()
     assert done.returncode == 1, done.output
@@ -152,12 +159,7 @@ def test_an_interrupted_run_leaves_nothing(space: LeptonWorkspace) -> None:
 
 
 def test_a_killed_run_goes_on_with_its_jobs_and_its_endpoint(space: LeptonWorkspace) -> None:
-    gate = space.folder / "gate"
-    tasks = {"tasks": [_sums("one", "--wait", str(gate)), _sums("two", "--wait", str(gate))], "limit": 3}
-    space.configure({"deployment": _served("a"), "execution": _execution(), "evaluation": tasks})
-    running = space.start(cores=20)
-    progress = [space.results / "a" / name / "harness" / "progress.json" for name in ("one", "two")]
-    eventually(lambda: all(file.exists() for file in progress), 120)
+    running, gate = _two_at_work(space)
     running.signal(signal.SIGKILL)
     running.process.wait()
     clean = [sys.executable, str(REPOSITORY / "scripts" / "command.py"), "clean", "--configfile", "test.yaml"]

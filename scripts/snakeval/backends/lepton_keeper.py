@@ -56,7 +56,8 @@ class Keeper:
         backend.refresh([name for name in self._deployments if name not in held], wake=False)
         for deployment in backend.wanted():
             try:
-                backend.stop(deployment.name)
+                # Not stopped first: the job that waits for it would take that for its end. An endpoint that is still
+                # there under the name is replaced.
                 backend.start(deployment)
             except SnakevalError as error:
                 print(f"[lepton] {error}", file=sys.stderr, flush=True)
