@@ -7,7 +7,7 @@ BOOTSTRAP := $(STATE)/bootstrap
 UV := $(BOOTSTRAP)/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-lepton python-on-volume run test lint lock docs clean
+.PHONY: help setup setup-dev setup-lepton python-on-volume run test lint install-profiles lock docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,11 +24,14 @@ run: setup ## Deploy the embedded model on this machine, evaluate it, write the 
 	.venv/bin/snakemake --profile profiles/local --cores $(CORES)
 
 test: setup-dev ## Run the tests (builds the environments that they need)
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist loadgroup
 
 lint: setup-dev ## Run the checks: ruff, mypy, snakefmt, snakemake --lint
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 	.venv/bin/snakefmt --check Snakefile rules && .venv/bin/python scripts/lint_workflow.py
+
+install-profiles: ## Make `snakemake --profile slurm` work by name, from any folder
+	$(PYTHON) scripts/install_profiles.py
 
 lock: $(UV) ## Resolve envs/*.in to hash-pinned envs/*.lock
 	scripts/lock.sh $(UV)

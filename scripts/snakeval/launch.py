@@ -1,5 +1,6 @@
 """Renders the script that starts a server; the only place where a server's command is made."""
 
+import re
 import shlex
 import sys
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from snakeval import __version__
+from snakeval.config.engines import weights_name
 from snakeval.config.model import Deployment, Execution
 from snakeval.deployment_types import deployment_type, environment_lock
 from snakeval.environments import environment_name, environment_python
@@ -15,6 +17,7 @@ from snakeval.instances.plan import ROUTER_LOCK, nodes_per_instance, num_instanc
 from snakeval.paths import ServerPaths
 
 SCRIPTS = Path(__file__).parents[1]
+SERVERS = Path(__file__).parent / "servers"
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,15 @@ def render_launch_script(
             version=__version__,
             deployment=deployment,
             options=deployment.options,
+            model=_model(deployment),
+            own_model_name=_own_model_name(deployment),
+            num_nodes=nodes_per_instance(execution),
+            sglang_launcher=(SERVERS / "sglang_launcher.py").read_text(encoding="utf-8"),
             python=sys.executable,
             supervisor=SCRIPTS / "supervise.py",
             servers=SCRIPTS / "snakeval" / "servers",
             environment_python=environment_python(environment_name(lock)) if lock else None,
+            environment_bin=environment_python(environment_name(lock)).parent if lock else None,
             folder=paths.folder.absolute(),
             script=paths.launch_script.absolute(),
             health_path=health_path(deployment),
@@ -91,11 +99,35 @@ def render_command_launcher(python: Path, command: Path) -> str:
     return _templates().get_template("command.sh.j2").render(python=python, command=command)
 
 
+def batch_option(option: str) -> str:
+    """Return `--name=value` as sbatch reads it from a script: in double quotes when it is more than a plain word."""
+    name, equals, value = option.partition("=")
+    if not equals or re.fullmatch(r"[\w./:@,+&|*()\[\]=-]*", value, re.ASCII):
+        return option
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{name}="{quoted}"'
+
+
+def _model(deployment: Deployment) -> str | None:
+    """Return the weights as an engine takes them: an absolute path, which a container sees too, or a hub id."""
+    path, handle = deployment.options.get("checkpoint_path"), deployment.options.get("hf_model_handle")
+    if path is not None:
+        return str(Path(path).absolute())
+    return f"hf://{handle}" if handle is not None and deployment.type == "nim" else handle
+
+
+def _own_model_name(deployment: Deployment) -> str | None:
+    path = deployment.options.get("checkpoint_path")
+    own: str | None = weights_name(path) if path is not None else deployment.options.get("hf_model_handle")
+    return own
+
+
 def _templates() -> Environment:
     # Autoescape is for HTML; here every value passes through the `sh` filter.
     environment = Environment(
         loader=FileSystemLoader(SCRIPTS / "templates"), undefined=StrictUndefined, keep_trailing_newline=True
     )
     environment.filters["sh"] = lambda value: shlex.quote(str(value))
+    environment.filters["batch"] = batch_option
     environment.filters["comment"] = lambda value: " ".join(str(value).split())
     return environment

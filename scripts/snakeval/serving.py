@@ -9,7 +9,7 @@ from snakeval.backends import Backend, Server, ServerState, backend_of
 from snakeval.backends.slurm_step import Step, check_beside
 from snakeval.claims import slot
 from snakeval.config.model import Config, Deployment, Protocol, Task
-from snakeval.deployment_types import deployment_type
+from snakeval.deployment_types import checks_api_key, deployment_type, startup_hint
 from snakeval.environments import ensure_environment, environment_marker, environment_name, harness_lock
 from snakeval.errors import DeploymentError, EndpointError
 from snakeval.files import locked, read_json, write_json
@@ -143,12 +143,15 @@ def _wait(
     begin = reported = time.monotonic()
     probing: float | None = None
     pending_s = 0.0
-    checks = deployment.options.get("checks_api_key", deployment_type(deployment.type).checks_api_key)
+    checks = checks_api_key(deployment)
     while True:
         server = backend.state(name)
         if not server.lives:
+            tail = backend.log_tail(name)
+            hint = startup_hint(deployment, tail)
             raise DeploymentError(
-                f"the server of {name} did not start: {server.reason}; the end of {log}:\n{backend.log_tail(name)}"
+                f"the server of {name} did not start: {server.reason}; the end of {log}:\n{tail}"
+                + (f"\nhint: {hint}" if hint else "")
             )
         if server.state is ServerState.READY:
             endpoint = server_endpoint(config, deployment, server)

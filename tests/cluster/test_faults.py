@@ -120,6 +120,7 @@ def test_scancel_of_the_server(interrupted: Interrupted) -> None:
     interrupted.fail_and_repair()
 
 
+@pytest.mark.without_accounting
 def test_scancel_of_a_task(interrupted: Interrupted) -> None:
     interrupted.begin("--retries", "0")
     slurm_call("scancel", interrupted.task_job())

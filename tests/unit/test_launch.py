@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from builders import make_deployment, make_execution
+from engine_cases import ENGINES, LINE
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
@@ -26,7 +27,6 @@ PLACEMENT = Placement(host="127.0.0.1", advertise="127.0.0.1", server_id="012345
 TEMPLATES = launch._templates()
 # What a recorder is called with goes to $RECORD, each word ended by NUL, the one byte that no word can hold.
 RECORDER = f'#!{BASH}\nfor word; do printf "%s\\0" "$word"; done >"$RECORD"\n'
-LINE = 'my-server --host "$SNAKEVAL_HOST" --port "$SNAKEVAL_PORT" | tee log'
 
 CASES = {
     "llamacpp": make_deployment(type="llamacpp"),
@@ -36,15 +36,18 @@ CASES = {
         port=8001,
         checkpoint_path="package:llm_tiny/tiny.gguf",
         threads=4,
+        cache_prompt=False,
         chat_template="templates/chat ml.jinja",
     ),
     "llamacpp-instances": make_deployment(type="llamacpp", port=8001),
+    **ENGINES,
     "generic-list": make_deployment(command=["my-server", "--name", "tiny model", "--verbose"]),
     "generic-list-port": make_deployment(command=["my-server"], port=8001, health_path=None),
     "generic-text": make_deployment(command=LINE),
     "generic-text-port": make_deployment(command=LINE, port=8001, health_path="/ready"),
 }
 SEVERAL = replace(make_execution(), type="slurm", options={"num_nodes": 4, "num_instances": 2})
+TWO_NODES = make_execution(type="slurm", num_nodes=2)
 SCRIPTS = sorted(GOLDEN.glob("*.sh"))
 
 
@@ -68,18 +71,24 @@ class Recorders:
 
     def words(self, script: str, supervised: bool, path: str | None = None) -> list[str]:
         """Run a script, as the supervisor does or as the backend does, and return what the recorder was given."""
-        write_text(self.folder / "launch.sh", script)
         record = self.folder / "record"
         record.unlink(missing_ok=True)
-        environment = {"PATH": path or os.environ["PATH"], "RECORD": str(record)}
+        assert self.run(script, supervised, path) == b""
+        assert sorted(one.name for one in self.folder.iterdir()) == ["launch.sh", "record", "recorder"]
+        return record.read_bytes().decode().split("\0")[:-1]
+
+    def run(self, script: str, supervised: bool, path: str | None = None) -> bytes:
+        """Run a script, as the supervisor does or as the backend does, and return its output."""
+        write_text(self.folder / "launch.sh", script)
+        environment = {"PATH": path or os.environ["PATH"], "RECORD": str(self.folder / "record")}
         if supervised:
             environment |= {"SNAKEVAL_SUPERVISED": "1", "SNAKEVAL_HOST": "127.0.0.9", "SNAKEVAL_PORT": "4321"}
+            environment |= {"SNAKEVAL_API_KEY": "k3y"}
         done = subprocess.run(
             [BASH, "launch.sh"], cwd=self.folder, env=environment, capture_output=True, timeout=30, check=False
         )
-        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-        assert sorted(one.name for one in self.folder.iterdir()) == ["launch.sh", "record", "recorder"]
-        return record.read_bytes().decode().split("\0")[:-1]
+        assert (done.returncode, done.stderr) == (0, b"")
+        return done.stdout
 
 
 def _render(
@@ -112,9 +121,13 @@ def _make_recorder(path: Path) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_script_is_as_committed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With SNAKEVAL_WRITE_GOLDEN in the environment the files are written anew, to be looked at before a commit."""
     monkeypatch.setattr(sys, "executable", "/venv/bin/python")
-    execution = SEVERAL if name.endswith("-instances") else None
-    script = _render(monkeypatch, CASES[name], Path("/environments/llamacpp/bin/python"), execution=execution)
+    execution = SEVERAL if name.endswith("-instances") else TWO_NODES if "two-nodes" in name else None
+    python = Path("/environments") / CASES[name].options.get("environment", "llamacpp") / "bin" / "python"
+    script = _render(monkeypatch, CASES[name], python, execution=execution)
+    if os.environ.get("SNAKEVAL_WRITE_GOLDEN"):
+        (GOLDEN / f"{name}.sh").write_text(script, encoding="utf-8")
     assert script == (GOLDEN / f"{name}.sh").read_text(encoding="utf-8")
 
 
@@ -123,7 +136,8 @@ def test_every_golden_file_is_compared() -> None:
 
 
 def test_shellcheck_is_content() -> None:
-    done = subprocess.run([SHELLCHECK, *SCRIPTS], capture_output=True, text=True, timeout=60, check=False)
+    plain = sorted((Path(launch.__file__).parents[1] / "templates" / "launch").glob("*.sh"))
+    done = subprocess.run([SHELLCHECK, *SCRIPTS, *plain], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -261,3 +275,16 @@ def test_a_key_that_the_template_needs_is_missed() -> None:
     short = {name: value for name, value in deployment.options.items() if name != "max_model_len"}
     with pytest.MonkeyPatch.context() as patch, pytest.raises(UndefinedError, match="max_model_len"):
         _render(patch, replace(deployment, options=short), Path("/python"))
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        ("--requeue", "--requeue"),
+        ("--constraint=h100&nvlink", "--constraint=h100&nvlink"),
+        ("--output=/a b/#c.log", '--output="/a b/#c.log"'),
+        ('--output=/say "hi"\\/log', '--output="/say \\"hi\\"\\\\/log"'),
+    ],
+)
+def test_options_of_the_batch_system_are_quoted_as_it_reads_them(option: str, line: str) -> None:
+    assert launch.batch_option(option) == line

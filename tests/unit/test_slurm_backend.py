@@ -116,6 +116,7 @@ def test_options_are_those_of_sbatch(tmp_path: Path) -> None:
 def test_the_supervisor_knows_how_the_time_limit_is_met(tmp_path: Path) -> None:
     execution = _execution(tmp_path)
     assert supervisor_options(execution) == ["--drain-s", "120", "--requeue", "--max-walltime-s", "86400"]
+    assert "--output=/a%%j/log" in sbatch_options(NAME, execution, Path("/a%j/log"))
     without = replace(execution, options=OPTIONS | {"requeue": False, "max_walltime": None})
     assert supervisor_options(without) == ["--drain-s", "120"]
     assert "--no-requeue" in sbatch_options(NAME, without, Path("/logs/server.log"))

@@ -33,7 +33,8 @@ def sbatch_options(name: str, execution: Execution, log: Path) -> list[str]:
         "mem": f"{own['mem_gb']}G" if own["mem_gb"] else None,
         "time": own["walltime"],
         "comment": own["sbatch_comment"],
-        "output": log.absolute(),
+        # In a file name, sbatch replaces %j and the like.
+        "output": str(log.absolute()).replace("%", "%%"),
     }
     options = [f"--job-name={name}", "--open-mode=append"]
     options.append("--requeue" if own["requeue"] else "--no-requeue")

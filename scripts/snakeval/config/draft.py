@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.config.endpoint import complete_endpoint
+from snakeval.config.engines import complete_engine
 from snakeval.config.overrides import coerced
 from snakeval.config.schema import Schema, Schemas, fill, is_missing
 from snakeval.config.tree import Keys, Tree
@@ -189,9 +190,7 @@ def _derive(data: dict[str, Any], schema: Schema, target: Mapping[str, Any]) -> 
         for key in ("url", "model_id", "api_key_name"):
             data[key] = data[key] if data[key] is not None else target.get(key)
         complete_endpoint(data)
-    source = schema.get("x-served-model-name-from")
-    if data["served_model_name"] is None and source and isinstance(data[source], str):
-        data["served_model_name"] = Path(data[source]).stem if source.endswith("_path") else data[source]
+    complete_engine(data, schema)
     if data["name"] is None:
         data["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", data["served_model_name"] or "").strip("-._") or data["type"]
 

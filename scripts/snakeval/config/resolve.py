@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.config.draft import Draft, Entry
+from snakeval.config.engines import environment_family, without_unused
 from snakeval.config.model import Config, Deployment, Execution, Task
 from snakeval.config.schema import operational
 from snakeval.config.secrets import without_secrets
@@ -56,7 +57,7 @@ def build(draft: Draft, tasks: Sequence[ResolvedTask], task_dirs: Sequence[Path]
 
 def _deployment(entry: Entry, draft: Draft, envs: Path) -> Deployment:
     data, shared = entry.data, draft.top.data["env_vars"]
-    family = entry.schema.get("x-environment")
+    family = environment_family(data, entry.schema)
     scored = {
         **_scored(entry),
         "env_vars": {**shared, **data["env_vars"]},
@@ -105,7 +106,7 @@ def _task(task: ResolvedTask, draft: Draft, envs: Path) -> Task:
 
 def _scored(entry: Entry) -> dict[str, Any]:
     """Return the keys that can change a score. `base_url` is derived from `url`, whose spelling does not matter."""
-    scored = _without(entry.data, tuple(operational(entry.schema)))
+    scored = _without(without_unused(entry.data, entry.schema), tuple(operational(entry.schema)))
     if "base_url" in scored:
         scored["url"] = scored.pop("base_url")
     return scored

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from snakeval.config.draft import HARNESS_PREFIXES, Draft, Entry
 from snakeval.config.endpoint import wrong_url
+from snakeval.config.engine_rules import check_engines
 from snakeval.config.instance_rules import instances_are_healthy_by_a_path, instances_divide_nodes, router_is_understood
 from snakeval.config.lepton_rules import lepton_rules
 from snakeval.config.secrets import host_name, unset
@@ -34,6 +35,7 @@ def check_rules(draft: Draft, environ: Mapping[str, str] | None) -> list[Problem
         environ: Variables of this machine; None to look at neither its variables nor its folders.
     """
     problems = [problem for rule in _RULES for problem in rule(draft)]
+    problems += check_engines(draft)
     if environ is not None:
         problems += _unset_variables(draft, environ)
         problems += _absent_folders(draft)

@@ -29,8 +29,13 @@ def gpus_of(config: Config, deployment: Deployment) -> int | None:
 
 def _asked(options: Mapping[str, Any]) -> int | None:
     """Return what the options of the execution ask for, over all nodes."""
-    nodes = int(options.get("num_nodes") or 1)
+    per_node = gpus_per_node(options)
+    return None if per_node is None else per_node * int(options.get("num_nodes") or 1)
+
+
+def gpus_per_node(options: Mapping[str, Any]) -> int | None:
+    """Return the GPUs that the options of the execution ask for on each node; None when they do not say."""
     if options.get("gpus_per_node") is not None:
-        return int(options["gpus_per_node"]) * nodes
+        return int(options["gpus_per_node"])
     counts = [int(found[1] or 1) for found in GRES.finditer(str(options.get("gres") or ""))]
-    return sum(counts) * nodes if counts else None
+    return sum(counts) if counts else None
