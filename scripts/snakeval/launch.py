@@ -30,6 +30,8 @@ class Placement:
         server_id: Unique for each start by Snakeval.
         batch_options: Options of the batch system, one a line at the head of the script.
         supervisor_options: More words of the supervisor's command line.
+        platform_port: The port that a platform has fixed which runs the image, restarts the server and asks clients for
+            their key by itself: the script is the container's command, without supervisor and key. None elsewhere.
     """
 
     host: str
@@ -37,6 +39,7 @@ class Placement:
     server_id: str
     batch_options: tuple[str, ...] = ()
     supervisor_options: tuple[str, ...] = ()
+    platform_port: int | None = None
 
 
 def health_path(deployment: Deployment) -> str | None:
@@ -85,6 +88,7 @@ def render_launch_script(
             front=SCRIPTS / "instances.py",
             router_python=environment_python(environment_name(ROUTER_LOCK)),
             readiness_timeout_s=execution.readiness_timeout_s,
+            platform_port=placement.platform_port,
         )
     )
 

@@ -156,6 +156,16 @@ class RunPaths:
         """Held for the moment in which a deployment takes one of `max_deployments` slots."""
         return self.root / ".slots.lock"
 
+    @property
+    def lepton_owner(self) -> Path:
+        """A random number that tells the run's workloads on Lepton from all others."""
+        return self.root / ".lepton-owner"
+
+    @property
+    def keeper(self) -> Path:
+        """Touched by the main process as long as it keeps the state of the run's endpoints on Lepton."""
+        return self.root / ".lepton-keeper"
+
     def summary(self, suffix: str) -> Path:
         """Return the summary in one format: csv, json or md."""
         return self.root / f"summary.{suffix}"

@@ -95,8 +95,11 @@ def server_endpoint(config: Config, deployment: Deployment, server: Server) -> E
     files = RunPaths(config.execution.output_dir / config.run).server(deployment.name)
     base_path = deployment.options.get("base_path", deployment_type(deployment.type).base_path)
     secrets = read_json(files.secrets) or {"environment": {}}
-    key = secrets["environment"].get("SNAKEVAL_API_KEY")
-    return Endpoint(f"http://{server.host}:{server.port}{base_path}", deployment.served_model_name, key)
+    # A key that is the user's own is in no file: a variable of that name holds it wherever it is needed.
+    own = os.environ.get(secrets.get("key_variable") or "")
+    address = server.url or f"http://{server.host}:{server.port}"
+    key = secrets["environment"].get("SNAKEVAL_API_KEY", own)
+    return Endpoint(f"{address.rstrip('/')}{base_path}", deployment.served_model_name, key)
 
 
 def existing_endpoint(deployment: Deployment) -> Endpoint:
@@ -154,11 +157,12 @@ def _wait(
             endpoint = server_endpoint(config, deployment, server)
             try:
                 if server.allocation is None:
-                    check_endpoint(endpoint, protocol, checks)
+                    check_endpoint(endpoint, protocol, checks or server.guarded)
                 else:
-                    check_beside(Step(server.allocation), endpoint, protocol, checks)
+                    check_beside(Step(server.allocation), endpoint, protocol, checks or server.guarded)
                 if started:
-                    say(f"{name} is ready on {server.host}:{server.port} after {time.monotonic() - begin:.0f} s")
+                    where = server.url or f"{server.host}:{server.port}"
+                    say(f"{name} is ready on {where} after {time.monotonic() - begin:.0f} s")
                 return server, endpoint
             except EndpointError:
                 probing = probing or time.monotonic()

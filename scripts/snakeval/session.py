@@ -1,7 +1,9 @@
 """What the main Snakemake process does around the DAG: repair what an earlier one left, stop servers at the end."""
 
+import atexit
 import os
 import signal
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -9,9 +11,10 @@ from pathlib import Path
 
 import psutil
 
-from snakeval.backends import backend_of
+from snakeval.backends import Attendant, attendant_of, backend_of
 from snakeval.config.model import Config
 from snakeval.deployment_types import deployment_type
+from snakeval.errors import DeploymentError
 from snakeval.files import HeldLock
 from snakeval.heartbeat import Heartbeat
 from snakeval.paths import RunPaths
@@ -38,6 +41,7 @@ class Session:
         self._ending: threading.Thread | None = None
         self._heartbeat = Heartbeat(self._paths.session)
         self._record: SessionRecord | None = None
+        self._attendant: Attendant | None = None
         self._lock = HeldLock(state_dir / "snakeval" / f"{config.run}.lock")
 
     def recover(self) -> None:
@@ -67,8 +71,16 @@ class Session:
         os.environ[SESSION_VARIABLE] = self._record.name
         self._heartbeat.begin(self._record.name)
         write_session(self._paths.snakemake, self._record)
+        for failures in self._paths.root.glob("*/server/failures.json"):
+            # Those of an earlier call count no more, also for jobs that cannot tell one call from another.
+            failures.unlink(missing_ok=True)
+        self._attendant = attendant_of(self._config)
+        if self._attendant is not None:
+            self._attendant.begin()
         for number in ENDING_SIGNALS:
             signal.signal(number, self._interrupt)
+        # Snakemake runs no hook when its executor dies by an exception.
+        atexit.register(self.end)
 
     def end(self, outcome: str = FAILED) -> None:
         """Hooks onsuccess and onerror: stop every server of the run and drop the leases; safe to call twice.
@@ -81,10 +93,16 @@ class Session:
         self._ended.set()
         if self._ending is not None:
             self._ending.join()
+        if self._attendant is not None:
+            self._attendant.end()
         backend = backend_of(self._config)
         for deployment in self._config.deployments:
             if deployment_type(deployment.type).has_server:
-                backend.stop(deployment.name)
+                try:
+                    backend.stop(deployment.name)
+                except DeploymentError as error:
+                    # The servers of the other deployments have to end all the same.
+                    print(f"error: {error}", file=sys.stderr, flush=True)
         for lease in self._paths.leases():
             lease.unlink(missing_ok=True)
         self._heartbeat.end()
@@ -92,6 +110,7 @@ class Session:
             said = outcome if self._ending is None else INTERRUPTED
             write_session(self._paths.snakemake, replace(self._record, ended_at=time.time(), outcome=said))
         self._lock.release()
+        atexit.unregister(self.end)
 
     def _interrupt(self, _number: int, _frame: object) -> None:
         """End the jobs of this machine, then let Snakemake end as it does on Ctrl-C.

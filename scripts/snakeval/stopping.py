@@ -151,7 +151,8 @@ def _stop_server(backend: Backend, name: str, say: Say) -> None:
     before = backend.state(name)
     backend.stop(name)
     if before.lives:
-        where = f" on {before.host}:{before.port}" if before.host else ""
+        address = before.url or (f"{before.host}:{before.port}" if before.host else None)
+        where = f" on {address}" if address else ""
         say(f"the server of {name}{where} has ended")
     else:
         say(f"no server of {name} is left")

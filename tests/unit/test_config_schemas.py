@@ -15,7 +15,7 @@ from snakeval.config.validate import check
 from snakeval.config.yamlfile import read_yaml
 
 SCHEMAS = ROOT / "schemas"
-FILES = [SCHEMAS / f"{name}.schema.yaml" for name in ("config", "evaluation", "task", "target")]
+FILES = [SCHEMAS / f"{name}.schema.yaml" for name in ("config", "evaluation", "task", "target", "lepton-config")]
 FILES += sorted((SCHEMAS / "execution").glob("*.yaml")) + sorted((SCHEMAS / "deployment").glob("*.yaml"))
 
 
@@ -81,7 +81,7 @@ def _objects_of(schema: Any) -> st.SearchStrategy[dict[str, Any]]:
     return st.dictionaries(st.sampled_from([*schema["properties"], "unknown"]), _VALUES, max_size=4)
 
 
-_NAMES = ["task", "evaluation", "target", "config", "execution/local"]
+_NAMES = ["task", "evaluation", "target", "config", "lepton-config", "execution/local", "execution/lepton"]
 _NAMES += [f"deployment/{name}" for name in Schemas(SCHEMAS).types("deployment")]
 
 

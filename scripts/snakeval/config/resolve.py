@@ -61,6 +61,8 @@ def _deployment(entry: Entry, draft: Draft, envs: Path) -> Deployment:
     scored = {
         **_scored(entry),
         "env_vars": {**shared, **data["env_vars"]},
+        # The rest of lepton_config says where the server runs, and changes no score.
+        "lepton_envs": (data.get("lepton_config") or {}).get("envs"),
         "versions": pinned_versions(envs / f"{family}.lock") if family else {},
         "files": {**command_digests(data.get("command")), **file_digests(entry.files())},
     }

@@ -8,6 +8,7 @@ from snakeval.config.draft import HARNESS_PREFIXES, Draft, Entry
 from snakeval.config.endpoint import wrong_url
 from snakeval.config.engine_rules import check_engines
 from snakeval.config.instance_rules import instances_are_healthy_by_a_path, instances_divide_nodes, router_is_understood
+from snakeval.config.lepton_rules import lepton_rules
 from snakeval.config.secrets import host_name, unset
 from snakeval.config.wording import show
 from snakeval.errors import Problem
@@ -175,7 +176,11 @@ def _absent_files(draft: Draft) -> Iterator[Problem]:
 
 
 def _unset_variables(draft: Draft, environ: Mapping[str, str]) -> Iterator[Problem]:
-    for entry in (draft.top, draft.execution, *draft.deployments, draft.evaluation, *draft.tasks):
+    servers = (draft.execution, *draft.deployments)
+    if draft.execution.data["type"] == "lepton":
+        # There a variable of a server is a secret of the workspace, which nobody needs to know here.
+        servers = ()
+    for entry in (draft.top, *servers, draft.evaluation, *draft.tasks):
         env_vars = entry.data.get("env_vars")
         for name, reference in env_vars.items() if isinstance(env_vars, dict) else ():
             variable = host_name(reference) if isinstance(reference, str) else None
@@ -200,4 +205,5 @@ _RULES: tuple[Rule, ...] = (
     instances_divide_nodes,
     instances_are_healthy_by_a_path,
     router_is_understood,
+    lepton_rules,
 )

@@ -38,7 +38,7 @@ def server_status(
         deployment=name,
         type=type_name,
         state=state,
-        address=f"{server.host}:{server.port}" if server.host and server.port else None,
+        address=server.url or (f"{server.host}:{server.port}" if server.host and server.port else None),
         age_s=_age_s(record, server.lives, scene.now),
         restarts=record.get("restarts"),
         reason=reason,
