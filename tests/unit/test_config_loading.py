@@ -176,8 +176,8 @@ def test_deployment_is_the_common_part_of_deployments_of_its_type(workflow: Work
 @pytest.mark.parametrize(
     ("url", "base", "protocols"),
     [
-        ("http://h:1/v1", "http://h:1/v1", ["chat", "completions", "loglikelihood"]),
-        ("http://h:1/v1/", "http://h:1/v1", ["chat", "completions", "loglikelihood"]),
+        ("http://h:1/v1", "http://h:1/v1", list(Protocol)),
+        ("http://h:1/v1/", "http://h:1/v1", list(Protocol)),
         ("http://h:1/v1/chat/completions", "http://h:1/v1", ["chat"]),
         ("http://h:1/v1/completions", "http://h:1/v1", ["completions", "loglikelihood"]),
     ],
@@ -186,7 +186,7 @@ def test_endpoint_from_target(workflow: Workflow, url: str, base: str, protocols
     text = f"""
         deployment: {{type: none}}
         target: {{api_endpoint: {{url: '{url}', model_id: org/model, api_key_name: MY_KEY}}}}
-        evaluation: {{protocol: {protocols[0]}, tasks: [colours]}}
+        evaluation: {{protocol: {str(protocols[0])}, tasks: [colours]}}
     """
     (deployment,) = workflow.load(text, environ={"MY_KEY": "s"}).deployments
     assert (deployment.name, deployment.served_model_name) == ("org-model", "org/model")

@@ -8,6 +8,7 @@ from snakeval.config.compose import compose
 from snakeval.config.draft import Draft, make_draft
 from snakeval.config.model import Config
 from snakeval.config.overrides import apply_overrides
+from snakeval.config.registry import Registry
 from snakeval.config.resolve import build
 from snakeval.config.rules import check_rules
 from snakeval.config.schema import Schemas
@@ -44,7 +45,8 @@ def load_config(
 
     own_tasks = workflow_dir / "config" / "tasks"
     task_dirs = (*map(Path, draft.evaluation.data["task_dirs"]), own_tasks)
-    index = TaskIndex(task_dirs, workflow_dir / "config" / "harnesses" / "lm-eval.tsv")
+    harnesses = workflow_dir / "config" / "harnesses"
+    index = TaskIndex(task_dirs, harnesses / "lm-eval.tsv", Registry(harnesses))
     tasks, unknown = _resolve_tasks(draft, index)
     problems += unknown
     problems += [problem for problem in found if not _follows_from(problem, composition.broken)]

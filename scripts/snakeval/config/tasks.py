@@ -1,13 +1,14 @@
 """Which harness runs a task, by which definition, with which kind of request."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from snakeval.config.draft import Entry
 from snakeval.config.model import Protocol
+from snakeval.config.registry import RegisteredHarness, RegisteredTask, Registry, merged
 from snakeval.config.wording import choices, nearest, show
 from snakeval.config.yamlfile import read_yaml
 from snakeval.errors import ConfigError, Problem
@@ -15,6 +16,17 @@ from snakeval.errors import ConfigError, Problem
 # A "mixed" group has tasks of both kinds; what answers log-probabilities can also generate.
 _LOGLIKELIHOOD = ("loglikelihood", "loglikelihood_rolling", "multiple_choice", "mixed")
 _INCLUDE_DEPTH = 10
+_LM_EVAL = ("lm-eval", "lm-evaluation-harness")
+# Ours -> the harnesses' own name.
+_SETTINGS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "max_new_tokens": "max_new_tokens",
+    "parallelism": "parallelism",
+    "request_timeout_s": "request_timeout",
+    "max_retries": "max_retries",
+}
+REPEATS = ("n_samples", "num_repeats")
 
 
 @dataclass(frozen=True)
@@ -23,10 +35,12 @@ class ResolvedTask:
 
     Attributes:
         entry: The task's keys.
-        harness: "lm-eval" or "command".
+        harness: The program that knows it.
         task: What the harness calls it.
         protocol: The kind of request that it sends.
         definition: The YAML that defines it, None when the harness ships it.
+        registered: The harness as the registry has it, None for lm-eval and command.
+        notice: How a bare name was understood, when it could be understood otherwise.
     """
 
     entry: Entry
@@ -34,6 +48,8 @@ class ResolvedTask:
     task: str
     protocol: Protocol
     definition: Path | None
+    registered: RegisteredHarness | None = None
+    notice: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,10 +59,12 @@ class TaskIndex:
     Attributes:
         folders: Folders with definitions, first wins.
         shipped: Table of the tasks that lm-eval ships: name, kind, output type, separated by tabs. May be absent.
+        registry: The other harnesses.
     """
 
     folders: Sequence[Path]
     shipped: Path
+    registry: Registry
 
     def definition(self, task: str) -> Path | None:
         """Return the first `<task>.yaml`, in a folder itself or one level below."""
@@ -61,7 +79,8 @@ class TaskIndex:
     def names(self) -> list[str]:
         """Return every task that can be named, for messages."""
         local = (file.stem for folder in self.folders for file in folder.glob("*.yaml"))
-        return sorted({name for name in local if not name.startswith("_")} | set(shipped_tasks(self.shipped) or ()))
+        own = {name for name in local if not name.startswith("_")} | set(shipped_tasks(self.shipped) or ())
+        return sorted(own | set(self.registry.tasks()))
 
 
 @cache
@@ -78,32 +97,100 @@ def shipped_tasks(table: Path) -> Mapping[str, str] | None:
 def resolve_task(entry: Entry, index: TaskIndex) -> ResolvedTask | Problem:
     """Return what runs the task, or the finding that nothing of this name is known.
 
+    A bare name is looked up in the folders with definitions, among the tasks that lm-eval ships, in the registry.
+
     Raises:
         ConfigError: the definition cannot be read.
     """
-    given = Protocol(entry.data["protocol"]) if entry.data["protocol"] else None
+    harness, name = entry.data["harness"], entry.data["task"]
+    if entry.data["command"] is not None or harness == "command":
+        return ResolvedTask(entry, "command", name, _given(entry) or Protocol.CHAT, None)
+    if harness in (None, *_LM_EVAL):
+        registered = index.registry.task("lm-evaluation-harness", name) if harness == "lm-evaluation-harness" else None
+        found = _defined(entry, index) or (None if registered else _shipped(entry, index))
+        if found:
+            return replace(found, notice=_notice(found, "lm-eval", index)) if harness is None else found
+    holders = [harness] if harness else index.registry.holders(name)
+    for holder in holders:
+        task, known = index.registry.task(holder, name), index.registry.harness(holder)
+        if task and known:
+            found = _registered(entry, known, task)
+            return found if harness else replace(found, notice=_notice(found, holder, index))
+    return _unknown(entry, index)
+
+
+def _given(entry: Entry) -> Protocol | None:
+    return Protocol(entry.data["protocol"]) if entry.data["protocol"] else None
+
+
+def _defined(entry: Entry, index: TaskIndex) -> ResolvedTask | None:
     name = entry.data["task"]
-    if entry.data["command"] is not None:
-        return ResolvedTask(entry, "command", name, given or Protocol.CHAT, None)
     definition = index.definition(name)
-    if definition:
-        content = _definition(definition)
-        called = content.get("task") if isinstance(content.get("task"), str) else content.get("group")
-        protocol = given or _protocol(str(content.get("output_type") or ""))
-        return ResolvedTask(entry, "lm-eval", str(called or name), protocol, definition)
-    shipped = shipped_tasks(index.shipped)
-    if shipped is None or name in shipped:
-        return ResolvedTask(entry, "lm-eval", name, given or _protocol((shipped or {}).get(name, "")), None)
-    known = index.names()
+    if definition is None:
+        return None
+    content = _definition(definition)
+    called = content.get("task") if isinstance(content.get("task"), str) else content.get("group")
+    protocol = _given(entry) or _protocol(str(content.get("output_type") or ""))
+    return ResolvedTask(entry, "lm-eval", str(called or name), protocol, definition)
+
+
+def _shipped(entry: Entry, index: TaskIndex) -> ResolvedTask | None:
+    name, shipped = entry.data["task"], shipped_tasks(index.shipped)
+    if shipped is not None and name not in shipped:
+        return None
+    return ResolvedTask(entry, "lm-eval", name, _given(entry) or _protocol((shipped or {}).get(name, "")), None)
+
+
+def _registered(entry: Entry, harness: RegisteredHarness, task: RegisteredTask) -> ResolvedTask:
+    """Return a task of the registry, its settings where the configuration says nothing; lm-eval's own where it can."""
+    data, protocol = dict(entry.data), _given(entry) or task.protocols[0]
+    if task.native is not None and data["container"] is None:
+        settings = {key: value for key, value in task.native.items() if key != "task" and key not in entry.given}
+        return ResolvedTask(replace(entry, data=data | settings), "lm-eval", task.native["task"], protocol, None)
+    extra = task.defaults.get("extra", {})
+    for ours, theirs in _SETTINGS.items():
+        if ours not in entry.given and task.defaults.get(theirs) is not None:
+            data[ours] = task.defaults[theirs]
+    repeats = next((extra[key] for key in REPEATS if extra.get(key)), None)
+    if repeats and "repeats" not in entry.given:
+        data["repeats"] = repeats
+    data["extra"] = merged({key: value for key, value in extra.items() if key not in REPEATS}, data["extra"])
+    return ResolvedTask(replace(entry, data=data), harness.name, task.name, protocol, None, harness)
+
+
+def _notice(found: ResolvedTask, chosen: str, index: TaskIndex) -> str | None:
+    """Return how a bare name was understood, and what else has this name; None when nothing else has."""
+    name = found.entry.data["task"]
+    others = []
+    for harness in index.registry.holders(name):
+        task = index.registry.task(harness, name)
+        if task and harness != chosen and not _same(found, task):
+            others.append(f"{harness}.{name} ({', '.join(protocol.value for protocol in task.protocols)})")
+    if found.definition or not others:
+        return None
+    understood = f"task {found.entry.data['name']} is {chosen}.{name} ({found.protocol.value})"
+    return f"{understood}; by its full name you get another: {', '.join(others)}"
+
+
+def _same(found: ResolvedTask, other: RegisteredTask) -> bool:
+    """Return whether the other task would run as this very one."""
+    asks_the_same = other.native is not None and dict(other.native) == {"task": found.task}
+    return found.harness == "lm-eval" and asks_the_same and other.protocols[0] is found.protocol
+
+
+def _unknown(entry: Entry, index: TaskIndex) -> Problem:
+    name, harness = entry.data["task"], entry.data["harness"]
+    registered = index.registry.harness(harness) if harness and harness not in _LM_EVAL else None
+    known = sorted(registered.tasks) if registered else index.names()
     close = nearest(name, known)
     key = "task" if name != entry.data["name"] and not entry.data["name"].endswith(f".{name}") else "name"
+    advice = "add a definition NAME.yaml to a folder of evaluation.task_dirs"
     return Problem(
         where=entry.at(key),
-        what="names an unknown task",
+        what=f"names an unknown task of {harness}" if registered else "names an unknown task",
         got=show(name),
         expected=choices(name, known),
-        hint=(f"write {close}, or " if close else "")
-        + "add a definition NAME.yaml to a folder of evaluation.task_dirs",
+        hint=(f"write {close}, or " if close else "") + ("see `snakeval tasks`" if registered else advice),
     )
 
 
