@@ -3,7 +3,8 @@
 Usage: python openai_server.py --port 8000 --model NAME [--api-key-env VAR] [--fault FAULT ...]
 
 Answers /health, /v1/models, /v1/chat/completions, /v1/completions (with echo and logprobs), /v1/embeddings,
-/tokenizer_info, /tokenize and /detokenize. A token is a word with the white space before it. What it answers is a function of the request:
+/tokenizer_info, /tokenize and /detokenize. A token is a word with the white space before it. What it
+answers is a function of the request:
 
 * A prompt with `[[answer:A|B|C]]` is answered with A at temperature 0, else with the seed-th (modulo) of the three.
 * Any other prompt is answered with "answer" and a digit that depends on its text.

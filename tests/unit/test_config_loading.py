@@ -186,7 +186,7 @@ def test_endpoint_from_target(workflow: Workflow, url: str, base: str, protocols
     text = f"""
         deployment: {{type: none}}
         target: {{api_endpoint: {{url: '{url}', model_id: org/model, api_key_name: MY_KEY}}}}
-        evaluation: {{protocol: {str(protocols[0])}, tasks: [colours]}}
+        evaluation: {{protocol: {protocols[0]!s}, tasks: [colours]}}
     """
     (deployment,) = workflow.load(text, environ={"MY_KEY": "s"}).deployments
     assert (deployment.name, deployment.served_model_name) == ("org-model", "org/model")

@@ -29,12 +29,14 @@ class Entry:
         schema: Its schema.
         locate: Words the place of a key, for messages.
         given: Keys of a task that it or `evaluation` has a value for, defaults apart.
+        own: Those of them that the task itself has.
     """
 
     data: dict[str, Any]
     schema: Schema
     locate: Where
     given: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
 
     def at(self, *keys: str | int) -> str:
         """Return "file: dotted.path" of a key in here."""
@@ -212,8 +214,9 @@ def _evaluation(tree: Tree, raw: Any, schemas: Schemas) -> tuple[Entry, tuple[En
             item = {"name": item} if isinstance(item, str) else item
             data = fill(item, task_schema)
             _complete_task(data, evaluation.data, task_schema)
-            given = frozenset(name for source in (own, item) for name, value in source.items() if value is not None)
-            tasks.append(Entry(data, task_schema, _under(tree, (*here, "tasks", index)), given))
+            its = frozenset(name for name, value in item.items() if value is not None)
+            given = its | {name for name, value in own.items() if value is not None}
+            tasks.append(Entry(data, task_schema, _under(tree, (*here, "tasks", index)), given, its))
     return evaluation, tuple(tasks)
 
 

@@ -18,7 +18,7 @@ _LOGLIKELIHOOD = ("loglikelihood", "loglikelihood_rolling", "multiple_choice", "
 _INCLUDE_DEPTH = 10
 _LM_EVAL = ("lm-eval", "lm-evaluation-harness")
 # Ours -> the harnesses' own name.
-_SETTINGS = {
+SETTINGS = {
     "temperature": "temperature",
     "top_p": "top_p",
     "max_new_tokens": "max_new_tokens",
@@ -27,6 +27,7 @@ _SETTINGS = {
     "max_retries": "max_retries",
 }
 REPEATS = ("n_samples", "num_repeats")
+LM_EVAL_ANYWAY = ("--trust_remote_code",)  # It never runs a dataset's own code.
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class ResolvedTask:
     definition: Path | None
     registered: RegisteredHarness | None = None
     notice: str | None = None
+
+    def defaults_of(self, key: str) -> Mapping[str, Any]:
+        """Return the registry's defaults of a mapping such as `extra`."""
+        registered = self.registered.tasks.get(self.task) if self.registered else None
+        return dict(registered.defaults.get(key, {})) if registered else {}
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ def resolve_task(entry: Entry, index: TaskIndex) -> ResolvedTask | Problem:
     """
     harness, name = entry.data["harness"], entry.data["task"]
     if entry.data["command"] is not None or harness == "command":
-        return ResolvedTask(entry, "command", name, _given(entry) or Protocol.CHAT, None)
+        return ResolvedTask(entry, "command", name, _sent(entry, Protocol.CHAT), None)
     if harness in (None, *_LM_EVAL):
         registered = index.registry.task("lm-evaluation-harness", name) if harness == "lm-evaluation-harness" else None
         found = _defined(entry, index) or (None if registered else _shipped(entry, index))
@@ -119,8 +125,31 @@ def resolve_task(entry: Entry, index: TaskIndex) -> ResolvedTask | Problem:
     return _unknown(entry, index)
 
 
-def _given(entry: Entry) -> Protocol | None:
-    return Protocol(entry.data["protocol"]) if entry.data["protocol"] else None
+def _for_lm_eval(entry: Entry) -> Entry:
+    """Return the keys of a task with what lm-eval has a key for, or has anyway, taken out of `extra`."""
+    data = dict(entry.data)
+    extra = dict(data["extra"])
+    tokenizer = extra.pop("tokenizer", None)
+    data["tokenizer"] = data["tokenizer"] or tokenizer
+    if str(extra.get("tokenizer_backend")).lower() in ("huggingface", "hf", "none"):
+        extra.pop("tokenizer_backend", None)
+    data["extra"] = {
+        name: value
+        for name, value in extra.items()
+        if value not in (None, False, "") and not (name == "args" and value in LM_EVAL_ANYWAY)
+    }
+    return replace(entry, data=data)
+
+
+def _sent(entry: Entry, natural: Protocol) -> Protocol:
+    """Return the kind of request: what is asked for, else the task's own.
+
+    Log-probabilities are asked of the completions path, so `completions` does not turn them into generation.
+    """
+    given = Protocol(entry.data["protocol"]) if entry.data["protocol"] else None
+    if given is Protocol.COMPLETIONS and natural is Protocol.LOGLIKELIHOOD:
+        return natural
+    return given or natural
 
 
 def _defined(entry: Entry, index: TaskIndex) -> ResolvedTask | None:
@@ -130,25 +159,27 @@ def _defined(entry: Entry, index: TaskIndex) -> ResolvedTask | None:
         return None
     content = _definition(definition)
     called = content.get("task") if isinstance(content.get("task"), str) else content.get("group")
-    protocol = _given(entry) or _protocol(str(content.get("output_type") or ""))
-    return ResolvedTask(entry, "lm-eval", str(called or name), protocol, definition)
+    protocol = _sent(entry, _protocol(str(content.get("output_type") or "")))
+    return ResolvedTask(_for_lm_eval(entry), "lm-eval", str(called or name), protocol, definition)
 
 
 def _shipped(entry: Entry, index: TaskIndex) -> ResolvedTask | None:
     name, shipped = entry.data["task"], shipped_tasks(index.shipped)
     if shipped is not None and name not in shipped:
         return None
-    return ResolvedTask(entry, "lm-eval", name, _given(entry) or _protocol((shipped or {}).get(name, "")), None)
+    protocol = _sent(entry, _protocol((shipped or {}).get(name, "")))
+    return ResolvedTask(_for_lm_eval(entry), "lm-eval", name, protocol, None)
 
 
 def _registered(entry: Entry, harness: RegisteredHarness, task: RegisteredTask) -> ResolvedTask:
     """Return a task of the registry, its settings where the configuration says nothing; lm-eval's own where it can."""
-    data, protocol = dict(entry.data), _given(entry) or task.protocols[0]
+    data, protocol = dict(entry.data), _sent(entry, task.protocols[0])
     if task.native is not None and data["container"] is None:
         settings = {key: value for key, value in task.native.items() if key != "task" and key not in entry.given}
-        return ResolvedTask(replace(entry, data=data | settings), "lm-eval", task.native["task"], protocol, None)
+        own = _for_lm_eval(replace(entry, data=data | settings))
+        return ResolvedTask(own, "lm-eval", task.native["task"], protocol, None)
     extra = task.defaults.get("extra", {})
-    for ours, theirs in _SETTINGS.items():
+    for ours, theirs in SETTINGS.items():
         if ours not in entry.given and task.defaults.get(theirs) is not None:
             data[ours] = task.defaults[theirs]
     repeats = next((extra[key] for key in REPEATS if extra.get(key)), None)

@@ -1,0 +1,87 @@
+"""A setting that nothing uses is an error: of a task, when its harness does not; of `evaluation`, when no task does."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from snakeval.config.draft import Draft
+from snakeval.config.tasks import SETTINGS, ResolvedTask
+from snakeval.config.wording import choices, show
+from snakeval.errors import Problem
+
+# Keys of a task that only harnesses of the registry have, and that only lm-eval has.
+_REGISTERED_ONLY = ("extra", "adapter_config", "container", "dataset_dir")
+_LM_EVAL_ONLY = ("stop", "seed", "tokenizer", "num_fewshot")
+
+
+def unused_settings(tasks: Sequence[ResolvedTask], draft: Draft) -> Iterator[Problem]:
+    """Yield what a task, or `evaluation`, says in vain."""
+    for task in tasks:
+        if task.registered:
+            yield from _of_registered(task)
+        else:
+            yield from _of_others(task)
+    yield from _of_all(tasks, draft)
+
+
+def _of_registered(task: ResolvedTask) -> Iterator[Problem]:
+    harness = task.registered
+    if harness is None:
+        return
+    for ours, theirs in (*SETTINGS.items(), ("limit", "limit_samples")):
+        if ours in task.entry.own and theirs not in harness.settings:
+            yield _unused(task, (ours,), task.entry.data[ours])
+    for key in _LM_EVAL_ONLY:
+        if key in task.entry.own:
+            yield _unused(task, (key,), task.entry.data[key])
+    if "repeats" in task.entry.own and not repeats_key(harness.settings):
+        yield _unused(task, ("repeats",), task.entry.data["repeats"])
+    if "extra" in task.entry.own:
+        known = extra_names(harness.settings)
+        for name, value in task.entry.data["extra"].items():
+            if name not in known and name not in task.defaults_of("extra"):
+                hint = f"`snakeval tasks show {harness.name}.{task.task}` lists its settings"
+                what = f"is not used by {harness.name}"
+                yield Problem(task.entry.at("extra", name), what, show(value, name), choices(name, sorted(known)), hint)
+
+
+def _of_others(task: ResolvedTask) -> Iterator[Problem]:
+    for key in _REGISTERED_ONLY:
+        if key not in task.entry.own or not task.entry.data[key]:
+            continue
+        value = task.entry.data[key]
+        for name in value if isinstance(value, Mapping) else ():
+            yield _unused(task, (key, name), value[name])
+        if not isinstance(value, Mapping):
+            yield _unused(task, (key,), value)
+
+
+def _of_all(tasks: Sequence[ResolvedTask], draft: Draft) -> Iterator[Problem]:
+    shared = draft.evaluation
+    for name, value in shared.data["extra"].items():
+        used = any(task.registered and name in extra_names(task.registered.settings) for task in tasks)
+        if tasks and not used:
+            hint = "remove it, or give it to the task that it is meant for"
+            yield Problem(shared.at("extra", name), "is used by no task", show(value, name), "nothing", hint)
+    # What happens to answers on their way changes scores: it must not hold for some tasks and silently not for others.
+    for name, value in shared.data["adapter_config"].items():
+        for task in tasks:
+            if not task.registered:
+                what = f"cannot be honoured for task {task.entry.data['name']} ({task.harness})"
+                hint = "give adapter_config to the tasks that it is meant for, harnesses of nemo-evaluator"
+                yield Problem(shared.at("adapter_config", name), what, show(value, name), "nothing", hint)
+
+
+def _unused(task: ResolvedTask, keys: tuple[str, ...], value: Any) -> Problem:
+    what = f"is not used by {task.harness}"
+    hint = f"remove it; docs/registry.md says what harness {task.harness} can be told"
+    return Problem(task.entry.at(*keys), what, show(value, keys[-1]), "nothing", hint)
+
+
+def extra_names(settings: frozenset[str]) -> set[str]:
+    """Return the first words of a harness's settings below `extra`."""
+    return {name.split(".")[1] for name in settings if name.startswith("extra.")}
+
+
+def repeats_key(settings: frozenset[str]) -> str | None:
+    """Return what a harness calls the generations per sample, None when it has no such setting."""
+    return next((name for name in ("n_samples", "num_repeats") if f"extra.{name}" in settings), None)
