@@ -159,7 +159,7 @@ def _defined(entry: Entry, index: TaskIndex) -> ResolvedTask | None:
         return None
     content = _definition(definition)
     called = content.get("task") if isinstance(content.get("task"), str) else content.get("group")
-    protocol = _sent(entry, _protocol(str(content.get("output_type") or "")))
+    protocol = _sent(entry, natural_protocol(str(content.get("output_type") or "")))
     return ResolvedTask(_for_lm_eval(entry), "lm-eval", str(called or name), protocol, definition)
 
 
@@ -167,7 +167,7 @@ def _shipped(entry: Entry, index: TaskIndex) -> ResolvedTask | None:
     name, shipped = entry.data["task"], shipped_tasks(index.shipped)
     if shipped is not None and name not in shipped:
         return None
-    protocol = _sent(entry, _protocol((shipped or {}).get(name, "")))
+    protocol = _sent(entry, natural_protocol((shipped or {}).get(name, "")))
     return ResolvedTask(_for_lm_eval(entry), "lm-eval", name, protocol, None)
 
 
@@ -259,6 +259,7 @@ def _definition(file: Path) -> dict[str, Any]:
     raise ConfigError([Problem(f"{file}: include", "has no end", "a circle", f"{_INCLUDE_DEPTH} files at most", hint)])
 
 
-def _protocol(output_type: str) -> Protocol:
+def natural_protocol(output_type: str) -> Protocol:
+    """Return the kind of request that lm-eval's tasks of an output type send by default."""
     kinds = output_type.replace("|", ",").split(",")
     return Protocol.LOGLIKELIHOOD if any(kind.strip() in _LOGLIKELIHOOD for kind in kinds) else Protocol.CHAT

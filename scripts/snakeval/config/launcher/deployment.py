@@ -10,7 +10,7 @@ from snakeval.config.launcher.findings import Findings
 from snakeval.config.schema import Schema, Schemas
 from snakeval.config.tree import Keys, Tree
 
-# Where the launcher's default is not ours, and only its own groups of `execution` say that its defaults are meant.
+# Where the launcher's default is not ours.
 _DEFAULTS = {"tensor_parallel_size": 8, "gpu_memory_utilization": 0.95}
 _WITH_DEFAULTS = {"vllm": tuple(_DEFAULTS), "sglang": ("tensor_parallel_size",), "trtllm": ("tensor_parallel_size",)}
 _PATHS = {"chat": "/chat/completions", "completions": "/completions", "embedding": "/embeddings"}
@@ -31,8 +31,11 @@ def translate_deployments(tree: Tree, schemas: Schemas, chosen: Mapping[str, str
         if kind not in schemas.types("deployment"):
             continue
         schema = schemas.effective("deployment", kind)
-        _Deployment(tree, place, schema, findings).translate()
-        if chosen.get("execution") in LAUNCHER_GROUPS and place == ("deployment",):
+        deployment = _Deployment(tree, place, schema, findings)
+        deployment.translate()
+        # Only the launcher's own groups of `execution` tell that its reading is meant.
+        if chosen.get("execution") in LAUNCHER_GROUPS:
+            deployment.take_hub_id()
             _fill(tree, place, kind, chosen["execution"], findings)
 
 
@@ -55,7 +58,6 @@ class _Deployment:
 
     def translate(self) -> None:
         """Rewrite its keys."""
-        self._hub_id()
         self._command()
         self._endpoints()
         for key in ("cache_path", "pre_cmd", "checkpoint_path", "extra_args", "image", "hf_model_handle"):
@@ -80,8 +82,8 @@ class _Deployment:
         part = self._known.get("runtime", {})
         return [] if part.get("default") == "container" else list(part.get("enum", ()))
 
-    def _hub_id(self) -> None:
-        """The launcher's documents write hub ids as `checkpoint_path` too."""
+    def take_hub_id(self) -> None:
+        """Take a `checkpoint_path` that is no folder for a hub id, as the launcher's documents write them too."""
         path = self._get("checkpoint_path")
         wanted = "hf_model_handle" in self._known and self._get("hf_model_handle") is None
         if wanted and isinstance(path, str) and _HUB_ID.fullmatch(path) and not Path(path).exists():
