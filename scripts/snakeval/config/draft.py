@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,7 @@ from snakeval.config.validate import Where, check
 from snakeval.config.wording import choices, show
 from snakeval.errors import Problem
 
-_PER_TASK = ("name", "task", "harness", "command", "tokenizer", "env_vars", "container", "dataset_dir")
-_MERGED = ("extra", "adapter_config")
+_PER_TASK = ("name", "task", "harness", "command", "tokenizer", "env_vars", "container", "dataset_dir", "extra")
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,7 @@ class Entry:
         locate: Words the place of a key, for messages.
         given: Keys of a task that it or `evaluation` has a value for, defaults apart.
         own: Those of them that the task itself has.
+        shared_extra: `evaluation.extra`, of which a task uses what it knows.
     """
 
     data: dict[str, Any]
@@ -37,6 +37,7 @@ class Entry:
     locate: Where
     given: frozenset[str] = frozenset()
     own: frozenset[str] = frozenset()
+    shared_extra: Mapping[str, Any] = field(default_factory=dict)
 
     def at(self, *keys: str | int) -> str:
         """Return "file: dotted.path" of a key in here."""
@@ -216,13 +217,14 @@ def _evaluation(tree: Tree, raw: Any, schemas: Schemas) -> tuple[Entry, tuple[En
             _complete_task(data, evaluation.data, task_schema)
             its = frozenset(name for name, value in item.items() if value is not None)
             given = its | {name for name, value in own.items() if value is not None}
-            tasks.append(Entry(data, task_schema, _under(tree, (*here, "tasks", index)), given, its))
+            where = _under(tree, (*here, "tasks", index))
+            tasks.append(Entry(data, task_schema, where, given, its, evaluation.data["extra"]))
     return evaluation, tuple(tasks)
 
 
 def _complete_task(data: dict[str, Any], shared: Mapping[str, Any], schema: Schema) -> None:
     for name in data:
-        if name in _MERGED:
+        if name == "adapter_config":
             data[name] = _deep(shared[name], data[name])
         elif name not in _PER_TASK and data[name] is None:
             data[name] = deepcopy(shared[name])

@@ -131,11 +131,20 @@ def _task(name: str, entry: Mapping[str, Any], common: Mapping[str, Any]) -> Reg
     return RegisteredTask(
         name=name,
         protocols=tuple(Protocol(protocol) for protocol in entry["protocols"]),
-        defaults=merged(common, entry.get("defaults", {})),
+        defaults=_said(merged(common, entry.get("defaults", {}))),
         judge=entry.get("judge"),
         secrets=tuple(entry.get("secrets", ())),
         native=entry.get("native"),
     )
+
+
+def _said(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is not null: what is, the harness decides."""
+    return {
+        key: _said(value) if isinstance(value, Mapping) else value
+        for key, value in defaults.items()
+        if value is not None
+    }
 
 
 def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

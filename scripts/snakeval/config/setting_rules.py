@@ -4,13 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from snakeval.config.draft import Draft
-from snakeval.config.tasks import SETTINGS, ResolvedTask
+from snakeval.config.tasks import REPEATS, SETTINGS, UNREGISTERED, ResolvedTask, extra_names, lm_eval_takes
 from snakeval.config.wording import choices, show
 from snakeval.errors import Problem
 
-# Keys of a task that only harnesses of the registry have, and that only lm-eval has.
+# Keys of a task that only harnesses of the registry have.
 _REGISTERED_ONLY = ("extra", "adapter_config", "container", "dataset_dir")
-_LM_EVAL_ONLY = ("stop", "seed", "tokenizer", "num_fewshot")
 
 
 def unused_settings(tasks: Sequence[ResolvedTask], draft: Draft) -> Iterator[Problem]:
@@ -30,10 +29,10 @@ def _of_registered(task: ResolvedTask) -> Iterator[Problem]:
     for ours, theirs in (*SETTINGS.items(), ("limit", "limit_samples")):
         if ours in task.entry.own and theirs not in harness.settings:
             yield _unused(task, (ours,), task.entry.data[ours])
-    for key in _LM_EVAL_ONLY:
+    for key in UNREGISTERED:
         if key in task.entry.own:
             yield _unused(task, (key,), task.entry.data[key])
-    if "repeats" in task.entry.own and not repeats_key(harness.settings):
+    if task.entry.data["repeats"] != 1 and not any(f"extra.{name}" in harness.settings for name in REPEATS):
         yield _unused(task, ("repeats",), task.entry.data["repeats"])
     if "extra" in task.entry.own:
         known = extra_names(harness.settings)
@@ -58,7 +57,7 @@ def _of_others(task: ResolvedTask) -> Iterator[Problem]:
 def _of_all(tasks: Sequence[ResolvedTask], draft: Draft) -> Iterator[Problem]:
     shared = draft.evaluation
     for name, value in shared.data["extra"].items():
-        used = any(task.registered and name in extra_names(task.registered.settings) for task in tasks)
+        used = any(_uses_extra(task, name, value) for task in tasks)
         if tasks and not used:
             hint = "remove it, or give it to the task that it is meant for"
             yield Problem(shared.at("extra", name), "is used by no task", show(value, name), "nothing", hint)
@@ -71,17 +70,13 @@ def _of_all(tasks: Sequence[ResolvedTask], draft: Draft) -> Iterator[Problem]:
                 yield Problem(shared.at("adapter_config", name), what, show(value, name), "nothing", hint)
 
 
+def _uses_extra(task: ResolvedTask, name: str, value: Any) -> bool:
+    if task.registered:
+        return name in extra_names(task.registered.settings) or name in task.defaults_of("extra")
+    return task.harness == "lm-eval" and lm_eval_takes(name, value)
+
+
 def _unused(task: ResolvedTask, keys: tuple[str, ...], value: Any) -> Problem:
     what = f"is not used by {task.harness}"
     hint = f"remove it; docs/registry.md says what harness {task.harness} can be told"
     return Problem(task.entry.at(*keys), what, show(value, keys[-1]), "nothing", hint)
-
-
-def extra_names(settings: frozenset[str]) -> set[str]:
-    """Return the first words of a harness's settings below `extra`."""
-    return {name.split(".")[1] for name in settings if name.startswith("extra.")}
-
-
-def repeats_key(settings: frozenset[str]) -> str | None:
-    """Return what a harness calls the generations per sample, None when it has no such setting."""
-    return next((name for name in ("n_samples", "num_repeats") if f"extra.{name}" in settings), None)

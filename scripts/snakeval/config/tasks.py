@@ -26,6 +26,8 @@ SETTINGS = {
     "request_timeout_s": "request_timeout",
     "max_retries": "max_retries",
 }
+# What harnesses of the registry have no parameter for.
+UNREGISTERED = ("stop", "seed", "tokenizer", "num_fewshot")
 REPEATS = ("n_samples", "num_repeats")
 LM_EVAL_ANYWAY = ("--trust_remote_code",)  # It never runs a dataset's own code.
 
@@ -128,17 +130,17 @@ def resolve_task(entry: Entry, index: TaskIndex) -> ResolvedTask | Problem:
 def _for_lm_eval(entry: Entry) -> Entry:
     """Return the keys of a task with what lm-eval has a key for, or has anyway, taken out of `extra`."""
     data = dict(entry.data)
-    extra = dict(data["extra"])
-    tokenizer = extra.pop("tokenizer", None)
+    tokenizer = merged(entry.shared_extra, data["extra"]).get("tokenizer")
     data["tokenizer"] = data["tokenizer"] or tokenizer
-    if str(extra.get("tokenizer_backend")).lower() in ("huggingface", "hf", "none"):
-        extra.pop("tokenizer_backend", None)
-    data["extra"] = {
-        name: value
-        for name, value in extra.items()
-        if value not in (None, False, "") and not (name == "args" and value in LM_EVAL_ANYWAY)
-    }
+    data["extra"] = {name: value for name, value in data["extra"].items() if not lm_eval_takes(name, value)}
     return replace(entry, data=data)
+
+
+def lm_eval_takes(name: str, value: Any) -> bool:
+    """Return whether lm-eval does what a key of `extra` says."""
+    if name == "tokenizer_backend":
+        return str(value).lower() in ("huggingface", "hf", "none")
+    return name == "tokenizer" or value in (None, False, "") or (name == "args" and value in LM_EVAL_ANYWAY)
 
 
 def _sent(entry: Entry, natural: Protocol) -> Protocol:
@@ -179,14 +181,25 @@ def _registered(entry: Entry, harness: RegisteredHarness, task: RegisteredTask) 
         own = _for_lm_eval(replace(entry, data=data | settings))
         return ResolvedTask(own, "lm-eval", task.native["task"], protocol, None)
     extra = task.defaults.get("extra", {})
+    for key in UNREGISTERED:
+        data[key] = entry.data[key] if key in entry.own else None
     for ours, theirs in SETTINGS.items():
-        if ours not in entry.given and task.defaults.get(theirs) is not None:
-            data[ours] = task.defaults[theirs]
+        if ours not in entry.given and theirs in harness.settings:
+            data[ours] = task.defaults.get(theirs, data[ours])
+        elif theirs not in harness.settings and ours not in entry.own:
+            data[ours] = None
     repeats = next((extra[key] for key in REPEATS if extra.get(key)), None)
     if repeats and "repeats" not in entry.given:
         data["repeats"] = repeats
-    data["extra"] = merged({key: value for key, value in extra.items() if key not in REPEATS}, data["extra"])
+    known = {**extra, **dict.fromkeys(extra_names(harness.settings))}
+    shared = {key: value for key, value in entry.shared_extra.items() if key in known}
+    data["extra"] = merged({key: extra[key] for key in extra if key not in REPEATS}, merged(shared, data["extra"]))
     return ResolvedTask(replace(entry, data=data), harness.name, task.name, protocol, None, harness)
+
+
+def extra_names(settings: frozenset[str]) -> set[str]:
+    """Return the first words of a harness's settings below `extra`."""
+    return {name.split(".")[1] for name in settings if name.startswith("extra.")}
 
 
 def _notice(found: ResolvedTask, chosen: str, index: TaskIndex) -> str | None:
@@ -196,7 +209,7 @@ def _notice(found: ResolvedTask, chosen: str, index: TaskIndex) -> str | None:
     for harness in index.registry.holders(name):
         task = index.registry.task(harness, name)
         if task and harness != chosen and not _same(found, task):
-            others.append(f"{harness}.{name} ({', '.join(protocol.value for protocol in task.protocols)})")
+            others.append(f"{harness}.{name} ({_told(task)})")
     if found.definition or not others:
         return None
     understood = f"task {found.entry.data['name']} is {chosen}.{name} ({found.protocol.value})"
@@ -205,8 +218,23 @@ def _notice(found: ResolvedTask, chosen: str, index: TaskIndex) -> str | None:
 
 def _same(found: ResolvedTask, other: RegisteredTask) -> bool:
     """Return whether the other task would run as this very one."""
-    asks_the_same = other.native is not None and dict(other.native) == {"task": found.task}
+    asks_the_same = other.native is not None and {"task": found.task} == {
+        "task": other.native["task"],
+        **_differing(other),
+    }
     return found.harness == "lm-eval" and asks_the_same and other.protocols[0] is found.protocol
+
+
+def _differing(task: RegisteredTask) -> dict[str, Any]:
+    """Return the settings of a task that lm-eval runs natively, but for the launcher's spelling of greedy."""
+    greedy = {"temperature": 1e-07, "top_p": 0.9999999}
+    native = task.native or {}
+    return {key: value for key, value in native.items() if key != "task" and greedy.get(key) != value}
+
+
+def _told(task: RegisteredTask) -> str:
+    protocols = ", ".join(protocol.value for protocol in task.protocols)
+    return ", ".join([protocols, *(f"{key} {value}" for key, value in _differing(task).items())])
 
 
 def _unknown(entry: Entry, index: TaskIndex) -> Problem:
