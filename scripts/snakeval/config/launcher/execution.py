@@ -1,6 +1,6 @@
 """The launcher's `execution`: its cluster, its timeouts, its proxy, its exports."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from snakeval.config.launcher.findings import Findings
@@ -34,7 +34,10 @@ _LEPTON_SERVER = {
 
 
 def translate_execution(tree: Tree, schemas: Schemas, chosen: Mapping[str, str], findings: Findings) -> None:
-    """Rewrite the keys of `execution`."""
+    """Rewrite the keys of `execution`, and what `export` says of this machine."""
+    exporters = schemas.read("config")["properties"]["export"]["properties"]
+    if tree.get(("export", "local")) is not None and "local" not in exporters:
+        findings.no_meaning(("export", "local"), "summary.csv, .json and .md are always written (docs/results.md)")
     if not isinstance(tree.get(HERE), dict):
         return
     known = _known(tree, schemas)
@@ -53,7 +56,7 @@ def translate_execution(tree: Tree, schemas: Schemas, chosen: Mapping[str, str],
             findings.refused((*HERE, key), what, expected, hint)
     _tasks_of_server(tree, known, findings)
     _mounts(tree, known, findings)
-    _auto_export(tree, schemas, known, findings)
+    _auto_export(tree, exporters, known, findings)
     runtime = tree.get((*HERE, "container_runtime"))
     if chosen.get("execution") == "slurm/default" and "container_runtime" in known and runtime is None:
         tree.put((*HERE, "container_runtime"), "pyxis", tree.origin(HERE))
@@ -86,6 +89,8 @@ def _tasks_of_server(tree: Tree, known: Mapping[str, Any], findings: Findings) -
     elif "n_tasks" in own:
         hint = "every node of a server has one task; the deployment's sizes say how many GPUs it uses"
         findings.refused((*keys, "n_tasks"), "cannot be honoured", f"{nodes}, as execution.num_nodes", hint)
+        if not own:
+            tree.remove(keys)
 
 
 def _mounts(tree: Tree, known: Mapping[str, Any], findings: Findings) -> None:
@@ -111,10 +116,9 @@ def _mounts(tree: Tree, known: Mapping[str, Any], findings: Findings) -> None:
         tree.remove(keys)
 
 
-def _auto_export(tree: Tree, schemas: Schemas, known: Mapping[str, Any], findings: Findings) -> None:
+def _auto_export(tree: Tree, exporters: Container[str], known: Mapping[str, Any], findings: Findings) -> None:
     keys: Keys = (*HERE, "auto_export")
     settings = tree.get(keys)
-    exporters = schemas.read("config")["properties"]["export"]["properties"]
     if settings is not None and "auto_export" not in known:
         wanted = settings.get("destinations") if isinstance(settings, dict) else settings
         absent = [name for name in wanted or () if name != "local" and name not in exporters]
@@ -123,8 +127,6 @@ def _auto_export(tree: Tree, schemas: Schemas, known: Mapping[str, Any], finding
             hint = "remove it; the summary of the run has every score, stderr and count"
             findings.refused(where, f"asks for an export that does not exist yet: {', '.join(absent)}", "local", hint)
         tree.remove(keys)
-    if tree.get(("export", "local")) is not None and "local" not in exporters:
-        findings.no_meaning(("export", "local"), "summary.csv, .json and .md are always written (docs/results.md)")
 
 
 def _lepton(tree: Tree, known: Mapping[str, Any], findings: Findings) -> None:
