@@ -160,16 +160,12 @@ def teardown_priority(wildcards) -> int:
 
 
 def begin_session() -> None:
-    """Own the run, or end at once when another Snakemake works on it or its backend cannot be used."""
+    """Own the run, or end at once when another Snakemake works on it, or its backend or a harness cannot be used."""
     from snakeval.backends import backend_problems
-    from snakeval.harnesses.availability import require_runnable
+    from snakeval.harnesses.availability import harness_problems
     from snakeval.records import write_resolved_config
 
-    problems = backend_problems(CONFIG)
-    try:
-        require_runnable(CONFIG)
-    except ConfigError as error:
-        problems += error.problems
+    problems = [*backend_problems(CONFIG), *harness_problems(CONFIG)]
     if problems:
         print("\n\n".join(map(str, problems)), file=sys.stderr)
         sys.exit(1)

@@ -1,29 +1,23 @@
 """Which tasks of a run have a harness that Snakeval can run; asked before anything is started."""
 
-from collections.abc import Iterator
-
 from snakeval.config.model import Config, Task
-from snakeval.errors import ConfigError, Problem
+from snakeval.errors import Problem
 from snakeval.harnesses import MODULES
 
 
-def require_runnable(config: Config) -> None:
-    """Raise ConfigError with every task whose harness cannot be run; `snakemake -n` plans them all the same."""
-    problems = list(_problems(config))
-    if problems:
-        raise ConfigError(problems)
+def harness_problems(config: Config) -> list[Problem]:
+    """Return a finding for every task whose harness cannot be run; `snakemake -n` plans them all the same."""
+    return [_problem(task, config.execution.type) for task in config.tasks if not is_runnable(task)]
 
 
-def _problems(config: Config) -> Iterator[Problem]:
-    for task in config.tasks:
-        if not is_runnable(task):
-            yield Problem(
-                where=f"evaluation.tasks.{task.name}",
-                what=f"cannot be run yet: harness {task.harness} has no module on backend {config.execution.type}",
-                got=f"{task.harness}.{task.task} ({task.protocol.value}), which module {task.module} would run",
-                expected="a task of " + " or ".join(MODULES),
-                hint="remove the task; `snakeval tasks` marks those that run here, docs/registry.md says why",
-            )
+def _problem(task: Task, backend: str) -> Problem:
+    return Problem(
+        where=f"evaluation.tasks.{task.name}",
+        what=f"cannot be run yet: harness {task.harness} has no module on backend {backend}",
+        got=f"{task.harness}.{task.task} ({task.protocol.value}), which module {task.module} would run",
+        expected="a task of " + " or ".join(MODULES),
+        hint="remove the task; `snakeval tasks` marks those that run here, docs/registry.md says why",
+    )
 
 
 def is_runnable(task: Task) -> bool:
