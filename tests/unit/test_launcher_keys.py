@@ -222,3 +222,27 @@ def test_the_launchers_defaults_only_in_its_groups(workflow: Workflow) -> None:
 def test_completions_does_not_turn_multiple_choice_into_generation(workflow: Workflow) -> None:
     (task,) = workflow.load(THERE + "evaluation: {tasks: [{name: choices, endpoint_type: completions}]}").tasks
     assert task.protocol.value == "loglikelihood"
+
+
+PLATFORM = "execution: {lepton_platform: {%s}}\n"
+
+
+def test_variables_of_leptons_tasks(workflow: Workflow) -> None:
+    variables = "HF_TOKEN: {value_from: {secret_name_ref: mine}}, API_KEY: {value_from: {secret_name_ref: other}}"
+    config = workflow.load(PLATFORM % f"tasks: {{env_vars: {{{variables}}}, node_group: g}}" + THERE + TASKS)
+    assert config.tasks[0].env_vars == {"HF_TOKEN": "runtime:HF_TOKEN"}
+    assert [notice.split(" ")[0].rstrip(",:") for notice in config.notices] == [
+        "execution.lepton_platform.tasks.env_vars.API_KEY",
+        "execution.lepton_platform.tasks",
+        "execution.lepton_platform.tasks.env_vars.HF_TOKEN",
+    ]
+    assert "--lepton-secrets HF_TOKEN=mine" in config.notices[2]
+
+
+def test_a_plain_variable_of_leptons_tasks_is_refused_and_not_shown(workflow: Workflow) -> None:
+    with pytest.raises(ConfigError) as raised:
+        workflow.load(PLATFORM % "tasks: {env_vars: {HF_HOME: planted}}" + THERE + TASKS)
+    assert [problem.where for problem in raised.value.problems] == [
+        "run.yaml: execution.lepton_platform.tasks.env_vars.HF_HOME"
+    ]
+    assert "planted" not in str(raised.value)

@@ -7,6 +7,7 @@ from typing import Any
 
 from snakeval.config.launcher.execution import LAUNCHER_GROUPS
 from snakeval.config.launcher.findings import Findings
+from snakeval.config.launcher.lepton import translate_config
 from snakeval.config.schema import Schema, Schemas
 from snakeval.config.tree import Keys, Tree
 
@@ -33,6 +34,7 @@ def translate_deployments(tree: Tree, schemas: Schemas, chosen: Mapping[str, str
         schema = schemas.effective("deployment", kind)
         deployment = _Deployment(tree, place, schema, findings)
         deployment.translate()
+        translate_config(tree, place, findings)
         # Only the launcher's own groups of `execution` tell that its reading is meant.
         if chosen.get("execution") in LAUNCHER_GROUPS:
             deployment.take_hub_id()

@@ -4,6 +4,7 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 from snakeval.config.launcher.findings import Findings
+from snakeval.config.launcher.lepton import translate_platform
 from snakeval.config.schema import Schemas
 from snakeval.config.tree import Keys, Tree
 
@@ -25,12 +26,6 @@ _CANNOT = {
     "evaluation_gpu_visible": ("cannot be honoured", "false", "tasks get no GPU; harnesses ask the server"),
 }
 _NOTHING: tuple[Any, ...] = (None, "", {}, [], False)
-_LEPTON_SERVER = {
-    "node_group": "node_group",
-    "endpoint_readiness_timeout": "readiness_timeout_s",
-    ("platform_defaults", "queue_config"): "queue_config",
-    ("platform_defaults", "image_pull_secrets"): "image_pull_secrets",
-}
 
 
 def translate_execution(tree: Tree, schemas: Schemas, chosen: Mapping[str, str], findings: Findings) -> None:
@@ -41,7 +36,7 @@ def translate_execution(tree: Tree, schemas: Schemas, chosen: Mapping[str, str],
     if not isinstance(tree.get(HERE), dict):
         return
     known = _known(tree, schemas)
-    _lepton(tree, known, findings)
+    translate_platform(tree, known, findings)
     if "endpoint_readiness_timeout" not in known:
         _readiness(tree, (*HERE, "endpoint_readiness_timeout"))
     for key, reason in _NO_MEANING.items():
@@ -127,20 +122,3 @@ def _auto_export(tree: Tree, exporters: Container[str], known: Mapping[str, Any]
             hint = "remove it; the summary of the run has every score, stderr and count"
             findings.refused(where, f"asks for an export that does not exist yet: {', '.join(absent)}", "local", hint)
         tree.remove(keys)
-
-
-def _lepton(tree: Tree, known: Mapping[str, Any], findings: Findings) -> None:
-    keys: Keys = (*HERE, "lepton_platform")
-    if not isinstance(tree.get(keys), dict) or "lepton_platform" in known:
-        return
-    for theirs, ours in _LEPTON_SERVER.items():
-        path: Keys = (*keys, "deployment", *((theirs,) if isinstance(theirs, str) else theirs))
-        if tree.get(path) is not None and ours in known and tree.get((*HERE, ours)) is None:
-            tree.move(path, (*HERE, ours))
-    variables = tree.get((*keys, "tasks", "env_vars"))
-    if variables:
-        hint = "name them in evaluation.env_vars, as host:NAME"
-        findings.refused((*keys, "tasks", "env_vars"), "cannot be honoured", "nothing", hint)
-    if tree.get((*keys, "tasks")) is not None:
-        findings.no_meaning((*keys, "tasks"), "the profile says where tasks run (profiles/README.md)")
-    findings.no_meaning(keys, "execution says what endpoints get (docs/lepton.md)")

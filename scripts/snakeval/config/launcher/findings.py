@@ -1,7 +1,6 @@
 """What is found while the launcher's keys are put into our own."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from snakeval.config.tree import Keys, Tree
 from snakeval.config.wording import show
@@ -30,11 +29,10 @@ class Findings:
         """Note how a key was read, e.g. "is taken as hf_model_handle"."""
         self._read.append(f"{self._tree.dotted(keys)} {how}")
 
-    def refused(self, keys: Keys, what: str, expected: str, hint: str, got: Any = None) -> None:
-        """Note what cannot be honoured, and take it out of the tree."""
-        value = self._tree.get(keys) if got is None else got
-        key = str(keys[-1])
-        self.problems.append(Problem(self._tree.where(keys), what, show(value, key), expected, hint))
+    def refused(self, keys: Keys, what: str, expected: str, hint: str, shown: str = "") -> None:
+        """Note what cannot be honoured and take it out; `shown` stands for a value that may be a secret."""
+        got = shown or show(self._tree.get(keys), str(keys[-1]))
+        self.problems.append(Problem(self._tree.where(keys), what, got, expected, hint))
         self._tree.remove(keys)
 
     def notices(self) -> Iterator[str]:
