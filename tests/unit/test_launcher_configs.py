@@ -18,6 +18,10 @@ from snakeval.paths import RunPaths
 FOLDER = ROOT / "tests" / "fixtures" / "launcher"
 FILES = sorted(FOLDER.glob("*.yaml"))
 TYPES = {path.name.partition(".")[0] for path in (ROOT / "schemas" / "execution").glob("*.schema.yaml")}
+# What the launcher's `execution` is about.
+TRANSLATED = {"account", "partition", "cpu_partition", "num_nodes", "num_instances", "ntasks_per_node", "gres"}
+TRANSLATED |= {"walltime", "max_walltime", "sbatch_comment", "sbatch_extra_flags", "readiness_timeout_s"}
+TRANSLATED |= {"node_group", "queue_config", "image_pull_secrets"}
 VARIABLES = ("HF_TOKEN", "NGC_API_KEY", "MY_API_KEY", "JUDGE_API_KEY")
 ENVIRON = {"USER": "ada", **dict.fromkeys(VARIABLES, "planted")}
 PLACEMENT = Placement(host="127.0.0.1", advertise="127.0.0.1", server_id="0123456789abcdef")
@@ -31,7 +35,8 @@ def _described(config: Config) -> str:
     """Return notices, what tasks and the backend are told beside defaults, and each server's command."""
     lines = [f"notice: {notice}" for notice in config.notices]
     execution = load_schema(ROOT / "schemas" / "execution" / f"{config.execution.type}.schema.yaml")
-    options = {**config.execution.options, "readiness_timeout_s": config.execution.readiness_timeout_s}
+    given = {**config.execution.options, "readiness_timeout_s": config.execution.readiness_timeout_s}
+    options = {name: value for name, value in given.items() if name in TRANSLATED}
     lines.append(f"execution {config.execution.type}: {_told(options, execution)}")
     evaluation = load_schema(ROOT / "schemas" / "evaluation.schema.yaml")
     for task in config.tasks:

@@ -246,3 +246,24 @@ def test_a_plain_variable_of_leptons_tasks_is_refused_and_not_shown(workflow: Wo
         "run.yaml: execution.lepton_platform.tasks.env_vars.HF_HOME"
     ]
     assert "planted" not in str(raised.value)
+
+
+def test_what_a_backend_learns_to_mount_is_left_alone(workflow: Workflow) -> None:
+    known = "mounts" in (workflow.root / "checkout/schemas/execution/slurm.schema.yaml").read_text(encoding="utf-8")
+    config = workflow.load(SLURM % "mounts: {deployment: {}, mount_home: false}" + SERVED % "" + TASKS)
+    assert [notice.partition(":")[0] for notice in config.notices] == ([] if known else ["execution.mounts.mount_home"])
+
+
+def test_a_generic_server_sees_its_checkpoint_where_it_can_be_mounted(workflow: Workflow) -> None:
+    """With a schema of `execution` that has mounts, and one of type generic that has images."""
+    for name, keys in (("execution/slurm", "mounts: {type: object}"), ("deployment/generic", "image: {type: string}")):
+        schema = workflow.root / "checkout/schemas" / f"{name}.schema.yaml"
+        key = keys.partition(":")[0]
+        if f"\n  {key}:" not in schema.read_text(encoding="utf-8"):
+            schema.write_text(
+                schema.read_text(encoding="utf-8").replace("\nproperties:\n", f"\nproperties:\n  {keys}\n")
+            )
+    served = GENERIC.replace("command: run", "command: run /checkpoint") % "image: 'a/b:1', checkpoint_path: /m"
+    config = workflow.load(SLURM % "" + served + TASKS)
+    assert config.deployments[0].options["command"] == "run /m"
+    assert config.execution.options["mounts"]["deployment"] == {"/m": "/m:ro"}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from snakeval.config.launcher.execution import LAUNCHER_GROUPS
+from snakeval.config.launcher.execution import LAUNCHER_GROUPS, known_to_execution
 from snakeval.config.launcher.findings import Findings
 from snakeval.config.launcher.lepton import translate_config
 from snakeval.config.schema import Schema, Schemas
@@ -23,6 +23,7 @@ _EMPTY: tuple[Any, ...] = (None, "", {}, [])
 
 def translate_deployments(tree: Tree, schemas: Schemas, chosen: Mapping[str, str], findings: Findings) -> None:
     """Rewrite the keys of `deployment` and of every entry of `deployments`."""
+    mountable = "mounts" in known_to_execution(tree, schemas)
     several = tree.get(("deployments",))
     places: list[Keys] = [("deployment",)]
     places += [("deployments", index) for index in range(len(several) if isinstance(several, list) else 0)]
@@ -32,7 +33,7 @@ def translate_deployments(tree: Tree, schemas: Schemas, chosen: Mapping[str, str
         if kind not in schemas.types("deployment"):
             continue
         schema = schemas.effective("deployment", kind)
-        deployment = _Deployment(tree, place, schema, findings)
+        deployment = _Deployment(tree, place, schema, mountable, findings)
         deployment.translate()
         translate_config(tree, place, findings)
         # Only the launcher's own groups of `execution` tell that its reading is meant.
@@ -51,8 +52,9 @@ def _fill(tree: Tree, place: Keys, kind: str, group: str, findings: Findings) ->
 class _Deployment:
     """One deployment in the tree."""
 
-    def __init__(self, tree: Tree, place: Keys, schema: Schema, findings: Findings) -> None:
+    def __init__(self, tree: Tree, place: Keys, schema: Schema, mountable: bool, findings: Findings) -> None:
         self._tree = tree
+        self._mountable = mountable
         self._place = place
         self._known: Mapping[str, Any] = schema["properties"]
         self._schema = schema
@@ -103,11 +105,19 @@ class _Deployment:
             self._tree.put(self._at("command"), _MOUNTED.sub(lambda _: path, command), origin)
             self._findings.read_as(self._at("command"), f"has {path} for /checkpoint: paths are the host's")
             if "checkpoint_path" not in self._known:
-                self._tree.remove(self._at("checkpoint_path"))
+                self._mount(path)
         port = _PORT.search(command)
         if port and self._get("port") is None and "port" in self._known:
             self._tree.put(self._at("port"), int(port[1]), origin)
             self._findings.read_as(self._at("port"), f"is {port[1]}, as in its command")
+
+    def _mount(self, path: str) -> None:
+        """Let a server in a container see its checkpoint, which its type has no key for."""
+        origin = self._tree.origin(self._at("checkpoint_path"))
+        self._tree.remove(self._at("checkpoint_path"))
+        mounts: Keys = ("execution", "mounts", "deployment", path)
+        if self._get("image") and self._mountable and self._tree.get(mounts) is None:
+            self._tree.put(mounts, f"{path}:ro", origin)
 
     def _endpoints(self) -> None:
         given = self._get("endpoints")

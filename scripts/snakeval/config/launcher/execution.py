@@ -35,7 +35,7 @@ def translate_execution(tree: Tree, schemas: Schemas, chosen: Mapping[str, str],
         findings.no_meaning(("export", "local"), "summary.csv, .json and .md are always written (docs/results.md)")
     if not isinstance(tree.get(HERE), dict):
         return
-    known = _known(tree, schemas)
+    known = known_to_execution(tree, schemas)
     translate_platform(tree, known, findings)
     if "endpoint_readiness_timeout" not in known:
         _readiness(tree, (*HERE, "endpoint_readiness_timeout"))
@@ -57,7 +57,8 @@ def translate_execution(tree: Tree, schemas: Schemas, chosen: Mapping[str, str],
         tree.put((*HERE, "container_runtime"), "pyxis", tree.origin(HERE))
 
 
-def _known(tree: Tree, schemas: Schemas) -> Mapping[str, Any]:
+def known_to_execution(tree: Tree, schemas: Schemas) -> Mapping[str, Any]:
+    """Return the keys that the execution type of the tree has."""
     kind = tree.get((*HERE, "type"))
     if kind not in schemas.types("execution"):
         kind = "local"
