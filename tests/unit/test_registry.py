@@ -205,6 +205,22 @@ def test_shared_settings_reach_the_tasks_that_know_them(workflow: Workflow) -> N
     assert "tokenizer" not in bfcl.settings["extra"]
 
 
+def test_a_pasted_key_is_refused_and_not_shown(workflow: Workflow) -> None:
+    judge = "{judge: {api_key: %s}}"
+    adapter = "{headers_to_add: {Authorization: Bearer planted}}"
+    with pytest.raises(ConfigError) as raised:
+        tasks = f"[{{name: simple_evals.AIME_2025, extra: {judge % 'sk-planted'}, adapter_config: {adapter}}}]"
+        _load(workflow, f"{{extra: {judge % 'planted'}, tasks: {tasks}}}")
+    assert [problem.where for problem in raised.value.problems] == [
+        "run.yaml: evaluation.extra.judge.api_key",
+        "run.yaml: evaluation.tasks.simple_evals.AIME_2025.adapter_config.headers_to_add.Authorization",
+        "run.yaml: evaluation.tasks.simple_evals.AIME_2025.extra.judge.api_key",
+    ]
+    assert "planted" not in str(raised.value)
+    task = f"[{{name: simple_evals.AIME_2025, extra: {judge % 'MY_JUDGE_KEY'}}}]"
+    assert _load(workflow, f"{{tasks: {task}}}").tasks[0].settings["extra"]["judge"]["api_key"] == "MY_JUDGE_KEY"
+
+
 def test_what_cannot_run_is_planned_and_told_before_the_run(workflow: Workflow) -> None:
     config = _load(workflow, "{tasks: [colours, hle.hle, lm-evaluation-harness.gsm8k, scicode]}")
     assert [is_runnable(task) for task in config.tasks] == [

@@ -1,13 +1,16 @@
 """A setting that nothing uses is an error: of a task, when its harness does not; of `evaluation`, when no task does."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from snakeval.config.draft import Draft
+from snakeval.config.draft import Draft, Entry
+from snakeval.config.secrets import looks_secret
 from snakeval.config.tasks import REPEATS, SETTINGS, UNREGISTERED, ResolvedTask, extra_names, lm_eval_takes
 from snakeval.config.wording import choices, show
 from snakeval.errors import Problem
 
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 # Keys of a task that only harnesses of the registry have.
 _REGISTERED_ONLY = ("extra", "adapter_config", "container", "dataset_dir")
 
@@ -20,6 +23,23 @@ def unused_settings(tasks: Sequence[ResolvedTask], draft: Draft) -> Iterator[Pro
         else:
             yield from _of_others(task)
     yield from _of_all(tasks, draft)
+    for entry in (draft.evaluation, *draft.tasks):
+        for key in ("extra", "adapter_config"):
+            own = entry.data[key] if entry is draft.evaluation or key in entry.own else {}
+            yield from _pasted_secrets(entry, own, (key,))
+
+
+def _pasted_secrets(entry: Entry, value: Any, keys: tuple[str | int, ...]) -> Iterator[Problem]:
+    """Harnesses take keys by the name of a variable; what else stands there may be the key itself."""
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in items:
+        yield from _pasted_secrets(entry, inner, (*keys, name))
+    secret = isinstance(value, str) and (looks_secret(str(keys[-1])) or str(keys[-1]).lower() == "authorization")
+    if secret and not _VARIABLE.fullmatch(value):
+        got = f"a text of {len(value)} characters (not shown)"
+        hint = "name the variable here, and where it comes from in env_vars (NAME: host:NAME)"
+        what = "holds something else than the name of a variable"
+        yield Problem(entry.at(*keys), what, got, "the name of an environment variable, in capitals", hint)
 
 
 def _of_registered(task: ResolvedTask) -> Iterator[Problem]:
