@@ -65,7 +65,7 @@ def _variable(tree: Tree, name: str, findings: Findings) -> None:
 
 
 def translate_config(tree: Tree, place: Keys, findings: Findings) -> None:
-    """Take out what `lepton_config` of a deployment says in vain: Lepton never wakes an endpoint by itself."""
+    """Take out `scale_from_zero: false` of a deployment's `lepton_config`, which says what happens anyway."""
     keys: Keys = (*place, "lepton_config", "auto_scaler", "scale_down", "scale_from_zero")
-    if tree.get(keys) is not None:
+    if tree.get(keys) is False:
         findings.no_meaning(keys, "Lepton never wakes an endpoint by itself, Snakeval does")
