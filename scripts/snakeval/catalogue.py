@@ -6,10 +6,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from snakeval.config.harness_settings import REPEATS, SETTINGS
 from snakeval.config.model import Protocol
 from snakeval.config.registry import RegisteredHarness, RegisteredTask, Registry
 from snakeval.config.schema import load_schema
-from snakeval.config.tasks import REPEATS, SETTINGS, TaskIndex, natural_protocol, shipped_tasks
+from snakeval.config.tasks import TaskIndex, natural_protocol, shipped_tasks
 from snakeval.errors import Problem, UsageError
 from snakeval.harnesses import MODULES
 

@@ -148,6 +148,15 @@ def test_the_configuration_wins_over_the_registry(workflow: Workflow) -> None:
     assert (native.settings["max_new_tokens"], native.settings["num_fewshot"]) == (7, 0)
 
 
+def test_our_keys_reach_the_parameters_below_extra(workflow: Workflow) -> None:
+    text = "{num_fewshot: 2, tasks: [{name: lm-evaluation-harness.mmlu_instruct, tokenizer: org/m}, hle.hle]}"
+    lm_eval, hle = _load(workflow, text).tasks
+    assert (lm_eval.settings["extra"]["num_fewshot"], lm_eval.settings["extra"]["tokenizer"]) == (2, "org/m")
+    assert (lm_eval.settings["num_fewshot"], hle.settings["num_fewshot"], hle.settings["extra"]) == (None, None, {})
+    (garak,) = _load(workflow, "{tasks: [{name: garak.garak, seed: 7}]}").tasks
+    assert (garak.settings["extra"]["seed"], garak.settings["seed"]) == (7, None)
+
+
 def test_the_image_and_its_override_are_part_of_the_fingerprint(workflow: Workflow) -> None:
     def fingerprint(task: str) -> str:
         return _load(workflow, f"{{tasks: [{task}]}}").tasks[0].fingerprint

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from snakeval.config.draft import Draft, Entry
+from snakeval.config.harness_settings import REPEATS, SETTINGS, UNREGISTERED, extra_names, lm_eval_takes
 from snakeval.config.secrets import looks_secret
-from snakeval.config.tasks import REPEATS, SETTINGS, UNREGISTERED, ResolvedTask, extra_names, lm_eval_takes
+from snakeval.config.tasks import ResolvedTask
 from snakeval.config.wording import choices, show
 from snakeval.errors import Problem
 
@@ -50,7 +51,7 @@ def _of_registered(task: ResolvedTask) -> Iterator[Problem]:
         if ours in task.entry.own and theirs not in harness.settings:
             yield _unused(task, (ours,), task.entry.data[ours])
     for key in UNREGISTERED:
-        if key in task.entry.own:
+        if key in task.entry.own and f"extra.{key}" not in harness.settings:
             yield _unused(task, (key,), task.entry.data[key])
     if task.entry.data["repeats"] != 1 and not any(f"extra.{name}" in harness.settings for name in REPEATS):
         yield _unused(task, ("repeats",), task.entry.data["repeats"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.config.draft import Entry
+from snakeval.config.harness_settings import REPEATS, SETTINGS, UNREGISTERED, extra_names, lm_eval_takes
 from snakeval.config.model import Protocol
 from snakeval.config.registry import RegisteredHarness, RegisteredTask, Registry, merged
 from snakeval.config.wording import choices, nearest, show
@@ -17,19 +18,6 @@ from snakeval.errors import ConfigError, Problem
 _LOGLIKELIHOOD = ("loglikelihood", "loglikelihood_rolling", "multiple_choice", "mixed")
 _INCLUDE_DEPTH = 10
 _LM_EVAL = ("lm-eval", "lm-evaluation-harness")
-# Ours -> the harnesses' own name.
-SETTINGS = {
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "max_new_tokens": "max_new_tokens",
-    "parallelism": "parallelism",
-    "request_timeout_s": "request_timeout",
-    "max_retries": "max_retries",
-}
-# What harnesses of the registry have no parameter for.
-UNREGISTERED = ("stop", "seed", "tokenizer", "num_fewshot")
-REPEATS = ("n_samples", "num_repeats")
-LM_EVAL_ANYWAY = ("--trust_remote_code",)  # It never runs a dataset's own code.
 
 
 @dataclass(frozen=True)
@@ -136,13 +124,6 @@ def _for_lm_eval(entry: Entry) -> Entry:
     return replace(entry, data=data)
 
 
-def lm_eval_takes(name: str, value: Any) -> bool:
-    """Return whether lm-eval does what a key of `extra` says."""
-    if name == "tokenizer_backend":
-        return str(value).lower() in ("huggingface", "hf", "none")
-    return name == "tokenizer" or value in (None, False, "") or (name == "args" and value in LM_EVAL_ANYWAY)
-
-
 def _sent(entry: Entry, natural: Protocol) -> Protocol:
     """Return the kind of request: what is asked for, else the task's own.
 
@@ -181,8 +162,11 @@ def _registered(entry: Entry, harness: RegisteredHarness, task: RegisteredTask) 
         own = _for_lm_eval(replace(entry, data=data | settings))
         return ResolvedTask(own, "lm-eval", task.native["task"], protocol, None)
     extra = task.defaults.get("extra", {})
+    placed = {}
     for key in UNREGISTERED:
-        data[key] = entry.data[key] if key in entry.own else None
+        if key in entry.given and f"extra.{key}" in harness.settings:
+            placed[key] = entry.data[key]
+        data[key] = entry.data[key] if key in entry.own and key not in placed else None
     for ours, theirs in SETTINGS.items():
         if ours not in entry.given and theirs in harness.settings:
             data[ours] = task.defaults.get(theirs, data[ours])
@@ -193,13 +177,10 @@ def _registered(entry: Entry, harness: RegisteredHarness, task: RegisteredTask) 
         data["repeats"] = repeats
     known = {**extra, **dict.fromkeys(extra_names(harness.settings))}
     shared = {key: value for key, value in entry.shared_extra.items() if key in known}
-    data["extra"] = merged({key: extra[key] for key in extra if key not in REPEATS}, merged(shared, data["extra"]))
+    data["extra"] = merged(
+        {key: extra[key] for key in extra if key not in REPEATS}, merged(shared, placed | data["extra"])
+    )
     return ResolvedTask(replace(entry, data=data), harness.name, task.name, protocol, None, harness)
-
-
-def extra_names(settings: frozenset[str]) -> set[str]:
-    """Return the first words of a harness's settings below `extra`."""
-    return {name.split(".")[1] for name in settings if name.startswith("extra.")}
 
 
 def _notice(found: ResolvedTask, chosen: str, index: TaskIndex) -> str | None:
