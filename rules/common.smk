@@ -45,6 +45,8 @@ TASKS = {task.name: task for task in CONFIG.tasks}
 SESSION = Session(CONFIG, Path(".snakemake"))
 
 if workflow.is_main_process:
+    for notice in CONFIG.notices:
+        print(f"notice: {notice}", file=sys.stderr)
     SESSION.recover()
     respect_status_interval()
 
@@ -158,11 +160,12 @@ def teardown_priority(wildcards) -> int:
 
 
 def begin_session() -> None:
-    """Own the run, or end at once when another Snakemake works on it or its backend cannot be used."""
+    """Own the run, or end at once when another Snakemake works on it, or its backend or a harness cannot be used."""
     from snakeval.backends import backend_problems
+    from snakeval.harnesses.availability import harness_problems
     from snakeval.records import write_resolved_config
 
-    problems = backend_problems(CONFIG)
+    problems = [*backend_problems(CONFIG), *harness_problems(CONFIG)]
     if problems:
         print("\n\n".join(map(str, problems)), file=sys.stderr)
         sys.exit(1)

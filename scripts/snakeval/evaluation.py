@@ -67,7 +67,7 @@ def evaluate(
     """
     paths = RunPaths(config.execution.output_dir / config.run)
     files = paths.task(deployment.name, task.name)
-    harness = harness_of(task.harness)
+    harness = harness_of(task.module or task.harness)
     await_predecessors(paths, deployment.name, task.name, say)
     with claim(paths, deployment.name, task.name):
         started_at = time.time()

@@ -60,9 +60,9 @@ def main(argv: Sequence[str]) -> int:
 def make_parser() -> Parser:
     """Return the parser with all subcommands."""
     # Here and not above: each of these modules imports this package first.
-    from snakeval.commands import clean, logs, plan, status, stop
+    from snakeval.commands import clean, logs, plan, status, stop, tasks
 
-    modules = (status, logs, stop, clean, plan)
+    modules = (status, logs, stop, clean, plan, tasks)
     parser = Parser(
         prog="snakeval", description="Look at runs of Snakeval, and end them; snakemake begins them.", epilog=EPILOG
     )

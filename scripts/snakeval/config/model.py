@@ -13,6 +13,7 @@ class Protocol(StrEnum):
     CHAT = "chat"
     COMPLETIONS = "completions"
     LOGLIKELIHOOD = "loglikelihood"
+    EMBEDDINGS = "embeddings"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Task:
 
     Attributes:
         name: Unique in the run; names the folder of its result.
-        harness: "lm-eval" or "command".
+        harness: The program that knows it: "lm-eval", "command", or a harness of config/harnesses/.
         task: What the harness calls it.
         protocol: The kind of request that it sends.
         limit: Number of samples of a smoke run; None for all.
@@ -66,6 +67,7 @@ class Task:
         env_vars: Environment of the harness, as `Deployment.env_vars`.
         definition: The YAML that defines it, None for a task that the harness ships.
         fingerprint: Hash of everything here that can change a score.
+        module: The module of snakeval.harnesses that runs the harness; empty for the one of its name.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Task:
     env_vars: Mapping[str, str]
     definition: Path | None
     fingerprint: str
+    module: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Config:
         data_dir: Folder that harnesses look up datasets in, or None.
         task_dirs: Folders with task definitions, the repository's own last.
         resolved: The effective configuration, secrets as names only, ready to be written as YAML.
+        notices: What the user should know of how the configuration was read, one line each.
     """
 
     run: str
@@ -100,3 +104,4 @@ class Config:
     data_dir: Path | None
     task_dirs: tuple[Path, ...]
     resolved: Mapping[str, Any]
+    notices: tuple[str, ...] = ()

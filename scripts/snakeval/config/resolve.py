@@ -52,6 +52,7 @@ def build(draft: Draft, tasks: Sequence[ResolvedTask], task_dirs: Sequence[Path]
         data_dir=Path(data_dir) if data_dir else None,
         task_dirs=tuple(task_dirs),
         resolved=_resolved(draft, tasks),
+        notices=tuple(task.notice for task in tasks if task.notice),
     )
 
 
@@ -87,7 +88,7 @@ def _task(task: ResolvedTask, draft: Draft, envs: Path) -> Task:
         "protocol": task.protocol.value,
         "env_vars": env_vars,
         "data_dir": evaluation["data_dir"],
-        "versions": pinned_versions(envs / f"{task.harness}.lock") if task.harness != "command" else {},
+        "versions": _versions(task, envs),
         "files": definition_digests(task.definition) if task.definition else command_digests(data["command"]),
     }
     return Task(
@@ -101,7 +102,16 @@ def _task(task: ResolvedTask, draft: Draft, envs: Path) -> Task:
         env_vars=env_vars,
         definition=task.definition,
         fingerprint=fingerprint(scored),
+        module=task.registered.module if task.registered else "",
     )
+
+
+def _versions(task: ResolvedTask, envs: Path) -> dict[str, str]:
+    """Return what pins the harness: the packages of its environment, else the image of the registry."""
+    lock = envs / f"{task.harness}.lock"
+    if task.registered and not lock.exists():
+        return {"container": task.entry.data["container"] or task.registered.container}
+    return pinned_versions(lock) if task.harness != "command" else {}
 
 
 def _scored(entry: Entry) -> dict[str, Any]:

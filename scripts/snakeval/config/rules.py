@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from snakeval.config.draft import HARNESS_PREFIXES, Draft, Entry
+from snakeval.config.draft import Draft, Entry, harness_prefix
 from snakeval.config.endpoint import wrong_url
 from snakeval.config.engine_rules import check_engines
 from snakeval.config.instance_rules import instances_are_healthy_by_a_path, instances_divide_nodes, router_is_understood
@@ -143,12 +143,12 @@ def _command_and_harness(draft: Draft) -> Iterator[Problem]:
 
 def _prefix_and_harness(draft: Draft) -> Iterator[Problem]:
     for entry in draft.tasks:
-        name, harness = entry.data["name"], entry.data["harness"]
-        prefixed = next((known for prefix, known in HARNESS_PREFIXES.items() if name.startswith(prefix)), harness)
-        if harness != prefixed:
-            hint = f"remove harness, or the prefix {name.partition('.')[0]}. of the name"
+        prefix, harness = harness_prefix(entry.data["name"], entry.schema), entry.data["harness"]
+        # lm-eval runs most tasks of lm-evaluation-harness.
+        if prefix and harness != prefix and (prefix, harness) != ("lm-evaluation-harness", "lm-eval"):
+            hint = f"remove harness, or the prefix {prefix}. of the name"
             what = "contradicts the name of the task"
-            yield Problem(entry.at("harness"), what, show(harness), f"{prefixed} or null", hint)
+            yield Problem(entry.at("harness"), what, show(harness), f"{prefix} or null", hint)
 
 
 def _of_type_none(draft: Draft) -> Iterator[Entry]:
