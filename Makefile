@@ -7,24 +7,31 @@ BOOTSTRAP := $(STATE)/bootstrap
 UV := $(BOOTSTRAP)/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test lint lock docs clean
+.PHONY: help setup setup-dev setup-lepton python-on-volume run test lint install-profiles lock docs clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.snakeval-ready ## Make .venv, the environment that runs Snakemake
 
 setup-dev: .venv/.snakeval-dev ## The same with what tests and checks need
 
+setup-lepton: .venv/.snakeval-lepton ## The same with the SDK of DGX Cloud Lepton
+
+python-on-volume: $(STATE)/python/bin/python3 ## A Python that needs nothing of an image, for checkouts on a volume
+
 run: setup ## Deploy the embedded model on this machine, evaluate it, write the summary
 	.venv/bin/snakemake --profile profiles/local --cores $(CORES)
 
 test: setup-dev ## Run the tests (builds the environments that they need)
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist loadgroup
 
 lint: setup-dev ## Run the checks: ruff, mypy, snakefmt, snakemake --lint
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 	.venv/bin/snakefmt --check Snakefile rules && .venv/bin/python scripts/lint_workflow.py
+
+install-profiles: ## Make `snakemake --profile slurm` work by name, from any folder
+	$(PYTHON) scripts/install_profiles.py
 
 lock: $(UV) ## Resolve envs/*.in to hash-pinned envs/*.lock
 	scripts/lock.sh $(UV)
@@ -43,7 +50,15 @@ $(UV): envs/bootstrap.lock
 	$(UV) venv --quiet --clear --no-project --python $(PYTHON) .venv
 	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python .venv/bin/python envs/snakeval.lock
 	.venv/bin/python scripts/link_plugins.py scripts/plugins
+	.venv/bin/python scripts/link_command.py
 	@touch $@
+
+.venv/.snakeval-lepton: envs/lepton.lock .venv/.snakeval-ready
+	$(UV) pip install --quiet --no-deps --compile-bytecode --require-hashes --python .venv/bin/python -r envs/lepton.lock
+	@touch $@
+
+$(STATE)/python/bin/python3: $(UV)
+	scripts/standalone_python.sh $(UV) $(STATE)/python
 
 .venv/.snakeval-dev: envs/dev.lock .venv/.snakeval-ready
 	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python .venv/bin/python envs/dev.lock

@@ -39,12 +39,12 @@ onstart:
 
 
 onsuccess:
-    end_session()
+    end_session("succeeded")
     show_leaderboard()
     show_comparisons()
 
 
 onerror:
-    end_session()
+    end_session("failed")
     show_failures()
     show_comparisons()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from snakeval.config import load_config
 from snakeval.config.model import Comparison
-from snakeval.deployment_types import environment_lock
 from snakeval.environments import (
     environment_marker,
     environment_name,
@@ -14,7 +13,9 @@ from snakeval.environments import (
     harness_lock,
 )
 from snakeval.errors import ConfigError
+from snakeval.instances.plan import server_locks
 from snakeval.paths import RunPaths, TaskPaths
+from snakeval.polling import respect_status_interval
 from snakeval.session import Session
 
 # What the scripts of the rules need to load the same configuration; the values themselves stay out of their pickles.
@@ -46,7 +47,10 @@ COMPARISONS = {comparison.name: comparison for comparison in CONFIG.comparisons}
 SESSION = Session(CONFIG, Path(".snakemake"))
 
 if workflow.is_main_process:
+    for notice in CONFIG.notices:
+        print(f"notice: {notice}", file=sys.stderr)
     SESSION.recover()
+    respect_status_interval()
 
 
 wildcard_constraints:
@@ -120,7 +124,11 @@ def missing_environments() -> list[Path]:
     pending = [
         (d, t) for d in DEPLOYMENTS for t in TASKS if not RUN.task(d, t).result.exists()
     ]
-    locks = {environment_lock(DEPLOYMENTS[deployment]) for deployment, _ in pending}
+    locks = {
+        lock
+        for deployment, _ in pending
+        for lock in server_locks(DEPLOYMENTS[deployment], CONFIG.execution)
+    }
     locks |= {harness_lock(TASKS[task]) for _, task in pending}
     markers = [
         environment_marker(environment_name(lock)) for lock in locks if lock is not None
@@ -142,6 +150,16 @@ def ready_slot(wildcards) -> int:
     """Return 1 where deployments come one after another: a `ready` that waits must be the only one."""
     limited = CONFIG.execution.max_deployments < len(DEPLOYMENTS)
     return 1 if limited else 0
+
+
+def task_job_resources() -> dict[str, str]:
+    """Return where the Slurm executor submits tasks, as far as the configuration says it; the profile says the rest."""
+    options = CONFIG.execution.options
+    named = {
+        "slurm_account": options.get("account"),
+        "slurm_partition": options.get("cpu_partition"),
+    }
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def attempt_number(wildcards, attempt: int) -> int:
@@ -181,16 +199,32 @@ def teardown_priority(wildcards) -> int:
 
 
 def begin_session() -> None:
-    """Own the run, or end at once when another Snakemake works on it."""
+    """Own the run, or end at once when another Snakemake works on it, or its backend or a harness cannot be used."""
+    from snakeval.backends import backend_problems
+    from snakeval.harnesses.availability import harness_problems
     from snakeval.records import write_resolved_config
 
+    problems = [*backend_problems(CONFIG), *harness_problems(CONFIG)]
+    if problems:
+        print("\n\n".join(map(str, problems)), file=sys.stderr)
+        sys.exit(1)
     SESSION.begin()
     write_resolved_config(CONFIG)
+    for display in displays():
+        display.watch(CONFIG)
 
 
-def end_session() -> None:
+def end_session(outcome: str) -> None:
     """Stop every server of the run."""
-    SESSION.end()
+    SESSION.end(outcome)
+    for display in displays():
+        display.unwatch()
+
+
+def displays() -> list:
+    """Return what shows the run while it goes: our own logger, where `--logger snakeval` asks for it."""
+    handlers = workflow.logger_manager.get_log_handlers()
+    return [handler for handler in handlers if hasattr(handler, "unwatch")]
 
 
 def show_leaderboard() -> None:

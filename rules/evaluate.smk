@@ -3,6 +3,12 @@
 Needs the task's lease. Makes `result.json` and `samples.jsonl.gz`; a failed attempt leaves what lets the next one resume.
 """
 
+if CONFIG.execution.options.get("evaluate_in") == "allocation":
+
+    # Snakemake only starts the steps; Slurm has no job to give for them.
+    localrules:
+        evaluate,
+
 
 rule evaluate:
     """Run one task against a ready deployment and write its scores and samples."""
@@ -18,6 +24,7 @@ rule evaluate:
     priority: evaluate_priority
     threads: 1
     resources:
+        **task_job_resources(),
         attempt=attempt_number,
     params:
         fingerprint=task_fingerprint,

@@ -10,8 +10,9 @@ from snakeval.records import write_deployment
 def main(source: Source, deployment: str, output: Path, log: Path) -> None:
     """Check one deployment and write what is served."""
     with job(log, f"deploy {deployment}"):
-        found = deployment_named(source.load(), deployment)
-        check_deployment(found)
+        config = source.load()
+        found = deployment_named(config, deployment)
+        check_deployment(found, config.execution)
         write_deployment(found, output)
 
 

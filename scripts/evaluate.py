@@ -2,27 +2,28 @@
 
 from pathlib import Path
 
+from snakeval.attempts import Attempt, Stage, evaluation_fingerprint, recorded_attempt
 from snakeval.errors import SnakevalError
 from snakeval.evaluation import evaluate
 from snakeval.files import read_json
 from snakeval.job import Source, deployment_named, job, task_named
+from snakeval.paths import RunPaths
 
 
 def main(source: Source, deployment: str, task: str, lease: Path, attempt: int, log: Path) -> None:
     """Run one task; give up its lease when the last attempt has failed, so that others may have the server's place."""
     with job(log, f"{deployment}/{task}", attempt) as journal:
         config = source.load()
+        what, how = deployment_named(config, deployment), task_named(config, task)
+        paths = RunPaths(config.execution.output_dir / config.run)
+        last_attempt = (read_json(lease) or {}).get("last_attempt", attempt)
+        fingerprint = evaluation_fingerprint(what.fingerprint, how.fingerprint)
+        record = Attempt(Stage.EVALUATE, attempt, last_attempt, fingerprint)
         try:
-            evaluate(
-                config,
-                deployment_named(config, deployment),
-                task_named(config, task),
-                attempt,
-                journal.stream,
-                journal.say,
-            )
+            with recorded_attempt(paths.task(deployment, task).attempt, record) as writer:
+                evaluate(config, what, how, attempt, journal.stream, journal.say, writer.count)
         except SnakevalError:
-            if attempt >= (read_json(lease) or {}).get("last_attempt", attempt):
+            if attempt >= last_attempt:
                 lease.unlink(missing_ok=True)
             raise
 

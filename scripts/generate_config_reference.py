@@ -31,6 +31,8 @@ def reference(schemas: Path) -> str:
             own = read_yaml(schemas / group / f"{name}.schema.yaml")["properties"]
             keys = [key for key in own if key != "type"]
             parts.append(_section(f"`{group}` of type `{name}`", known.effective(group, name), f"{group}.", keys))
+    own = known.read("lepton-config")
+    parts.append(_section("`deployment.lepton_config`", own, "deployment.lepton_config."))
     parts.append(_section("`target.api_endpoint`", target, "target.api_endpoint."))
     parts.append(_section("One comparison: an entry of `compare`", known.read("compare"), ""))
     parts += _policy(known.read("policy"))
@@ -67,7 +69,7 @@ def _sentences(part: Schema) -> Iterator[str]:
     yield part["description"]
     if "x-form" in part and "enum" not in part:
         yield f"Form: {part['x-form']}."
-    if "additionalProperties" in part and "propertyNames" in part:
+    if "propertyNames" in part and "host:" in str(part["additionalProperties"].get("pattern")):
         yield "Values: host:NAME, runtime:NAME or lit:VALUE."
     if part.get("examples"):
         yield "Example: " + " or ".join(_code(example) for example in part["examples"]) + "."

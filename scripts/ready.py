@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from snakeval.attempts import Attempt, Stage, evaluation_fingerprint, recorded_attempt
 from snakeval.job import Source, deployment_named, job, task_named
+from snakeval.paths import RunPaths
 from snakeval.serving import make_ready
 
 
@@ -10,8 +12,11 @@ def main(source: Source, deployment: str, task: str, attempt: int, last_attempt:
     """Have the server up and write the task's lease."""
     with job(log, f"ready {deployment}/{task}", attempt) as journal:
         config = source.load()
-        found = deployment_named(config, deployment)
-        make_ready(config, found, task_named(config, task), attempt, last_attempt, journal.say)
+        what, how = deployment_named(config, deployment), task_named(config, task)
+        fingerprint = evaluation_fingerprint(what.fingerprint, how.fingerprint)
+        files = RunPaths(config.execution.output_dir / config.run).task(deployment, task)
+        with recorded_attempt(files.attempt, Attempt(Stage.READY, attempt, last_attempt, fingerprint)):
+            make_ready(config, what, how, attempt, last_attempt, journal.say)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,45 @@ from typing import Any
 from snakeval.config.model import Config, Deployment, Execution, Protocol, Task
 from snakeval.harnesses import Metric, Outcome
 
+ENGINE: Mapping[str, Any] = {
+    "runtime": "container",
+    "image": "registry.example/engine:1.0",
+    "checkpoint_path": "/models/tiny",
+    "hf_model_handle": None,
+    "revision": None,
+    "tensor_parallel_size": 1,
+    "pipeline_parallel_size": 1,
+    "max_model_len": None,
+    "trust_remote_code": False,
+    "extra_args": [],
+    "pre_cmd": None,
+    "command": None,
+}
+GPU: Mapping[str, Any] = {
+    "data_parallel_size": 1,
+    "gpu_memory_utilization": None,
+    "dtype": "auto",
+    "quantization": None,
+}
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "vllm": {**ENGINE, **GPU, "environment": "vllm", "distributed_executor_backend": None},
+    "sglang": {**ENGINE, **GPU, "environment": "sglang-cpu"},
+    "trtllm": ENGINE,
+    "nim": {
+        "runtime": "container",
+        "image": "nvcr.io/nim/meta/llama:2.1.6",
+        "generation": 2,
+        "checkpoint_path": None,
+        "hf_model_handle": None,
+        "model_profile": None,
+        "tensor_parallel_size": None,
+        "max_model_len": None,
+        "cache_path": None,
+        "ngc_api_key_name": "NGC_API_KEY",
+        "extra_args": [],
+        "pre_cmd": None,
+        "command": None,
+    },
     "generic": {
         "command": ["my-server"],
         "health_path": "/health",
@@ -19,6 +57,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "checkpoint_path": "/models/tiny.gguf",
         "max_model_len": 2048,
         "max_num_seqs": 8,
+        "cache_prompt": True,
         "threads": None,
         "chat_template": None,
     },
@@ -52,16 +91,22 @@ def make_task(
     return Task(name, harness, name, protocol, limit, repeats, settings, env_vars or {}, None, f"fingerprint-of-{name}")
 
 
-def make_execution(output_dir: Path = Path("results"), max_deployments: int = 1, max_restarts: int = 2) -> Execution:
-    """Return the execution on this machine."""
+def make_execution(
+    output_dir: Path = Path("results"),
+    max_deployments: int = 1,
+    max_restarts: int = 2,
+    type: str = "local",
+    **options: Any,
+) -> Execution:
+    """Return an execution, on this machine unless told otherwise."""
     return Execution(
-        type="local",
+        type=type,
         output_dir=output_dir,
         idle_timeout_s=600,
         readiness_timeout_s=60,
         max_restarts=max_restarts,
         max_deployments=max_deployments,
-        options={},
+        options=options,
     )
 
 

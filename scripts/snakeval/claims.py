@@ -1,11 +1,14 @@
 """Who uses a server right now: leases of tasks, heartbeats of processes, and the slots of one machine."""
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+import psutil
 
 from snakeval.backends import Backend
 from snakeval.config.model import Config
@@ -21,7 +24,7 @@ Say = Callable[[str], None]
 @contextmanager
 def claim(paths: RunPaths, deployment: str, task: str) -> Iterator[None]:
     """Keep a heartbeat on the deployment's server while the block runs, so that it is not taken for idle."""
-    file = paths.server(deployment).claims / f"{task}.{os.getpid()}"
+    file = _claim_file(paths, deployment, task)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
     ended = threading.Event()
@@ -38,6 +41,16 @@ def claim(paths: RunPaths, deployment: str, task: str) -> Iterator[None]:
         ended.set()
         thread.join()
         file.unlink(missing_ok=True)
+
+
+def await_predecessors(paths: RunPaths, deployment: str, task: str, say: Say) -> None:
+    """Wait until no other process works on the task: one of a dead Snakemake ends when it sees its new owner."""
+    own, reported = _claim_file(paths, deployment, task), time.monotonic()
+    while others := [one for one in own.parent.glob(f"{task}@*") if one != own and _is_held_by_somebody(one)]:
+        if time.monotonic() - reported >= REPORT_S:
+            say(f"waiting for an earlier job of this task to end ({others[0].name})")
+            reported = time.monotonic()
+        time.sleep(1)
 
 
 def is_held(paths: RunPaths, deployment: str) -> bool:
@@ -72,6 +85,18 @@ def slot(config: Config, paths: RunPaths, backend: Backend, deployment: str, tas
                 reported = time.monotonic()
             time.sleep(1)
         yield
+
+
+def _claim_file(paths: RunPaths, deployment: str, task: str) -> Path:
+    return paths.server(deployment).claims / f"{task}@{socket.gethostname()}.{os.getpid()}"
+
+
+def _is_held_by_somebody(file: Path) -> bool:
+    host, _, pid = file.name.rpartition("@")[2].rpartition(".")
+    if host == socket.gethostname() and pid.isdecimal() and not psutil.pid_exists(int(pid)):
+        file.unlink(missing_ok=True)
+        return False
+    return _is_fresh(file)
 
 
 def _is_fresh(file: Path) -> bool:

@@ -1,5 +1,6 @@
 """What Snakeval knows of a deployment type beside its keys: read from the `x-` keys of its schema."""
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from snakeval.config.engines import environment_family
 from snakeval.config.model import Deployment
 from snakeval.environments import ENVS
 
@@ -19,7 +21,6 @@ class DeploymentType:
 
     Attributes:
         name: The value of `deployment.type`.
-        environment: The family in `envs/` that its server runs in, None when it brings its own command.
         health_path: Path that answers 200 once the model is loaded, None when there is none.
         base_path: Where the OpenAI-compatible API begins.
         checks_api_key: Whether the server refuses requests without its key.
@@ -27,7 +28,6 @@ class DeploymentType:
     """
 
     name: str
-    environment: str | None
     health_path: str | None
     base_path: str
     checks_api_key: bool
@@ -37,12 +37,9 @@ class DeploymentType:
 @cache
 def deployment_type(name: str) -> DeploymentType:
     """Return the facts of a type; raises FileNotFoundError when there is no such schema."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    text = (SCHEMAS / f"{name}.schema.yaml").read_text(encoding="utf-8")
-    schema: dict[str, Any] = yaml.load(text, Loader=loader)
+    schema = _schema(name)
     return DeploymentType(
         name=name,
-        environment=schema.get("x-environment"),
         health_path=schema.get("x-health-path"),
         base_path=schema.get("x-base-path", "/v1"),
         checks_api_key=schema.get("x-checks-api-key", False),
@@ -50,7 +47,30 @@ def deployment_type(name: str) -> DeploymentType:
     )
 
 
+@cache
+def _schema(name: str) -> dict[str, Any]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    text = (SCHEMAS / f"{name}.schema.yaml").read_text(encoding="utf-8")
+    schema: dict[str, Any] = yaml.load(text, Loader=loader)
+    return schema
+
+
 def environment_lock(deployment: Deployment) -> Path | None:
-    """Return the lock of the environment that the server runs in, None when its command brings its own."""
-    family = deployment_type(deployment.type).environment
+    """Return the lock of the environment that the server runs in, None when it runs in none."""
+    family = environment_family(deployment.options, _schema(deployment.type))
     return ENVS / f"{family}.lock" if family else None
+
+
+def checks_api_key(deployment: Deployment) -> bool:
+    """Return whether its server must refuse requests without the key; a command of the user's own promises nothing."""
+    if "checks_api_key" in deployment.options:
+        return bool(deployment.options["checks_api_key"])
+    return deployment_type(deployment.type).checks_api_key and deployment.options.get("command") is None
+
+
+def startup_hint(deployment: Deployment, log: str) -> str | None:
+    """Return what the last lines of a server that did not start suggest, None when they say nothing that is known."""
+    for known in _schema(deployment.type).get("x-failure-hints", ()):
+        if re.search(known["when"], log, re.IGNORECASE):
+            return str(known["hint"])
+    return None

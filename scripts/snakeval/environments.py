@@ -15,6 +15,7 @@ from snakeval.files import last_lines, locked, write_json
 ENVS = Path(__file__).parents[2] / "envs"
 BUILD_TIMEOUT_S = 3600
 CACHE_VARIABLE = "SNAKEVAL_ENVIRONMENTS"
+SITE_SOURCES = ("UV_FIND_LINKS", "UV_INDEX", "UV_EXTRA_INDEX_URL")
 
 
 def environments_dir() -> Path:
@@ -24,8 +25,11 @@ def environments_dir() -> Path:
 
 @cache
 def environment_name(lock: Path) -> str:
-    """Return "<family>-<first 12 hex digits of the lock's SHA-256>": another lock is another environment."""
-    return f"{lock.stem}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
+    """Return "<family>-<first 12 hex digits of a SHA-256>": another lock, or overlay, is another environment."""
+    digest = hashlib.sha256(lock.read_bytes())
+    for file in sorted(path for path in _overlay(lock).rglob("*") if path.is_file()):
+        digest.update(file.read_bytes())
+    return f"{lock.stem}-{digest.hexdigest()[:12]}"
 
 
 def environment_marker(name: str) -> Path:
@@ -71,7 +75,7 @@ def _build(lock: Path, folder: Path, log: Path | None) -> None:
     uv = _find_uv()
     shutil.rmtree(folder, ignore_errors=True)
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    environment["UV_PYTHON_DOWNLOADS"] = "never"
+    environment |= {"UV_PYTHON_DOWNLOADS": "never", **_sources(lock)}
     commands = [
         [uv, "venv", "--quiet", "--no-project", "--python", sys.executable, str(folder)],
         [
@@ -87,6 +91,27 @@ def _build(lock: Path, folder: Path, log: Path | None) -> None:
     ]
     for command in commands:
         _run(command, environment, lock.stem, log)
+    if _overlay(lock).is_dir():
+        shutil.copytree(_overlay(lock), next(folder.glob("lib/python*/site-packages")), dirs_exist_ok=True)
+
+
+def _overlay(lock: Path) -> Path:
+    """Return the folder of files that are laid over the packages of an environment; most have none."""
+    return lock.with_suffix(".overlay")
+
+
+def _sources(lock: Path) -> dict[str, str]:
+    """Return where uv looks for packages that PyPI does not have, as its variables.
+
+    `<family>.index` names the index. What a site has set for uv, or pip's links to its own files, goes before it.
+    """
+    index = lock.with_suffix(".index")
+    if not index.exists() or any(os.environ.get(name) for name in SITE_SOURCES):
+        return {}
+    if links := os.environ.get("PIP_FIND_LINKS"):
+        return {"UV_FIND_LINKS": ",".join(links.split())}
+    # The index also has other versions of what PyPI has. Every package is pinned by its hash, wherever it comes from.
+    return {"UV_EXTRA_INDEX_URL": index.read_text(encoding="utf-8").strip(), "UV_INDEX_STRATEGY": "unsafe-best-match"}
 
 
 def _run(command: list[str], environment: dict[str, str], family: str, log: Path | None) -> None:

@@ -43,6 +43,14 @@ class ConfigError(SnakevalError):
         super().__init__("\n\n".join(str(problem) for problem in self.problems))
 
 
+class UsageError(SnakevalError):
+    """A command was asked for something that is not there."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(str(problem))
+
+
 class DeploymentError(SnakevalError):
     """A server could not be started or is gone (infrastructure, worth a retry)."""
 

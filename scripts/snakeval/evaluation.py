@@ -14,8 +14,10 @@ from typing import IO
 
 import psutil
 
-from snakeval.backends import Backend, Server, backend_of
-from snakeval.claims import claim
+from snakeval.backends import Backend, Server, ServerState, backend_of
+from snakeval.backends.handover import without_batch_variables
+from snakeval.backends.slurm_step import Step
+from snakeval.claims import await_predecessors, claim
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.config.secrets import resolve_env
 from snakeval.deployment_types import deployment_type
@@ -23,12 +25,14 @@ from snakeval.environments import ensure_environment, harness_lock
 from snakeval.errors import EndpointError
 from snakeval.files import write_text
 from snakeval.harnesses import Endpoint, Harness, Progress, harness_of
-from snakeval.paths import RunPaths, TaskPaths
+from snakeval.heartbeat import SILENCE_S, SessionWatch
+from snakeval.paths import RunPaths, ServerPaths, TaskPaths
 from snakeval.processes import end_processes, is_alive
 from snakeval.readiness import check_endpoint
 from snakeval.results import build_result, write_result, write_samples
 from snakeval.samples import read_table
 from snakeval.serving import ensure_server, existing_endpoint
+from snakeval.stopping import refuse_stopped
 from snakeval.uncertainty import with_uncertainty
 
 POLL_S = 0.5
@@ -36,9 +40,18 @@ LIVENESS_S = 2.0
 REPORT_S = 15.0
 GRACE_S = 5.0
 Say = Callable[[str], None]
+Count = Callable[[Progress | None], None]
 
 
-def evaluate(config: Config, deployment: Deployment, task: Task, attempt: int, log: IO[str], say: Say) -> None:
+def evaluate(
+    config: Config,
+    deployment: Deployment,
+    task: Task,
+    attempt: int,
+    log: IO[str],
+    say: Say,
+    count: Count = lambda _: None,
+) -> None:
     """Rule evaluate: run the task and write result.json and samples.jsonl.gz; nothing is written unless it succeeds.
 
     Args:
@@ -48,6 +61,7 @@ def evaluate(config: Config, deployment: Deployment, task: Task, attempt: int, l
         attempt: Of the rule, from 1.
         log: Open log of the task; the harness writes into it too.
         say: Where progress goes, a line at a time.
+        count: Where every count of samples goes.
 
     Raises:
         DeploymentError, EndpointError: infrastructure failed; a retry resumes where this attempt ended.
@@ -55,12 +69,18 @@ def evaluate(config: Config, deployment: Deployment, task: Task, attempt: int, l
     """
     paths = RunPaths(config.execution.output_dir / config.run)
     files = paths.task(deployment.name, task.name)
-    harness = harness_of(task.harness)
+    harness = harness_of(task.module or task.harness)
+    await_predecessors(paths, deployment.name, task.name, say)
     with claim(paths, deployment.name, task.name):
-        watch, endpoint = _reach(config, deployment, task, attempt, say)
-        _prepare(files, deployment, task)
         started_at = time.time()
-        _run(_Job(config, task, endpoint, files.harness, harness, watch, log, say))
+        while True:
+            watch, endpoint = _reach(config, deployment, task, attempt, say)
+            _prepare(files, deployment, task)
+            try:
+                _run(_Job(config, task, endpoint, files.harness, harness, watch, log, say, count))
+                break
+            except _ServerComesBack as interruption:
+                say(f"{interruption}; waiting for it, then going on with what is not answered yet")
         outcome = with_uncertainty(harness.outcome(files.harness), read_table(harness.samples(files.harness)))
         result = build_result(config, deployment, task, outcome, started_at, time.time(), attempt)
         write_samples(files.samples, harness.samples(files.harness))
@@ -69,13 +89,21 @@ def evaluate(config: Config, deployment: Deployment, task: Task, attempt: int, l
         (files.harness / "fingerprint").unlink()
 
 
+class _ServerComesBack(Exception):
+    """The batch system has put the server's job back into its queue: no failure, and no attempt of the task."""
+
+
 def _reach(config: Config, deployment: Deployment, task: Task, attempt: int, say: Say) -> tuple["_Watch", Endpoint]:
+    paths = RunPaths(config.execution.output_dir / config.run)
+    files = paths.server(deployment.name)
+    session = SessionWatch(paths.session, min(SILENCE_S, config.execution.idle_timeout_s))
     if not deployment_type(deployment.type).has_server:
+        refuse_stopped(files, deployment.name)
         endpoint = existing_endpoint(deployment)
         check_endpoint(endpoint, task.protocol)
-        return _Watch(deployment.name, None, None), endpoint
+        return _Watch(deployment.name, None, None, session, files), endpoint
     server, endpoint = ensure_server(config, deployment, task.protocol, attempt, say)
-    return _Watch(deployment.name, backend_of(config), server), endpoint
+    return _Watch(deployment.name, backend_of(config), server, session, files), endpoint
 
 
 def _prepare(files: TaskPaths, deployment: Deployment, task: Task) -> None:
@@ -94,16 +122,22 @@ class _Watch:
     deployment: str
     backend: Backend | None
     server: Server | None
+    session: SessionWatch
+    files: ServerPaths | None = None
     snakemake: tuple[int, float] | None = field(default_factory=lambda: _snakemake_process())
     looked: float = field(default_factory=time.monotonic)
 
     def check(self) -> None:
-        """Raise EndpointError when there is no use in going on; looks at most every `LIVENESS_S` seconds."""
+        """Raise DeploymentError or EndpointError when there is no use in going on; looks every `LIVENESS_S` seconds."""
         if time.monotonic() - self.looked < LIVENESS_S:
             return
         self.looked = time.monotonic()
         if self.snakemake is not None and not is_alive(*self.snakemake):
             raise EndpointError("Snakemake is gone")
+        if ended := self.session.ended():
+            raise EndpointError(ended)
+        if self.files is not None:
+            refuse_stopped(self.files, self.deployment)
         self.check_server()
 
     def check_server(self) -> None:
@@ -111,6 +145,9 @@ class _Watch:
         if self.backend is None or self.server is None:
             return
         now = self.backend.state(self.deployment)
+        comes_back = now.state is ServerState.PENDING or now.incarnation != self.server.incarnation
+        if comes_back and now.lives and now.server_id == self.server.server_id:
+            raise _ServerComesBack(f"the server of {self.deployment} was interrupted ({now.reason})")
         same = (now.server_id, now.generation) == (self.server.server_id, self.server.generation)
         if not now.lives or not same:
             reason = now.reason or "it was started again"
@@ -130,6 +167,7 @@ class _Job:
     watch: _Watch
     log: IO[str]
     say: Say
+    count: Count
 
 
 def _run(job: _Job) -> None:
@@ -138,21 +176,26 @@ def _run(job: _Job) -> None:
     python = ensure_environment(lock) if lock else Path()
     command = job.harness.command(job.task, job.endpoint, job.folder, python, job.config)
     own = resolve_env(job.task.env_vars, os.environ)
+    server = job.watch.server
+    step = Step(server.allocation) if server is not None and server.allocation else None
     process = subprocess.Popen(
-        command.argv,
+        step.command(command.argv) if step else command.argv,
         cwd=command.cwd,
-        env=os.environ | own | command.env,
+        env=without_batch_variables(os.environ) | own | command.env,
         stdin=subprocess.DEVNULL,
         stdout=job.log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    with _ended_with_us(process):
+    with _ended_with_us(process, step):
         report = _Report(job.say)
         while process.poll() is None:
             job.watch.check()
-            report.update(job.harness.progress(job.folder))
+            progress = job.harness.progress(job.folder)
+            job.count(progress)
+            report.update(progress)
             time.sleep(POLL_S)
+    job.count(job.harness.progress(job.folder))
     if process.returncode != 0:
         # A dead server explains a failed harness better than the harness can.
         job.watch.check_server()
@@ -160,7 +203,7 @@ def _run(job: _Job) -> None:
 
 
 @contextmanager
-def _ended_with_us(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+def _ended_with_us(process: "subprocess.Popen[bytes]", step: Step | None) -> Iterator[None]:
     """Whatever ends this block, a signal included, the harness and its children end too."""
 
     def on_signal(number: int, _frame: object) -> None:
@@ -178,6 +221,8 @@ def _ended_with_us(process: "subprocess.Popen[bytes]") -> Iterator[None]:
         except psutil.Error:
             pass
         process.wait()
+        if step is not None:
+            step.end()
 
 
 class _Report:

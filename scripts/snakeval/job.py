@@ -1,5 +1,6 @@
 """What every job of the workflow has in common: its configuration, its log, and how its errors look."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,9 @@ from typing import IO, Any
 from snakeval.config import load_config
 from snakeval.config.model import Comparison, Config, Deployment, Task
 from snakeval.errors import SnakevalError
+
+# Set where the terminal belongs to a table that a job's own lines would break.
+SILENT_VARIABLE = "SNAKEVAL_SILENT"
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class JobLog:
         """Write a line to the log and, with the job's label, to the terminal."""
         self.stream.write(f"[{time.strftime('%Y-%m-%d %H:%M:%S')}] {message}\n")
         self.stream.flush()
-        print(f"[{self.label}] {message}", file=sys.stderr, flush=True)
+        _print(f"[{self.label}] {message}")
 
 
 @contextmanager
@@ -61,11 +65,16 @@ def job(log: Path, label: str, attempt: int = 1) -> Iterator[JobLog]:
         except SnakevalError as error:
             text = str(error).removeprefix("error: ")
             stream.write(f"error: {text}\n")
-            print(f"\nerror: {label}, attempt {attempt}: {text}\n  log: {log}\n", file=sys.stderr, flush=True)
+            _print(f"\nerror: {label}, attempt {attempt}: {text}\n  log: {log}\n")
             sys.exit(1)
         except KeyboardInterrupt:
             stream.write("interrupted\n")
             sys.exit(130)
+
+
+def _print(text: str) -> None:
+    if SILENT_VARIABLE not in os.environ:
+        print(text, file=sys.stderr, flush=True)
 
 
 def deployment_named(config: Config, name: str) -> Deployment:

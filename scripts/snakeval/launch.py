@@ -1,5 +1,6 @@
 """Renders the script that starts a server; the only place where a server's command is made."""
 
+import re
 import shlex
 import sys
 from dataclasses import dataclass
@@ -8,12 +9,15 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from snakeval import __version__
+from snakeval.config.engines import weights_name
 from snakeval.config.model import Deployment, Execution
 from snakeval.deployment_types import deployment_type, environment_lock
 from snakeval.environments import environment_name, environment_python
+from snakeval.instances.plan import ROUTER_LOCK, nodes_per_instance, num_instances
 from snakeval.paths import ServerPaths
 
 SCRIPTS = Path(__file__).parents[1]
+SERVERS = Path(__file__).parent / "servers"
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,17 @@ class Placement:
         advertise: Host name or address under which tasks reach it; "auto" as above.
         server_id: Unique for each start by Snakeval.
         batch_options: Options of the batch system, one a line at the head of the script.
+        supervisor_options: More words of the supervisor's command line.
+        platform_port: The port that a platform has fixed which runs the image, restarts the server and asks clients for
+            their key by itself: the script is the container's command, without supervisor and key. None elsewhere.
     """
 
     host: str
     advertise: str
     server_id: str
     batch_options: tuple[str, ...] = ()
+    supervisor_options: tuple[str, ...] = ()
+    platform_port: int | None = None
 
 
 def health_path(deployment: Deployment) -> str | None:
@@ -56,10 +65,15 @@ def render_launch_script(
             version=__version__,
             deployment=deployment,
             options=deployment.options,
+            model=_model(deployment),
+            own_model_name=_own_model_name(deployment),
+            num_nodes=nodes_per_instance(execution),
+            sglang_launcher=(SERVERS / "sglang_launcher.py").read_text(encoding="utf-8"),
             python=sys.executable,
             supervisor=SCRIPTS / "supervise.py",
             servers=SCRIPTS / "snakeval" / "servers",
             environment_python=environment_python(environment_name(lock)) if lock else None,
+            environment_bin=environment_python(environment_name(lock)).parent if lock else None,
             folder=paths.folder.absolute(),
             script=paths.launch_script.absolute(),
             health_path=health_path(deployment),
@@ -69,8 +83,42 @@ def render_launch_script(
             advertise=placement.advertise,
             server_id=placement.server_id,
             batch_options=placement.batch_options,
+            supervisor_options=placement.supervisor_options,
+            num_instances=num_instances(execution),
+            front=SCRIPTS / "instances.py",
+            router_python=environment_python(environment_name(ROUTER_LOCK)),
+            readiness_timeout_s=execution.readiness_timeout_s,
+            platform_port=placement.platform_port,
         )
     )
+
+
+def render_command_launcher(python: Path, command: Path) -> str:
+    """Return the script that calls `command` with the interpreter `python`, whatever stands on PATH."""
+    return _templates().get_template("command.sh.j2").render(python=python, command=command)
+
+
+def batch_option(option: str) -> str:
+    """Return `--name=value` as sbatch reads it from a script: in double quotes when it is more than a plain word."""
+    name, equals, value = option.partition("=")
+    if not equals or re.fullmatch(r"[\w./:@,+&|*()\[\]=-]*", value, re.ASCII):
+        return option
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{name}="{quoted}"'
+
+
+def _model(deployment: Deployment) -> str | None:
+    """Return the weights as an engine takes them: an absolute path, which a container sees too, or a hub id."""
+    path, handle = deployment.options.get("checkpoint_path"), deployment.options.get("hf_model_handle")
+    if path is not None:
+        return str(Path(path).absolute())
+    return f"hf://{handle}" if handle is not None and deployment.type == "nim" else handle
+
+
+def _own_model_name(deployment: Deployment) -> str | None:
+    path = deployment.options.get("checkpoint_path")
+    own: str | None = weights_name(path) if path is not None else deployment.options.get("hf_model_handle")
+    return own
 
 
 def _templates() -> Environment:
@@ -79,5 +127,6 @@ def _templates() -> Environment:
         loader=FileSystemLoader(SCRIPTS / "templates"), undefined=StrictUndefined, keep_trailing_newline=True
     )
     environment.filters["sh"] = lambda value: shlex.quote(str(value))
+    environment.filters["batch"] = batch_option
     environment.filters["comment"] = lambda value: " ".join(str(value).split())
     return environment

@@ -46,6 +46,16 @@ class ServerPaths:
         return self.folder / ".lock"
 
     @property
+    def stopped(self) -> Path:
+        """Which session a user has stopped the deployment in; that session starts its server no more."""
+        return self.folder / "stopped.json"
+
+    @property
+    def failures(self) -> Path:
+        """How often the server could not be started in the latest session, and why."""
+        return self.folder / "failures.json"
+
+    @property
     def deploy_log(self) -> Path:
         """Log of rule deploy."""
         return self.folder / "deploy.log"
@@ -93,6 +103,11 @@ class TaskPaths:
         return self.folder / "ready.log"
 
     @property
+    def attempt(self) -> Path:
+        """How the latest attempt goes, written by itself; not tracked."""
+        return self.folder / "attempt.json"
+
+    @property
     def harness(self) -> Path:
         """The harness's own files, and what lets a killed task resume."""
         return self.folder / "harness"
@@ -122,14 +137,39 @@ class RunPaths:
         return self.root / "config.resolved.yaml"
 
     @property
+    def snakemake(self) -> Path:
+        """The Snakemake that works on the run, or the last one that did; not tracked."""
+        return self.root / "snakemake.json"
+
+    @property
     def lock_file(self) -> Path:
         """Versions, digests and revisions that made the numbers."""
         return self.root / "lock.yaml"
 
     @property
+    def session(self) -> Path:
+        """Which call of Snakemake owns the run right now, touched as long as it lives."""
+        return self.root / "session.json"
+
+    @property
+    def queue(self) -> Path:
+        """What the batch system said last of the run's servers; shared by all processes that watch them."""
+        return self.root / ".queue.json"
+
+    @property
     def slots_lock(self) -> Path:
         """Held for the moment in which a deployment takes one of `max_deployments` slots."""
         return self.root / ".slots.lock"
+
+    @property
+    def lepton_owner(self) -> Path:
+        """A random number that tells the run's workloads on Lepton from all others."""
+        return self.root / ".lepton-owner"
+
+    @property
+    def keeper(self) -> Path:
+        """Touched by the main process as long as it keeps the state of the run's endpoints on Lepton."""
+        return self.root / ".lepton-keeper"
 
     def summary(self, suffix: str) -> Path:
         """Return the summary in one format: csv, json or md."""

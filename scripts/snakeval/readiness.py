@@ -14,6 +14,7 @@ PATHS = {
     Protocol.CHAT: "/chat/completions",
     Protocol.COMPLETIONS: "/completions",
     Protocol.LOGLIKELIHOOD: "/completions",
+    Protocol.EMBEDDINGS: "/embeddings",
 }
 
 
@@ -45,19 +46,25 @@ def _check_model(endpoint: Endpoint) -> None:
         raise EndpointError(f"{endpoint.base_url} does not serve the model {endpoint.model!r}; it serves: {names}")
 
 
-def _check_answer(endpoint: Endpoint, protocol: Protocol) -> None:
-    payload: dict[str, Any] = {"model": endpoint.model, "max_tokens": 8, "temperature": 0}
+def _payload(model: str, protocol: Protocol) -> dict[str, Any]:
+    if protocol is Protocol.EMBEDDINGS:
+        return {"model": model, "input": ["Say yes."]}
+    payload: dict[str, Any] = {"model": model, "max_tokens": 8, "temperature": 0}
     if protocol is Protocol.CHAT:
         payload["messages"] = [{"role": "user", "content": "Say yes."}]
     elif protocol is Protocol.COMPLETIONS:
         payload["prompt"] = "Say yes."
     else:
         payload |= {"prompt": "The capital of France is Paris", "max_tokens": 1, "logprobs": 1, "echo": True}
+    return payload
+
+
+def _check_answer(endpoint: Endpoint, protocol: Protocol) -> None:
     path = PATHS[protocol]
     try:
         response = requests.post(
             endpoint.base_url + path,
-            json=payload,
+            json=_payload(endpoint.model, protocol),
             headers=_headers(endpoint),
             timeout=REQUEST_TIMEOUT_S,
             proxies=_proxies(endpoint),
@@ -65,9 +72,10 @@ def _check_answer(endpoint: Endpoint, protocol: Protocol) -> None:
     except requests.RequestException as error:
         raise EndpointError(f"{endpoint.base_url}{path} does not answer: {_brief(error)}") from None
     body = _json_of(response)
-    choices = body.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise EndpointError(f"{endpoint.base_url}{path} answered without choices: {response.text[:200]}")
+    part = "data" if protocol is Protocol.EMBEDDINGS else "choices"
+    answers = body.get(part)
+    if not isinstance(answers, list) or not answers or not isinstance(answers[0], dict):
+        raise EndpointError(f"{endpoint.base_url}{path} answered without {part}: {response.text[:200]}")
     if protocol is Protocol.LOGLIKELIHOOD:
         _check_logprobs(endpoint, body)
 

@@ -13,16 +13,17 @@ from snakeval import __version__
 from snakeval.backends import backend_of
 from snakeval.config.model import Config, Deployment
 from snakeval.deployment_types import deployment_type
-from snakeval.environments import ENVS
+from snakeval.environments import harness_lock
 from snakeval.files import read_json, write_json, write_text
 from snakeval.fingerprint import pinned_versions
+from snakeval.instances.plan import server_locks
 from snakeval.paths import RunPaths
 from snakeval.results import read_result
 
 
 def write_deployment(deployment: Deployment, path: Path) -> None:
     """Rule deploy: write what is served; only what changes a score, so that the file speaks for the results."""
-    hidden = {"command", "api_key_name"}
+    hidden = {"command", "pre_cmd", "api_key_name", "ngc_api_key_name"}
     write_json(
         path,
         {
@@ -61,16 +62,14 @@ def write_lock_file(config: Config) -> None:
                     "fingerprint": {part: result["fingerprint"][part] for part in ("deployment", "task")},
                     "versions": result["versions"],
                 }
-    families = {deployment_type(one.type).environment for one in config.deployments} | {
-        one.harness for one in config.tasks
-    }
-    locks = {family: ENVS / f"{family}.lock" for family in sorted(name for name in families if name)}
+    found = {lock for one in config.deployments for lock in server_locks(one, config.execution)}
+    found |= {lock for one in config.tasks if (lock := harness_lock(one))}
+    locks = {lock.stem: lock for lock in sorted(found)}
     content = {
         "snakeval": __version__,
         "environments": {
             family: {"lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest(), "packages": pinned_versions(lock)}
             for family, lock in locks.items()
-            if lock.exists()
         },
         "results": results,
     }

@@ -6,16 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from snakeval.backends import Backend, Server, ServerState, backend_of
+from snakeval.backends.slurm_step import Step, check_beside
 from snakeval.claims import slot
 from snakeval.config.model import Config, Deployment, Protocol, Task
-from snakeval.deployment_types import deployment_type, environment_lock
+from snakeval.deployment_types import checks_api_key, deployment_type, startup_hint
 from snakeval.environments import ensure_environment, environment_marker, environment_name, harness_lock
 from snakeval.errors import DeploymentError, EndpointError
 from snakeval.files import locked, read_json, write_json
 from snakeval.harnesses import Endpoint
+from snakeval.instances.plan import server_locks
 from snakeval.paths import RunPaths, ServerPaths
 from snakeval.processes import SESSION_VARIABLE
 from snakeval.readiness import check_endpoint
+from snakeval.stopping import refuse_stopped
 
 POLL_S = 0.3
 REPORT_S = 30.0
@@ -40,8 +43,9 @@ def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int,
     """
     paths = RunPaths(config.execution.output_dir / config.run)
     lease = paths.task(deployment.name, task.name).lease
+    refuse_stopped(paths.server(deployment.name), deployment.name)
     record = {"deployment": deployment.name, "task": task.name, "last_attempt": last_attempt}
-    _await_environments(deployment, task, say)
+    _await_environments(config, deployment, task, say)
     if not deployment_type(deployment.type).has_server:
         check_endpoint(existing_endpoint(deployment), task.protocol)
         write_json(lease, record)
@@ -67,6 +71,7 @@ def ensure_server(
     files = paths.server(deployment.name)
     backend = backend_of(config)
     with locked(files.lock):
+        refuse_stopped(files, deployment.name)
         server = backend.state(deployment.name)
         others = len(paths.leases(deployment.name)) > 0
         if server.lives and not others and server.definition != backend.definition(deployment):
@@ -90,8 +95,11 @@ def server_endpoint(config: Config, deployment: Deployment, server: Server) -> E
     files = RunPaths(config.execution.output_dir / config.run).server(deployment.name)
     base_path = deployment.options.get("base_path", deployment_type(deployment.type).base_path)
     secrets = read_json(files.secrets) or {"environment": {}}
-    key = secrets["environment"].get("SNAKEVAL_API_KEY")
-    return Endpoint(f"http://{server.host}:{server.port}{base_path}", deployment.served_model_name, key)
+    # A key that is the user's own is in no file: a variable of that name holds it wherever it is needed.
+    own = os.environ.get(secrets.get("key_variable") or "")
+    address = server.url or f"http://{server.host}:{server.port}"
+    key = secrets["environment"].get("SNAKEVAL_API_KEY", own)
+    return Endpoint(f"{address.rstrip('/')}{base_path}", deployment.served_model_name, key)
 
 
 def existing_endpoint(deployment: Deployment) -> Endpoint:
@@ -101,9 +109,9 @@ def existing_endpoint(deployment: Deployment) -> Endpoint:
     return Endpoint(deployment.options["base_url"], deployment.served_model_name, key)
 
 
-def _await_environments(deployment: Deployment, task: Task, say: Say) -> None:
+def _await_environments(config: Config, deployment: Deployment, task: Task, say: Say) -> None:
     """Wait for the environments of server and harness, or build them: a server must not idle meanwhile."""
-    for lock in (environment_lock(deployment), harness_lock(task)):
+    for lock in (*server_locks(deployment, config.execution), harness_lock(task)):
         if lock is not None:
             if not environment_marker(environment_name(lock)).exists():
                 say(f"waiting for environment {environment_name(lock)}, which is being built")
@@ -111,7 +119,7 @@ def _await_environments(deployment: Deployment, task: Task, say: Say) -> None:
 
 
 def _start(backend: Backend, deployment: Deployment, files: ServerPaths, attempt: int, last: Server, say: Say) -> None:
-    failures = read_json(files.folder / "failures.json") or {}
+    failures = read_json(files.failures) or {}
     if failures.get("session") == os.environ.get(SESSION_VARIABLE, "") and failures["count"] >= attempt:
         raise DeploymentError(failures["message"])
     why = f" (the last one: {last.reason})" if last.state is ServerState.FAILED else ""
@@ -122,7 +130,7 @@ def _start(backend: Backend, deployment: Deployment, files: ServerPaths, attempt
 
 def _note_failure(files: ServerPaths, message: str) -> None:
     """Remember the failed start, so that the other tasks of this deployment do not each repeat it."""
-    file, session = files.folder / "failures.json", os.environ.get(SESSION_VARIABLE, "")
+    file, session = files.failures, os.environ.get(SESSION_VARIABLE, "")
     failures = read_json(file) or {}
     count = failures["count"] + 1 if failures.get("session") == session else 1
     write_json(file, {"session": session, "count": count, "message": message})
@@ -135,27 +143,34 @@ def _wait(
     begin = reported = time.monotonic()
     probing: float | None = None
     pending_s = 0.0
-    checks = deployment.options.get("checks_api_key", deployment_type(deployment.type).checks_api_key)
+    checks = checks_api_key(deployment)
     while True:
         server = backend.state(name)
         if not server.lives:
+            tail = backend.log_tail(name)
+            hint = startup_hint(deployment, tail)
             raise DeploymentError(
-                f"the server of {name} did not start: {server.reason}; the end of {log}:\n{backend.log_tail(name)}"
+                f"the server of {name} did not start: {server.reason}; the end of {log}:\n{tail}"
+                + (f"\nhint: {hint}" if hint else "")
             )
         if server.state is ServerState.READY:
             endpoint = server_endpoint(config, deployment, server)
             try:
-                check_endpoint(endpoint, protocol, checks)
+                if server.allocation is None:
+                    check_endpoint(endpoint, protocol, checks or server.guarded)
+                else:
+                    check_beside(Step(server.allocation), endpoint, protocol, checks or server.guarded)
                 if started:
-                    say(f"{name} is ready on {server.host}:{server.port} after {time.monotonic() - begin:.0f} s")
+                    where = server.url or f"{server.host}:{server.port}"
+                    say(f"{name} is ready on {where} after {time.monotonic() - begin:.0f} s")
                 return server, endpoint
             except EndpointError:
                 probing = probing or time.monotonic()
                 if time.monotonic() - probing > PROBE_PATIENCE_S:
                     raise
         now = time.monotonic()
-        if server.state is ServerState.PENDING:
-            # Waiting in a queue is not starting: it has a deadline of its own.
+        if server.state in (ServerState.PENDING, ServerState.DRAINING):
+            # Waiting in a queue, or for a server to go back there, is not starting: it has a deadline of its own.
             pending_s, begin = pending_s + now - begin, now
             patience_s = config.execution.options.get("pending_timeout_s", float("inf"))
             if pending_s > patience_s:

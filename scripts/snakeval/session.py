@@ -1,18 +1,25 @@
 """What the main Snakemake process does around the DAG: repair what an earlier one left, stop servers at the end."""
 
+import atexit
 import os
 import signal
+import sys
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
-from snakeval.backends import backend_of
+from snakeval.backends import Attendant, attendant_of, backend_of
 from snakeval.config.model import Config
 from snakeval.deployment_types import deployment_type
+from snakeval.errors import DeploymentError
 from snakeval.files import HeldLock
+from snakeval.heartbeat import Heartbeat
 from snakeval.paths import RunPaths
 from snakeval.processes import SESSION_VARIABLE, end_processes
+from snakeval.session_record import FAILED, INTERRUPTED, SessionRecord, write_session
 
 ENDING_S = 0.2
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -32,6 +39,9 @@ class Session:
         self._paths = RunPaths(config.execution.output_dir / config.run)
         self._ended = threading.Event()
         self._ending: threading.Thread | None = None
+        self._heartbeat = Heartbeat(self._paths.session)
+        self._record: SessionRecord | None = None
+        self._attendant: Attendant | None = None
         self._lock = HeldLock(state_dir / "snakeval" / f"{config.run}.lock")
 
     def recover(self) -> None:
@@ -57,24 +67,50 @@ class Session:
         """
         if not self._lock.acquire():
             raise RuntimeError(f"another Snakemake is working on run {self._config.run}")
-        os.environ[SESSION_VARIABLE] = f"{os.getpid()}-{psutil.Process().create_time()}"
+        self._record = SessionRecord()
+        os.environ[SESSION_VARIABLE] = self._record.name
+        self._heartbeat.begin(self._record.name)
+        write_session(self._paths.snakemake, self._record)
+        for failures in self._paths.root.glob("*/server/failures.json"):
+            # Those of an earlier call count no more, also for jobs that cannot tell one call from another.
+            failures.unlink(missing_ok=True)
+        self._attendant = attendant_of(self._config)
+        if self._attendant is not None:
+            self._attendant.begin()
         for number in ENDING_SIGNALS:
             signal.signal(number, self._interrupt)
+        # Snakemake runs no hook when its executor dies by an exception.
+        atexit.register(self.end)
 
-    def end(self) -> None:
-        """Hooks onsuccess and onerror: stop every server of the run and drop the leases; safe to call twice."""
+    def end(self, outcome: str = FAILED) -> None:
+        """Hooks onsuccess and onerror: stop every server of the run and drop the leases; safe to call twice.
+
+        Args:
+            outcome: "succeeded" or "failed", for those who look at the run later; a signal makes it "interrupted".
+        """
         for number in ENDING_SIGNALS:
             signal.signal(number, _ignore)
         self._ended.set()
         if self._ending is not None:
             self._ending.join()
+        if self._attendant is not None:
+            self._attendant.end()
         backend = backend_of(self._config)
         for deployment in self._config.deployments:
             if deployment_type(deployment.type).has_server:
-                backend.stop(deployment.name)
+                try:
+                    backend.stop(deployment.name)
+                except DeploymentError as error:
+                    # The servers of the other deployments have to end all the same.
+                    print(f"error: {error}", file=sys.stderr, flush=True)
         for lease in self._paths.leases():
             lease.unlink(missing_ok=True)
+        self._heartbeat.end()
+        if self._record is not None:
+            said = outcome if self._ending is None else INTERRUPTED
+            write_session(self._paths.snakemake, replace(self._record, ended_at=time.time(), outcome=said))
         self._lock.release()
+        atexit.unregister(self.end)
 
     def _interrupt(self, _number: int, _frame: object) -> None:
         """End the jobs of this machine, then let Snakemake end as it does on Ctrl-C.

@@ -1,7 +1,8 @@
 """A user's program for the command harness: asks the endpoint a few sums and scores the answers.
 
 Arguments, in any order: `--need FILE` ends with status 1 unless the file is there; `--wait FILE` waits for it after
-the first answer and counts progress meanwhile.
+the first answer and counts progress meanwhile; `--ask-until FILE` asks four questions at a time, again and again and
+without patience for any failure, until the file is there.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import os
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 
@@ -39,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--need", type=Path)
     parser.add_argument("--wait", type=Path)
+    parser.add_argument("--ask-until", type=Path)
     given = parser.parse_args()
     folder = Path(os.environ["SNAKEVAL_OUTPUT_DIR"])
     if given.need and not given.need.exists():
@@ -50,6 +53,10 @@ def main() -> None:
         (folder / "progress.json").write_text(json.dumps({"done": number + 1, "total": limit}))
         while given.wait and not given.wait.exists():
             time.sleep(0.1)
+        if given.ask_until:
+            with ThreadPoolExecutor(4) as pool:
+                while not given.ask_until.exists():
+                    list(pool.map(ask, ["What is one plus one?"] * 4))
     value = right / limit
     stderr = (value * (1 - value) / limit) ** 0.5
     metrics = [{"name": "accuracy", "value": value, "stderr": stderr, "n": limit, "higher_is_better": True}]

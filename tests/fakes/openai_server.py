@@ -2,8 +2,9 @@
 
 Usage: python openai_server.py --port 8000 --model NAME [--api-key-env VAR] [--fault FAULT ...]
 
-Answers /health, /v1/models, /v1/chat/completions, /v1/completions (with echo and logprobs), /tokenizer_info, /tokenize
-and /detokenize. A token is a word with the white space before it. What it answers is a function of the request:
+Answers /health, /v1/models, /v1/chat/completions, /v1/completions (with echo and logprobs), /v1/embeddings,
+/tokenizer_info, /tokenize and /detokenize. A token is a word with the white space before it. What it
+answers is a function of the request:
 
 * A prompt with `[[answer:A|B|C]]` is answered with A at temperature 0, else with the seed-th (modulo) of the three.
 * Any other prompt is answered with "answer" and a digit that depends on its text.
@@ -185,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send(200, {"prompt": "".join(self.fake.vocabulary[i] for i in payload["tokens"])})
         elif self.unauthorised():
             self.refuse(401, "invalid api key")
-        elif self.path not in ("/v1/chat/completions", "/v1/completions"):
+        elif self.path not in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings"):
             self.refuse(404, f"no such path: {self.path}")
         else:
             self.generate(payload)
@@ -197,7 +198,9 @@ class _Handler(BaseHTTPRequestHandler):
         if payload.get("model") != self.fake.model:
             self.refuse(404, f"the model `{payload.get('model')}` does not exist")
         elif not self.break_down(prompt, number):
-            self.send(200, _completion(self.fake, payload, prompt, chat))
+            embeds = self.path.endswith("/embeddings")
+            body = _embeddings(self.fake, payload) if embeds else _completion(self.fake, payload, prompt, chat)
+            self.send(200, body)
             with self.fake.changed:
                 self.fake.answered += 1
                 self.fake.changed.notify_all()
@@ -247,6 +250,13 @@ def _prompt_text(payload: dict[str, Any], vocabulary: list[str]) -> str:
         prompt = prompt[0] if prompt and isinstance(prompt[0], list) else prompt
         return "".join(vocabulary[i] for i in prompt)
     return str(prompt)
+
+
+def _embeddings(fake: FakeOpenAIServer, payload: dict[str, Any]) -> dict[str, Any]:
+    texts = [payload["input"]] if isinstance(payload["input"], str) else payload["input"]
+    entries = [{"index": index, "embedding": [logprob("", str(text)), 0.5]} for index, text in enumerate(texts)]
+    data = [] if fake.fault("empty-choices") is not None else entries
+    return {"id": "fake", "object": "list", "model": fake.model, "data": data, "usage": {"prompt_tokens": len(texts)}}
 
 
 def _completion(fake: FakeOpenAIServer, payload: dict[str, Any], prompt: str, chat: bool) -> dict[str, Any]:

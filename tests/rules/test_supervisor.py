@@ -25,14 +25,21 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start a supervisor over the tiny server; end everything afterwards."""
     server_id = f"test-{os.getpid()}-{tmp_path.name}"
 
-    def begin(*behaviour: str, idle_timeout_s: float = 60, max_restarts: int = 0) -> "subprocess.Popen[bytes]":
+    def begin(
+        *behaviour: str,
+        idle_timeout_s: float = 60,
+        max_restarts: int = 0,
+        options: tuple[str, ...] = (),
+        **environ: str,
+    ) -> "subprocess.Popen[bytes]":
         serve = f'exec {shlex.quote(sys.executable)} {shlex.quote(str(TINY))} "$SNAKEVAL_PORT" {" ".join(behaviour)}'
         command = [sys.executable, str(REPOSITORY / "scripts" / "supervise.py")]
-        command += ["--folder", str(tmp_path), "--server-id", server_id, "--host", "127.0.0.1"]
+        command += ["--folder", str(_folder(tmp_path)), "--server-id", server_id, "--host", "127.0.0.1"]
         command += ["--advertise", "127.0.0.1", "--health-path", "/health"]
         command += ["--idle-timeout-s", str(idle_timeout_s), "--max-restarts", str(max_restarts)]
         return subprocess.Popen(
-            [*command, "--", "bash", "-c", serve], env=os.environ | {"SNAKEVAL_SERVER_ID": server_id}
+            [*command, *options, "--", "bash", "-c", serve],
+            env=os.environ | environ | {"SNAKEVAL_SERVER_ID": server_id},
         )
 
     yield begin
@@ -40,8 +47,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process.kill()
 
 
-def _state(folder: Path) -> dict[str, Any]:
-    return read_json(folder / "state.json") or {}
+def _folder(run: Path) -> Path:
+    folder = run / "tiny" / "server"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _state(run: Path) -> dict[str, Any]:
+    return read_json(_folder(run) / "state.json") or {}
 
 
 def _wait_for(folder: Path, state: str, generation: int = 1) -> dict[str, Any]:
@@ -103,7 +116,7 @@ def test_does_not_restart_what_never_was_ready(start: Start, tmp_path: Path) -> 
 def test_ends_when_nobody_uses_it_and_lives_while_somebody_does(start: Start, tmp_path: Path) -> None:
     supervisor = start(idle_timeout_s=3)
     _wait_for(tmp_path, "READY")
-    claim = tmp_path / "claims" / "task.1"
+    claim = _folder(tmp_path) / "claims" / "task.1"
     claim.parent.mkdir()
     beats = 0
 
@@ -125,3 +138,119 @@ def test_server_does_not_outlive_a_killed_supervisor(start: Start, tmp_path: Pat
     supervisor.kill()
     supervisor.wait(timeout=10)
     eventually(lambda: processes_of(server_id) == [], 10, "the server's end")
+
+
+def test_ends_when_the_snakemake_that_owned_the_run_is_dead(start: Start, tmp_path: Path) -> None:
+    """Also while orphaned tasks go on claiming it."""
+    session = tmp_path / "session.json"
+    session.touch()
+    supervisor = start(idle_timeout_s=3)
+    _wait_for(tmp_path, "READY")
+    claim = _folder(tmp_path) / "claims" / "task.1"
+    claim.parent.mkdir()
+    beats = 0
+
+    def beaten() -> bool:
+        nonlocal beats
+        claim.touch()
+        session.touch()
+        beats += 1
+        assert supervisor.poll() is None
+        return beats > 60  # 0.1 s apart: twice the idle time
+
+    def ended() -> bool:
+        claim.touch()
+        return supervisor.poll() is not None
+
+    eventually(beaten)
+    eventually(ended, 30)
+    assert _state(tmp_path)["reason"] == "no sign of life of Snakemake for 3 s"
+
+
+@pytest.fixture
+def scontrol(tmp_path: Path) -> dict[str, str]:
+    """A stand-in scontrol that notes how it was called, and the environment of a Slurm job that finds it."""
+    program = tmp_path / "bin" / "scontrol"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/bash\necho "$@" >>{shlex.quote(str(tmp_path / "calls"))}\n', encoding="utf-8")
+    program.chmod(0o755)
+    return {"PATH": f"{program.parent}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+
+
+def _warn(start: Start, run: Path, environ: dict[str, str], *options: str) -> "subprocess.Popen[bytes]":
+    """Start a server in a Slurm job, wait until it is ready, and warn it as Slurm does before the time limit."""
+    _folder(run).joinpath("secrets.json").write_text("{}")
+    supervisor = start(options=("--drain-s", "600", *options), **environ)
+    _wait_for(run, "READY")
+    supervisor.send_signal(signal.SIGUSR1)
+    return supervisor
+
+
+def test_goes_back_into_the_queue_when_the_running_tasks_have_ended(
+    start: Start, tmp_path: Path, scontrol: dict[str, str]
+) -> None:
+    claim, lease = _folder(tmp_path) / "claims" / "task.1", tmp_path / "tiny" / "sums" / "lease.json"
+    for file in (claim, lease):
+        file.parent.mkdir()
+        file.touch()
+    supervisor = _warn(start, tmp_path, scontrol, "--requeue")
+    state = _wait_for(tmp_path, "DRAINING")
+    with urllib.request.urlopen(f"http://{state['host']}:{state['port']}/health", timeout=10) as response:
+        assert response.status == 200
+    assert supervisor.poll() is None
+    claim.unlink()
+    assert supervisor.wait(timeout=30) == 0
+    assert _state(tmp_path)["state"] == "PENDING"
+    assert (tmp_path / "calls").read_text() == "requeue 7\n"
+    assert (_folder(tmp_path) / "secrets.json").exists()
+    # What Slurm then begins again is a later incarnation of the same server.
+    start(options=("--drain-s", "600", "--requeue"), **scontrol, SLURM_RESTART_COUNT="1")
+    state = _wait_for(tmp_path, "READY", 2)
+    assert state["incarnation"] == 1
+    assert state["used_s"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "leased", "state", "reason"),
+    [
+        (["--requeue"], False, "STOPPED", "its job's time is over and no task needs it"),
+        ([], True, "FAILED", "its job's time (execution.walltime) is over"),
+        (["--requeue", "--max-walltime-s", "0.1"], True, "FAILED", "execution.max_walltime is used up ("),
+    ],
+)
+def test_ends_at_its_time_where_it_cannot_or_need_not_come_back(
+    start: Start, tmp_path: Path, scontrol: dict[str, str], options: list[str], leased: bool, state: str, reason: str
+) -> None:
+    if leased:
+        (tmp_path / "tiny" / "sums").mkdir(parents=True)
+        (tmp_path / "tiny" / "sums" / "lease.json").touch()
+    supervisor = _warn(start, tmp_path, scontrol, *options)
+    supervisor.wait(timeout=30)
+    assert _state(tmp_path)["state"] == state
+    assert _state(tmp_path)["reason"].startswith(reason)
+    assert not (tmp_path / "calls").exists()
+    assert not (_folder(tmp_path) / "secrets.json").exists()
+
+
+def test_keeps_the_key_when_slurm_may_begin_the_job_again(
+    start: Start, tmp_path: Path, scontrol: dict[str, str]
+) -> None:
+    _folder(tmp_path).joinpath("secrets.json").write_text("{}")
+    supervisor = start(options=("--requeue",), **scontrol)
+    _wait_for(tmp_path, "READY")
+    supervisor.terminate()
+    assert supervisor.wait(timeout=30) == 0
+    assert (_state(tmp_path)["state"], _state(tmp_path)["reason"]) == ("DRAINING", "stopped by SIGTERM")
+    assert (_folder(tmp_path) / "secrets.json").exists()
+
+
+def test_a_superseded_supervisor_ends_and_leaves_the_record_alone(
+    start: Start, tmp_path: Path, scontrol: dict[str, str]
+) -> None:
+    """A node that was lost and came back must not disturb what was started elsewhere meanwhile."""
+    old = start(options=("--requeue",), **scontrol)
+    _wait_for(tmp_path, "READY")
+    start(options=("--requeue",), **scontrol, SLURM_RESTART_COUNT="1")
+    new = _wait_for(tmp_path, "READY", 2)
+    assert old.wait(timeout=30) == 0
+    assert _state(tmp_path) == new

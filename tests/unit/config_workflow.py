@@ -48,12 +48,14 @@ class Workflow:
         return load_config(files, overrides or {}, self.root / "checkout", environ or {}, check_environ)
 
 
-def make_workflow(root: Path) -> Workflow:
-    """Build the checkout below `root`."""
+def make_workflow(root: Path, harnesses: bool = False) -> Workflow:
+    """Build the checkout below `root`, with the real registry when `harnesses` says so."""
     checkout = root / "checkout"
     shutil.copytree(ROOT / "schemas", checkout / "schemas")
     for group in ("execution", "deployment"):
         shutil.copytree(ROOT / "config" / group, checkout / "config" / group)
+    if harnesses:
+        shutil.copytree(ROOT / "config" / "harnesses", checkout / "config" / "harnesses")
     workflow = Workflow(root)
     for name, text in {
         "config/config.yaml": BASE,

@@ -1,6 +1,7 @@
 """Leases, heartbeats and slots: who keeps a server, and who has to wait for one."""
 
 import os
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +59,7 @@ def test_a_claim_beats_until_its_end(paths: RunPaths, monkeypatch: pytest.Monkey
     monkeypatch.setattr(claims, "HEARTBEAT_S", 0.01)
     folder = paths.server("a").claims
     with pytest.raises(KeyError), claim(paths, "a", "sums"):
-        file = folder / f"sums.{os.getpid()}"
+        file = folder / f"sums@{socket.gethostname()}.{os.getpid()}"
         assert list(folder.iterdir()) == [file]
         for _ in range(2):
             _age(file, 1000)

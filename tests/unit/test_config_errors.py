@@ -50,6 +50,22 @@ def test_all_problems_come_at_once_by_file_and_path(workflow: Workflow) -> None:
     ]
 
 
+def test_an_engine_that_refuses_unknown_keys_has_no_router(workflow: Workflow) -> None:
+    schema = workflow.root / "checkout" / "schemas" / "deployment" / "llamacpp.schema.yaml"
+    schema.write_text(f"x-refuses-unknown-keys: true\n{schema.read_text(encoding='utf-8')}", encoding="utf-8")
+    with pytest.raises(ConfigError) as raised:
+        workflow.load(
+            """
+            deployment: {type: llamacpp, checkpoint_path: m.gguf}
+            execution: {type: slurm, num_nodes: 2, num_instances: 2}
+            evaluation: {tasks: [colours]}
+            """
+        )
+    assert [str(problem).splitlines()[0] for problem in raised.value.problems] == [
+        "error: run.yaml: execution.num_instances cannot serve deployment m (type llamacpp)"
+    ]
+
+
 def test_problem_names_the_file_that_it_comes_from(workflow: Workflow) -> None:
     with pytest.raises(ConfigError) as raised:
         workflow.load(

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from snakeval.config import Config, Protocol, load_config, resolve_env
 from snakeval.config.tree import Tree
+from snakeval.config.yamlfile import parse_scalar
 from snakeval.errors import ConfigError
 
 
@@ -176,8 +177,8 @@ def test_deployment_is_the_common_part_of_deployments_of_its_type(workflow: Work
 @pytest.mark.parametrize(
     ("url", "base", "protocols"),
     [
-        ("http://h:1/v1", "http://h:1/v1", ["chat", "completions", "loglikelihood"]),
-        ("http://h:1/v1/", "http://h:1/v1", ["chat", "completions", "loglikelihood"]),
+        ("http://h:1/v1", "http://h:1/v1", list(Protocol)),
+        ("http://h:1/v1/", "http://h:1/v1", list(Protocol)),
         ("http://h:1/v1/chat/completions", "http://h:1/v1", ["chat"]),
         ("http://h:1/v1/completions", "http://h:1/v1", ["completions", "loglikelihood"]),
     ],
@@ -186,7 +187,7 @@ def test_endpoint_from_target(workflow: Workflow, url: str, base: str, protocols
     text = f"""
         deployment: {{type: none}}
         target: {{api_endpoint: {{url: '{url}', model_id: org/model, api_key_name: MY_KEY}}}}
-        evaluation: {{protocol: {protocols[0]}, tasks: [colours]}}
+        evaluation: {{protocol: {protocols[0]!s}, tasks: [colours]}}
     """
     (deployment,) = workflow.load(text, environ={"MY_KEY": "s"}).deployments
     assert (deployment.name, deployment.served_model_name) == ("org-model", "org/model")
@@ -248,6 +249,19 @@ def test_environments_are_merged_inner_over_outer(workflow: Workflow) -> None:
     config = workflow.load(text, environ={"D": "d"})
     assert config.deployments[0].env_vars == {"A": "lit:deployment", "B": "lit:top", "C": "lit:execution"}
     assert config.tasks[0].env_vars == {"A": "lit:evaluation", "B": "lit:top", "D": "lit:task"}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-7", 1e-7), ("1E5", 1e5), ("-.5e2", -50.0), ("1.", 1.0), (".inf", float("inf")), ("1.5", 1.5),
+        ("0", 0), ("-3", -3), ("1_000", 1000), ("0x1f", 31), ("0o17", 15),
+        ("10:00:00", "10:00:00"), ("1:30.5", "1:30.5"), ("1e", "1e"), ("2026-05-01", "2026-05-01"),
+    ],
+)  # fmt: skip
+def test_numbers_are_those_of_yaml_1_2(text: str, value: Any) -> None:
+    read = parse_scalar(text)
+    assert (read, type(read)) == (value, type(value))
 
 
 def test_resolve_env() -> None:

@@ -8,14 +8,15 @@ import generate_config_reference
 import jsonschema
 import pytest
 from config_workflow import ROOT
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from snakeval.config.schema import Schemas, fill, load_schema
 from snakeval.config.validate import check
 from snakeval.config.yamlfile import read_yaml
 
 SCHEMAS = ROOT / "schemas"
-FILES = [SCHEMAS / f"{name}.schema.yaml" for name in ("config", "evaluation", "task", "target", "compare", "policy")]
+_KINDS = ("config", "evaluation", "task", "target", "compare", "policy", "lepton-config")
+FILES = [SCHEMAS / f"{name}.schema.yaml" for name in _KINDS]
 FILES += sorted((SCHEMAS / "execution").glob("*.yaml")) + sorted((SCHEMAS / "deployment").glob("*.yaml"))
 
 
@@ -81,7 +82,8 @@ def _objects_of(schema: Any) -> st.SearchStrategy[dict[str, Any]]:
     return st.dictionaries(st.sampled_from([*schema["properties"], "unknown"]), _VALUES, max_size=4)
 
 
-_NAMES = ["task", "evaluation", "target", "config", "compare", "policy", "execution/local"]
+_NAMES = ["task", "evaluation", "target", "config", "compare", "policy", "lepton-config"]
+_NAMES += ["execution/local", "execution/lepton"]
 _NAMES += [f"deployment/{name}" for name in Schemas(SCHEMAS).types("deployment")]
 
 
@@ -90,6 +92,7 @@ def test_every_error_is_worded(name: str) -> None:
     schema = Schemas(SCHEMAS).read(name)
     reference = jsonschema.Draft202012Validator(schema)
 
+    @settings(deadline=None)
     @given(_objects_of(schema))
     def worded(value: dict[str, Any]) -> None:
         errors = list(reference.iter_errors(value))

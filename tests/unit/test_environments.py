@@ -46,6 +46,32 @@ def test_name_changes_with_the_lock(tmp_path: Path) -> None:
     assert environment_name(_write(tmp_path / "d" / "other.lock", "tool==1.0\n")) == name.replace("tool", "other")
 
 
+def test_name_changes_with_what_is_laid_over_the_packages(tmp_path: Path) -> None:
+    lock = _write(tmp_path / "a" / "tool.lock", "tool==1.0\n")
+    _write(tmp_path / "a" / "tool.overlay" / "tool" / "extra.py", "")
+    other = _write(tmp_path / "b" / "tool.lock", "tool==1.0\n")
+    _write(tmp_path / "b" / "tool.overlay" / "tool" / "extra.py", "x = 1\n")
+    assert environment_name(lock) != environment_name(other)
+
+
+def test_other_sources_are_those_of_the_site_or_the_familys_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*environments.SITE_SOURCES, "PIP_FIND_LINKS"):
+        monkeypatch.delenv(name, raising=False)
+    lock = _write(tmp_path / "tool.lock", "tool==1.0\n")
+    assert environments._sources(lock) == {}
+    _write(tmp_path / "tool.index", "https://index.example/cpu\n")
+    assert environments._sources(lock) == {
+        "UV_EXTRA_INDEX_URL": "https://index.example/cpu",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+    }
+    monkeypatch.setenv("PIP_FIND_LINKS", "/wheels https://wheels.example")
+    assert environments._sources(lock) == {"UV_FIND_LINKS": "/wheels,https://wheels.example"}
+    monkeypatch.setenv("UV_INDEX", "https://mirror.example")
+    assert environments._sources(lock) == {}
+
+
 def test_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for unset in (None, ""):

@@ -14,12 +14,13 @@ import psutil
 import pytest
 from builders import make_config, make_deployment, make_task
 from snakeval import evaluation
-from snakeval.backends import Server, ServerState
+from snakeval.backends import Backend, Server, ServerState
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.errors import EndpointError, HarnessError
 from snakeval.evaluation import evaluate
-from snakeval.files import write_text
+from snakeval.files import write_json, write_text
 from snakeval.harnesses import Progress
+from snakeval.heartbeat import SessionWatch
 from snakeval.paths import RunPaths, TaskPaths
 from snakeval.results import read_result
 from snakeval.serving import existing_endpoint
@@ -142,12 +143,49 @@ def test_a_server_that_dies_is_the_reason(
     assert set(psutil.Process().children()) <= before
 
 
-def test_without_snakemake_there_is_no_use_in_going_on() -> None:
-    watch = evaluation._Watch("tiny", None, None, snakemake=(os.getpid(), 0.0))
+def _watch(tmp_path: Path, backend: Backend | None = None, server: Server | None = None) -> evaluation._Watch:
+    return evaluation._Watch("tiny", backend, server, SessionWatch(tmp_path / "session.json"), snakemake=None)
+
+
+def test_without_snakemake_there_is_no_use_in_going_on(tmp_path: Path) -> None:
+    watch = replace(_watch(tmp_path), snakemake=(os.getpid(), 0.0))
     with pytest.raises(EndpointError, match="Snakemake is gone"):
         watch.check()
-    evaluation._Watch("tiny", None, None, snakemake=(os.getpid(), psutil.Process().create_time())).check()
-    evaluation._Watch("tiny", None, None, snakemake=None).check()
+    replace(watch, snakemake=(os.getpid(), psutil.Process().create_time())).check()
+    replace(watch, snakemake=None).check()
+
+
+def test_a_job_whose_run_has_a_new_owner_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_json(tmp_path / "session.json", {"session": "newer"})
+    monkeypatch.setenv("SNAKEVAL_SESSION", "mine")
+    with pytest.raises(EndpointError, match="no longer works on the run"):
+        _watch(tmp_path).check()
+
+
+@pytest.mark.parametrize(
+    ("now", "raised"),
+    [
+        (Server(ServerState.READY, server_id="one", generation=1), None),
+        (Server(ServerState.DRAINING, server_id="one", generation=1), None),
+        (Server(ServerState.FAILED, "killed", server_id="one", generation=1), EndpointError),
+        (Server(ServerState.READY, server_id="one", generation=2), EndpointError),
+        (Server(ServerState.READY, server_id="two", generation=1), EndpointError),
+        (Server(ServerState.PENDING, "BeginTime", server_id="one", generation=1), evaluation._ServerComesBack),
+        (Server(ServerState.READY, server_id="one", generation=2, incarnation=1), evaluation._ServerComesBack),
+        (Server(ServerState.PENDING, server_id="two", generation=0), EndpointError),
+    ],
+)
+def test_a_server_in_the_queue_again_is_waited_for_and_a_dead_one_is_not(
+    tmp_path: Path, now: Server, raised: type[Exception] | None
+) -> None:
+    backend = FakeBackend()
+    backend.servers["tiny"] = now
+    watch = _watch(tmp_path, backend, Server(ServerState.READY, server_id="one", generation=1))
+    if raised is None:
+        watch.check_server()
+    else:
+        with pytest.raises(raised):
+            watch.check_server()
 
 
 def test_a_signal_ends_the_harness_and_its_children(config: Config, tmp_path: Path) -> None:

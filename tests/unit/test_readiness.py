@@ -41,6 +41,7 @@ def test_a_good_endpoint_is_asked_once(protocol: Protocol, key: str | None) -> N
     assert len(server.payloads) == 1
     assert server.payloads[0]["model"] == "fake-model"
     assert ("messages" in server.payloads[0]) is (protocol is Protocol.CHAT)
+    assert ("input" in server.payloads[0]) is (protocol is Protocol.EMBEDDINGS)
     assert ("echo" in server.payloads[0]) is (protocol is Protocol.LOGLIKELIHOOD)
 
 
@@ -84,8 +85,9 @@ def test_unusable_answers(fault: str, said: str, protocol: Protocol) -> None:
 def test_empty_choices(protocol: Protocol) -> None:
     with FakeOpenAIServer(api_key=KEY, faults=("empty-choices",)) as server:
         said = _complaint(_endpoint(server), protocol)
-    start = f'{{url}}{readiness.PATHS[protocol]} answered without choices: {{"id": "fake", "object": "completion", '
-    assert said.startswith(start + '"model": "fake-model", "choices": [], "usage": {')
+    kind, part = ("list", "data") if protocol is Protocol.EMBEDDINGS else ("completion", "choices")
+    start = f'{{url}}{readiness.PATHS[protocol]} answered without {part}: {{"id": "fake", "object": "{kind}", '
+    assert said.startswith(start + f'"model": "fake-model", "{part}": [], "usage": {{')
 
 
 def test_nobody_there() -> None:
@@ -121,10 +123,11 @@ def test_log_probabilities_of_another_form(logprobs: Any, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("choices", [None, [], {}, [None], ["text"]])
 def test_choices_of_another_form(choices: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "get", _answering({"data": [{"id": "fake-model"}]}))
-    monkeypatch.setattr(requests, "post", _answering({"choices": choices}))
+    monkeypatch.setattr(requests, "post", _answering({"choices": choices, "data": choices}))
     for protocol in Protocol:
         said = _complaint(Endpoint("http://gateway/v1", "fake-model", None), protocol)
-        assert said.startswith(f"{{url}}{readiness.PATHS[protocol]} answered without choices: ")
+        part = "data" if protocol is Protocol.EMBEDDINGS else "choices"
+        assert said.startswith(f"{{url}}{readiness.PATHS[protocol]} answered without {part}: ")
 
 
 @pytest.mark.parametrize("status", [404, 405, 501])

@@ -30,7 +30,7 @@ def test_deployment_record_holds_what_changes_a_score(tmp_path: Path) -> None:
     path = tmp_path / "deployment.json"
     deployment = make_deployment(port=8001, command=["my-server", "--secret"], env_vars={"TOKEN": "host:TOKEN"})
     write_deployment(deployment, path)
-    options = {name: value for name, value in deployment.options.items() if name != "command"}
+    options = {name: value for name, value in deployment.options.items() if name not in ("command", "pre_cmd")}
     assert read_json(path) == {
         "name": "tiny",
         "type": "generic",

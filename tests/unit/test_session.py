@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from builders import make_config, make_deployment
 from snakeval import session
 from snakeval.config.model import Config
 from snakeval.files import HeldLock, write_json, write_text
+from snakeval.heartbeat import SessionWatch
 from snakeval.paths import RunPaths
 from snakeval.processes import SESSION_VARIABLE
 from snakeval.session import ENDING_SIGNALS, Session
@@ -101,7 +103,9 @@ def test_recover_does_nothing_while_another_process_works_on_the_run(config: Con
 def test_begin_owns_the_run(config: Config, state_dir: Path) -> None:
     first, second = Session(config, state_dir), Session(config, state_dir)
     first.begin()
-    assert os.environ[SESSION_VARIABLE] == f"{os.getpid()}-{psutil.Process().create_time()}"
+    session = f"{socket.gethostname()}-{os.getpid()}-{psutil.Process().create_time()}"
+    assert os.environ[SESSION_VARIABLE] == session
+    assert SessionWatch(RunPaths(config.execution.output_dir / config.run).session).ended() is None
     assert all(signal.getsignal(number) == first._interrupt for number in ENDING_SIGNALS)
     with pytest.raises(RuntimeError, match="another Snakemake is working on run demo"):
         second.begin()

@@ -3,19 +3,20 @@
 * `--config deployment.port=9000`: dotted keys, which Snakemake 9 refuses although its values may be nested. A plugin is
   the one place that Snakemake imports before it reads `--config`.
 * `--configfile` that does not exist: Snakeval's four lines instead of Snakemake's traceback.
-* `--logger snakeval`: one line per ended job instead of Snakemake's blocks.
+* `--logger snakeval`: servers and tasks as they go, instead of Snakemake's blocks (`handler.py`).
 """
 
 import re
 import sys
-from logging import LogRecord
 from pathlib import Path
 from typing import Any
 
 import snakemake.cli
 from snakemake.settings import types
-from snakemake_interface_logger_plugins.base import LogHandlerBase
-from snakemake_interface_logger_plugins.common import LogEvent
+
+from snakemake_logger_plugin_snakeval.handler import LogHandler
+
+__all__ = ["LogHandler", "load_configfile", "parse_config"]
 
 DOTTED = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+)+")
 
@@ -53,51 +54,3 @@ snakemake.cli.parse_config = parse_config
 _load_plain = getattr(types.load_configfile, "snakeval_plain", types.load_configfile)
 load_configfile.snakeval_plain = _load_plain  # type: ignore[attr-defined]
 types.load_configfile = load_configfile
-
-
-class LogHandler(LogHandlerBase):
-    """Prints one line per ended job, and errors."""
-
-    def __post_init__(self) -> None:
-        self._jobs: dict[int, str] = {}
-
-    def emit(self, record: LogRecord) -> None:
-        """Print what matters of one of Snakemake's records."""
-        event = getattr(record, "event", None)
-        if event == LogEvent.JOB_INFO:
-            wildcards = getattr(record, "wildcards", None) or {}
-            name = " ".join([str(getattr(record, "rule_name", "")), "/".join(map(str, wildcards.values()))])
-            self._jobs[record.jobid] = name.strip()  # type: ignore[attr-defined]
-        elif event == LogEvent.JOB_FINISHED:
-            print(f"done: {self._jobs.get(record.job_id)}", file=sys.stderr)  # type: ignore[attr-defined]
-        elif event == LogEvent.PROGRESS:
-            print(f"{record.done} of {record.total} jobs", file=sys.stderr)  # type: ignore[attr-defined]
-        elif event == LogEvent.JOB_ERROR:
-            print(f"failed: {self._jobs.get(record.jobid)}", file=sys.stderr)  # type: ignore[attr-defined]
-        elif record.levelname == "ERROR":
-            print(record.getMessage(), file=sys.stderr)
-
-    @property
-    def writes_to_stream(self) -> bool:
-        """It prints to the terminal, in place of Snakemake's own logger."""
-        return True
-
-    @property
-    def writes_to_file(self) -> bool:
-        """It writes no file."""
-        return False
-
-    @property
-    def has_filter(self) -> bool:
-        """It filters by itself."""
-        return True
-
-    @property
-    def has_formatter(self) -> bool:
-        """It formats by itself."""
-        return True
-
-    @property
-    def needs_rulegraph(self) -> bool:
-        """It does not need the rule graph."""
-        return False

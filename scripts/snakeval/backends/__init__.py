@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Protocol, Self
 
 from snakeval.config.model import Config, Deployment
+from snakeval.errors import Problem
 
 
 class ServerState(StrEnum):
@@ -31,6 +32,10 @@ class Server:
         host: Host name or address, None before it is known.
         port: Port, None before it is known.
         definition: Hash of the launch script that started it; another hash is another server.
+        incarnation: How often a batch system has put the job of this start back into its queue.
+        allocation: The Slurm job inside which tasks run beside the server, None where they run elsewhere.
+        url: Where it is reached, without the path of the API; None where host and port say it.
+        guarded: Whether somebody before it asks clients for its key, whatever it is.
     """
 
     state: ServerState
@@ -40,6 +45,10 @@ class Server:
     host: str | None = None
     port: int | None = None
     definition: str | None = None
+    incarnation: int = 0
+    allocation: str | None = None
+    url: str | None = None
+    guarded: bool = False
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any], state: ServerState, reason: str | None) -> Self:
@@ -49,9 +58,12 @@ class Server:
             reason=reason,
             server_id=record["server_id"],
             generation=record["generation"],
+            incarnation=int(record.get("incarnation") or 0),
             host=record.get("host"),
             port=record.get("port"),
             definition=record["definition"],
+            url=record.get("url"),
+            guarded=bool(record.get("url")),
         )
 
     @property
@@ -83,6 +95,34 @@ class Backend(Protocol):
         """Return the last lines of the server's output."""
 
 
+class Attendant(Protocol):
+    """What the main process does for a backend as long as the run lasts."""
+
+    def begin(self) -> None:
+        """Begin, in a thread."""
+
+    def end(self) -> None:
+        """End; safe to call twice, and without `begin`."""
+
+
+def backend_problems(config: Config) -> list[Problem]:
+    """Return what keeps the backend of `execution.type` from working, as far as it can be asked; creates nothing."""
+    if config.execution.type != "lepton":
+        return []
+    from snakeval.backends.lepton_preflight import lepton_problems
+
+    return lepton_problems(config)
+
+
+def attendant_of(config: Config) -> Attendant | None:
+    """Return the attendant of `execution.type`, None where servers need none."""
+    if config.execution.type != "lepton":
+        return None
+    from snakeval.backends.lepton_keeper import Keeper
+
+    return Keeper(config)
+
+
 def backend_of(config: Config) -> Backend:
     """Return the backend of `execution.type`."""
     if config.execution.type == "local":
@@ -93,4 +133,8 @@ def backend_of(config: Config) -> Backend:
         from snakeval.backends.slurm import SlurmBackend
 
         return SlurmBackend(config)
+    if config.execution.type == "lepton":
+        from snakeval.backends.lepton import LeptonBackend
+
+        return LeptonBackend(config)
     raise ValueError(f"no backend named {config.execution.type}")

@@ -19,6 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 @dataclass(frozen=True)
 class _Choice:
     group: str
+    name: str
     file: Path
     after_self: bool
 
@@ -40,11 +41,13 @@ class Composition:
         tree: The merged content, without `defaults`.
         problems: Wrong entries of `defaults`.
         broken: Groups that could not be composed; what is missing in them is not the user's next worry.
+        chosen: Group -> name of its file, as `defaults` has it.
     """
 
     tree: Tree
     problems: list[Problem]
     broken: set[str]
+    chosen: Mapping[str, str]
 
 
 def compose(configfiles: Sequence[Path], group_root: Path) -> Composition:
@@ -77,7 +80,8 @@ def compose(configfiles: Sequence[Path], group_root: Path) -> Composition:
         layer.choices = reader.read(layer.body.pop("defaults", None))
         problems += reader.problems
         broken |= reader.broken
-    return Composition(_merged(layers), problems, broken)
+    chosen = {choice.group: choice.name for layer in layers for choice in layer.choices}
+    return Composition(_merged(layers), problems, broken, chosen)
 
 
 def _merged(layers: Sequence[_Layer]) -> Tree:
@@ -123,7 +127,7 @@ class _Defaults:
             seen.add(group)
             file = self._file(where, group, entry[group]) if group != SELF else None
             if file:
-                found.append(_Choice(group, file, after_self))
+                found.append(_Choice(group, entry[group], file, after_self))
         return found
 
     def _group(self, where: str, entry: Any) -> str | None:

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from snakeval.config.endpoint import complete_endpoint
+from snakeval.config.engines import complete_engine
 from snakeval.config.overrides import coerced
 from snakeval.config.schema import Schema, Schemas, fill, is_missing
 from snakeval.config.tree import Keys, Tree
@@ -15,9 +16,7 @@ from snakeval.config.validate import Where, check
 from snakeval.config.wording import choices, show
 from snakeval.errors import Problem
 
-HARNESS_ALIASES = {"lm-evaluation-harness": "lm-eval"}
-HARNESS_PREFIXES = {"lm-eval.": "lm-eval", "lm-evaluation-harness.": "lm-eval"}
-_PER_TASK = ("name", "task", "harness", "command", "tokenizer", "env_vars")
+_PER_TASK = ("name", "task", "harness", "command", "tokenizer", "env_vars", "container", "dataset_dir", "extra")
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,17 @@ class Entry:
         data: Its keys, defaults filled in.
         schema: Its schema.
         locate: Words the place of a key, for messages.
+        given: Keys of a task that it or `evaluation` has a value for, defaults apart.
+        own: Those of them that the task itself has.
+        shared_extra: `evaluation.extra`, of which a task uses what it knows.
     """
 
     data: dict[str, Any]
     schema: Schema
     locate: Where
+    given: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
+    shared_extra: Mapping[str, Any] = field(default_factory=dict)
 
     def at(self, *keys: str | int) -> str:
         """Return "file: dotted.path" of a key in here."""
@@ -189,9 +194,7 @@ def _derive(data: dict[str, Any], schema: Schema, target: Mapping[str, Any]) -> 
         for key in ("url", "model_id", "api_key_name"):
             data[key] = data[key] if data[key] is not None else target.get(key)
         complete_endpoint(data)
-    source = schema.get("x-served-model-name-from")
-    if data["served_model_name"] is None and source and isinstance(data[source], str):
-        data["served_model_name"] = Path(data[source]).stem if source.endswith("_path") else data[source]
+    complete_engine(data, schema)
     if data["name"] is None:
         data["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", data["served_model_name"] or "").strip("-._") or data["type"]
 
@@ -209,23 +212,32 @@ def _evaluation(tree: Tree, raw: Any, schemas: Schemas) -> tuple[Entry, tuple[En
     tasks = []
     for index, item in enumerate(raw.get("tasks") if isinstance(raw.get("tasks"), list) else ()):
         if not check(item, task_schema, tree.where):
-            data = fill({"name": item} if isinstance(item, str) else item, task_schema)
-            _complete_task(data, evaluation.data)
-            tasks.append(Entry(data, task_schema, _under(tree, (*here, "tasks", index))))
+            item = {"name": item} if isinstance(item, str) else item
+            data = fill(item, task_schema)
+            _complete_task(data, evaluation.data, task_schema)
+            its = frozenset(name for name, value in item.items() if value is not None)
+            given = its | {name for name, value in own.items() if value is not None}
+            where = _under(tree, (*here, "tasks", index))
+            tasks.append(Entry(data, task_schema, where, given, its, evaluation.data["extra"]))
     return evaluation, tuple(tasks)
 
 
-def _complete_task(data: dict[str, Any], shared: Mapping[str, Any]) -> None:
+def _complete_task(data: dict[str, Any], shared: Mapping[str, Any], schema: Schema) -> None:
     for name in data:
-        if name not in _PER_TASK and data[name] is None:
+        if name == "adapter_config":
+            data[name] = _deep(shared[name], data[name])
+        elif name not in _PER_TASK and data[name] is None:
             data[name] = deepcopy(shared[name])
-    harness, task = None, data["name"]
-    for prefix, known in HARNESS_PREFIXES.items():
-        if task.startswith(prefix) and len(task) > len(prefix):
-            harness, task = known, task.removeprefix(prefix)
-            break
-    data["harness"] = HARNESS_ALIASES.get(data["harness"], data["harness"]) or harness
-    data["task"] = data["task"] or task
+    prefix = harness_prefix(data["name"], schema)
+    data["harness"] = data["harness"] or prefix
+    data["task"] = data["task"] or (data["name"].removeprefix(f"{prefix}.") if prefix else data["name"])
+
+
+def harness_prefix(name: str, task_schema: Schema) -> str | None:
+    """Return the harness that a task's name begins with, `harness.task`; None for a bare name."""
+    first, dot, rest = name.partition(".")
+    known = first != "command" and first in task_schema["properties"]["harness"]["enum"]
+    return first if dot and rest and known else None
 
 
 def _under(tree: Tree, base: Keys) -> Where:

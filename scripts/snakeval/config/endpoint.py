@@ -5,7 +5,11 @@ from urllib.parse import urlsplit
 
 from snakeval.config.model import Protocol
 
-_PATHS = {"/chat/completions": [Protocol.CHAT], "/completions": [Protocol.COMPLETIONS, Protocol.LOGLIKELIHOOD]}
+_PATHS = {
+    "/chat/completions": [Protocol.CHAT],
+    "/completions": [Protocol.COMPLETIONS, Protocol.LOGLIKELIHOOD],
+    "/embeddings": [Protocol.EMBEDDINGS],
+}
 
 
 def complete_endpoint(data: dict[str, Any]) -> None:

@@ -1,17 +1,22 @@
 """Loading a configuration: compose, override, check, resolve; all findings at once."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from snakeval.config.comparisons import check_comparisons, draft_comparisons
 from snakeval.config.compose import compose
 from snakeval.config.draft import Draft, make_draft
+from snakeval.config.interpolation import interpolate
+from snakeval.config.launcher import translate
 from snakeval.config.model import Config
 from snakeval.config.overrides import apply_overrides
+from snakeval.config.registry import Registry
 from snakeval.config.resolve import build
 from snakeval.config.rules import check_rules
 from snakeval.config.schema import Schemas
+from snakeval.config.setting_rules import unused_settings
 from snakeval.config.tasks import ResolvedTask, TaskIndex, protocol_problems, resolve_task
 from snakeval.errors import ConfigError, Problem
 
@@ -39,8 +44,11 @@ def load_config(
     files = [Path(file) for file in configfiles] or [workflow_dir / "config" / "config.yaml"]
     composition = compose(files, workflow_dir / "config")
     tree = composition.tree
-    problems = composition.problems + apply_overrides(tree, overrides)
     schemas = Schemas(workflow_dir / "schemas")
+    problems = composition.problems + apply_overrides(tree, overrides)
+    problems += interpolate(tree, environ, schemas.default_of(tree))
+    launcher = translate(tree, schemas, composition.chosen)
+    problems += launcher.problems
     draft, found = make_draft(tree, schemas, files[-1].stem)
     found += check_rules(draft, environ if check_environ else None)
     comparisons = draft_comparisons(draft, tree, schemas)
@@ -48,13 +56,15 @@ def load_config(
 
     own_tasks = workflow_dir / "config" / "tasks"
     task_dirs = (*map(Path, draft.evaluation.data["task_dirs"]), own_tasks)
-    index = TaskIndex(task_dirs, workflow_dir / "config" / "harnesses" / "lm-eval.tsv")
+    harnesses = workflow_dir / "config" / "harnesses"
+    index = TaskIndex(task_dirs, harnesses / "lm-eval.tsv", Registry(harnesses))
     tasks, unknown = _resolve_tasks(draft, index)
-    problems += unknown
+    problems += unknown + list(unused_settings(tasks, draft))
     problems += [problem for problem in found if not _follows_from(problem, composition.broken)]
     if problems:
         raise ConfigError(sorted(set(problems), key=lambda problem: (problem.where, problem.what)))
-    return build(draft, tasks, comparisons, task_dirs, workflow_dir / "envs")
+    config = build(draft, tasks, comparisons, task_dirs, workflow_dir / "envs")
+    return replace(config, notices=(*launcher.notices(), *config.notices))
 
 
 def _resolve_tasks(draft: Draft, index: TaskIndex) -> tuple[list[ResolvedTask], list[Problem]]:

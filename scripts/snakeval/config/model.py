@@ -13,6 +13,7 @@ class Protocol(StrEnum):
     CHAT = "chat"
     COMPLETIONS = "completions"
     LOGLIKELIHOOD = "loglikelihood"
+    EMBEDDINGS = "embeddings"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Task:
 
     Attributes:
         name: Unique in the run; names the folder of its result.
-        harness: "lm-eval" or "command".
+        harness: The program that knows it: "lm-eval", "command", or a harness of config/harnesses/.
         task: What the harness calls it.
         protocol: The kind of request that it sends.
         limit: Number of samples of a smoke run; None for all.
@@ -68,6 +69,7 @@ class Task:
         env_vars: Environment of the harness, as `Deployment.env_vars`.
         definition: The YAML that defines it, None for a task that the harness ships.
         fingerprint: Hash of everything here that can change a score.
+        module: The module of snakeval.harnesses that runs the harness; empty for the one of its name.
         components: As `Deployment.components`.
     """
 
@@ -82,6 +84,7 @@ class Task:
     definition: Path | None
     fingerprint: str
     components: Mapping[str, Any] = field(default_factory=dict)
+    module: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ class Config:
         task_dirs: Folders with task definitions, the repository's own last.
         resolved: The effective configuration, secrets as names only, ready to be written as YAML.
         comparisons: In the order of the configuration.
+        notices: What the user should know of how the configuration was read, one line each.
     """
 
     run: str
@@ -129,3 +133,4 @@ class Config:
     task_dirs: tuple[Path, ...]
     resolved: Mapping[str, Any]
     comparisons: tuple[Comparison, ...] = ()
+    notices: tuple[str, ...] = ()

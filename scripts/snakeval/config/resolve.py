@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.config.draft import Draft, Entry
+from snakeval.config.engines import environment_family, without_unused
 from snakeval.config.model import Comparison, Config, Deployment, Execution, Task
 from snakeval.config.schema import operational
 from snakeval.config.secrets import without_secrets
@@ -66,15 +67,18 @@ def build(
         task_dirs=tuple(task_dirs),
         resolved={**_resolved(draft, tasks), "compare": [dict(entry.data) for entry in comparisons]},
         comparisons=tuple(_comparison(entry, draft) for entry in comparisons),
+        notices=tuple(task.notice for task in tasks if task.notice),
     )
 
 
 def _deployment(entry: Entry, draft: Draft, envs: Path) -> Deployment:
     data, shared = entry.data, draft.top.data["env_vars"]
-    family = entry.schema.get("x-environment")
+    family = environment_family(data, entry.schema)
     scored = {
         **_scored(entry),
         "env_vars": {**shared, **data["env_vars"]},
+        # The rest of lepton_config says where the server runs, and changes no score.
+        "lepton_envs": (data.get("lepton_config") or {}).get("envs"),
         "versions": pinned_versions(envs / f"{family}.lock") if family else {},
         "files": {**command_digests(data.get("command")), **file_digests(entry.files())},
     }
@@ -100,7 +104,7 @@ def _task(task: ResolvedTask, draft: Draft, envs: Path) -> Task:
         "protocol": task.protocol.value,
         "env_vars": env_vars,
         "data_dir": evaluation["data_dir"],
-        "versions": pinned_versions(envs / f"{task.harness}.lock") if task.harness != "command" else {},
+        "versions": _versions(task, envs),
         "files": definition_digests(task.definition) if task.definition else command_digests(data["command"]),
     }
     return Task(
@@ -115,6 +119,7 @@ def _task(task: ResolvedTask, draft: Draft, envs: Path) -> Task:
         definition=task.definition,
         fingerprint=fingerprint(scored),
         components=components(scored),
+        module=task.registered.module if task.registered else "",
     )
 
 
@@ -136,9 +141,17 @@ def _comparison(entry: Entry, draft: Draft) -> Comparison:
     )
 
 
+def _versions(task: ResolvedTask, envs: Path) -> dict[str, str]:
+    """Return what pins the harness: the packages of its environment, else the image of the registry."""
+    lock = envs / f"{task.harness}.lock"
+    if task.registered and not lock.exists():
+        return {"container": task.entry.data["container"] or task.registered.container}
+    return pinned_versions(lock) if task.harness != "command" else {}
+
+
 def _scored(entry: Entry) -> dict[str, Any]:
     """Return the keys that can change a score. `base_url` is derived from `url`, whose spelling does not matter."""
-    scored = _without(entry.data, tuple(operational(entry.schema)))
+    scored = _without(without_unused(entry.data, entry.schema), tuple(operational(entry.schema)))
     if "base_url" in scored:
         scored["url"] = scored.pop("base_url")
     return scored

@@ -4,8 +4,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from snakeval.config.draft import HARNESS_PREFIXES, Draft, Entry
+from snakeval.config.draft import Draft, Entry, harness_prefix
 from snakeval.config.endpoint import wrong_url
+from snakeval.config.engine_rules import check_engines
+from snakeval.config.instance_rules import instances_are_healthy_by_a_path, instances_divide_nodes, router_is_understood
+from snakeval.config.lepton_rules import lepton_rules
 from snakeval.config.secrets import host_name, unset
 from snakeval.config.wording import show
 from snakeval.errors import Problem
@@ -33,6 +36,7 @@ def check_rules(draft: Draft, environ: Mapping[str, str] | None) -> list[Problem
         environ: Variables of this machine; None to look at neither its variables nor its folders.
     """
     problems = [problem for rule in _RULES for problem in rule(draft)]
+    problems += check_engines(draft)
     if environ is not None:
         problems += _unset_variables(draft, environ)
         problems += _absent_folders(draft)
@@ -140,12 +144,12 @@ def _command_and_harness(draft: Draft) -> Iterator[Problem]:
 
 def _prefix_and_harness(draft: Draft) -> Iterator[Problem]:
     for entry in draft.tasks:
-        name, harness = entry.data["name"], entry.data["harness"]
-        prefixed = next((known for prefix, known in HARNESS_PREFIXES.items() if name.startswith(prefix)), harness)
-        if harness != prefixed:
-            hint = f"remove harness, or the prefix {name.partition('.')[0]}. of the name"
+        prefix, harness = harness_prefix(entry.data["name"], entry.schema), entry.data["harness"]
+        # lm-eval runs most tasks of lm-evaluation-harness.
+        if prefix and harness != prefix and (prefix, harness) != ("lm-evaluation-harness", "lm-eval"):
+            hint = f"remove harness, or the prefix {prefix}. of the name"
             what = "contradicts the name of the task"
-            yield Problem(entry.at("harness"), what, show(harness), f"{prefixed} or null", hint)
+            yield Problem(entry.at("harness"), what, show(harness), f"{prefix} or null", hint)
 
 
 def _of_type_none(draft: Draft) -> Iterator[Entry]:
@@ -173,7 +177,11 @@ def _absent_files(draft: Draft) -> Iterator[Problem]:
 
 
 def _unset_variables(draft: Draft, environ: Mapping[str, str]) -> Iterator[Problem]:
-    for entry in (draft.top, draft.execution, *draft.deployments, draft.evaluation, *draft.tasks):
+    servers = (draft.execution, *draft.deployments)
+    if draft.execution.data["type"] == "lepton":
+        # There a variable of a server is a secret of the workspace, which nobody needs to know here.
+        servers = ()
+    for entry in (draft.top, *servers, draft.evaluation, *draft.tasks):
         env_vars = entry.data.get("env_vars")
         for name, reference in env_vars.items() if isinstance(env_vars, dict) else ():
             variable = host_name(reference) if isinstance(reference, str) else None
@@ -195,4 +203,8 @@ _RULES: tuple[Rule, ...] = (
     _ports,
     _command_and_harness,
     _prefix_and_harness,
+    instances_divide_nodes,
+    instances_are_healthy_by_a_path,
+    router_is_understood,
+    lepton_rules,
 )

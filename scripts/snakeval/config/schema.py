@@ -1,12 +1,13 @@
 """The JSON Schemas of `schemas/`: found, read, references resolved, defaults filled in."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from snakeval.config.tree import Keys, Tree
 from snakeval.config.yamlfile import read_yaml
 
 Schema = Mapping[str, Any]
@@ -33,6 +34,22 @@ class Schemas:
     def effective(self, group: str, type_name: str) -> Schema:
         """Return the keys of `common` and of one type in one schema."""
         return self.read(f"{group}/{type_name}")
+
+    def default_of(self, tree: Tree) -> Callable[[Keys], Any]:
+        """Return a function from a key of `deployment`, `execution` or `evaluation` to its default, or None."""
+
+        def default(keys: Keys) -> Any:
+            part, name = keys[0], tuple(keys[1:])
+            kind = tree.get((part, "type"))
+            if part in ("deployment", "execution") and kind in self.types(str(part)):
+                schema = self.effective(str(part), kind)
+            elif part == "evaluation":
+                schema = self.read("evaluation")
+            else:
+                return None
+            return schema["properties"].get(name[0], {}).get("default") if len(name) == 1 else None
+
+        return default
 
 
 @cache

@@ -14,6 +14,11 @@ def looks_secret(key: str) -> bool:
     return bool(_SECRET_KEY.search(key))
 
 
+def is_secret_variable(name: str) -> bool:
+    """Return whether a variable of the environment holds a secret, by its name."""
+    return bool(_SECRET_VARIABLE.search(name))
+
+
 def host_name(reference: str) -> str | None:
     """Return NAME of "host:NAME", None for every other form."""
     return reference.removeprefix("host:") if reference.startswith("host:") else None

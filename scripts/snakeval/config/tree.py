@@ -1,6 +1,6 @@
 """A configuration under construction: nested mappings, and for each part the file it came from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -54,6 +54,31 @@ class Tree:
         self._forget(keys)
         node[keys[-1]] = deepcopy(value)
         self._origins[keys] = origin
+
+    def remove(self, keys: Keys) -> Any:
+        """Take the value at `keys` out and return it; None when there is none."""
+        node, value = self.get(keys[:-1]), self.get(keys)
+        if isinstance(node, dict):
+            node.pop(keys[-1], None)
+        self._forget(keys)
+        return value
+
+    def move(self, source: Keys, target: Keys) -> None:
+        """Move a value to where nothing is; its parts keep their files."""
+        origins = {keys: self._origins[keys] for keys in self._origins if keys[: len(source)] == source}
+        origin = self.origin(source)
+        self.put(target, self.remove(source), origin)
+        for keys, file in origins.items():
+            self._origins[(*target, *keys[len(source) :])] = file
+
+    def leaves(self, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+        """Yield every value that is neither a mapping nor a list, with its keys."""
+        node = self.get(keys)
+        if isinstance(node, dict | list):
+            for key in list(node) if isinstance(node, dict) else range(len(node)):
+                yield from self.leaves((*keys, key))
+        else:
+            yield keys, node
 
     def get(self, keys: Keys) -> Any:
         """Return the value at `keys`, None when there is none."""

@@ -130,7 +130,9 @@ def _unknown(keys: Keys, value: Any, schema: Schema, where: Where) -> Problem:
     name = str(keys[-1])
     hint = f"config/README.md lists every key of {schema['title']}" if "title" in schema else "remove it"
     known = choices(name, list(schema.get("properties", {})))
-    return Problem(where(keys), "is not a known key", show(value, name), known, hint)
+    # Where only the name of a secret belongs, what else stands there may be the secret.
+    got = f"a text of {len(str(value))} characters (not shown)" if schema.get("x-secret") else show(value, name)
+    return Problem(where(keys), "is not a known key", got, known, hint)
 
 
 def _problem(

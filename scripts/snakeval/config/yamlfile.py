@@ -1,5 +1,6 @@
 """YAML files read strictly: every key once, text keys, dates left as text, errors with file and line."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,24 @@ except ImportError:
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_FLOAT = "tag:yaml.org,2002:float"
+_INT = "tag:yaml.org,2002:int"
+# Of YAML 1.2: there 1e-7 is a number, and 10:00:00 is none.
+_NUMBERS = {
+    _INT: re.compile(r"[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]*|[1-9][0-9_]*)$"),
+    _FLOAT: re.compile(
+        r"([-+]?(\.[0-9]+|[0-9][0-9_]*\.[0-9_]*)([eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"
+    ),
+}
 _MERGE = "tag:yaml.org,2002:merge"
 
 
 class _StrictLoader(_SafeLoader):
-    """Refuses a key that stands twice; `run: 2026-05-01` stays text."""
+    """Refuses a key that stands twice; `run: 2026-05-01` and `10:00:00` stay text."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
+        first: [(tag, _NUMBERS.get(tag, pattern)) for tag, pattern in resolvers if tag != _TIMESTAMP]
         for first, resolvers in _SafeLoader.yaml_implicit_resolvers.items()
     }
 

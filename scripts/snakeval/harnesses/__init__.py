@@ -8,6 +8,9 @@ from typing import Any, Protocol
 from snakeval.config.model import Config, Task
 from snakeval.errors import SnakevalError
 
+# Names of modules that `harness_of` knows; what others are needed for can be planned and not run.
+MODULES = ("lm-eval", "command")
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -127,7 +130,7 @@ class Harness(Protocol):
 
 
 def harness_of(name: str) -> Harness:
-    """Return the harness of a task; raises KeyError for a name that is none of them."""
+    """Return the harness module of this name, one of `MODULES`; raises KeyError for any other."""
     from snakeval.harnesses.command import CommandHarness
     from snakeval.harnesses.lm_eval import LmEvalHarness
 

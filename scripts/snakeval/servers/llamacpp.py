@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--max-model-len", type=int, required=True, help="tokens of one sequence, prompt and answer")
     parser.add_argument("--max-num-seqs", type=int, required=True, help="sequences at the same time")
+    parser.add_argument("--no-cache-prompt", action="store_true", help="compute every prompt from its beginning")
     parser.add_argument("--threads", type=int, help="CPU threads; all cores when left out")
     parser.add_argument("--chat-template", type=Path, help="file with a Jinja chat template instead of the model's own")
     given = parser.parse_args()
@@ -57,6 +58,9 @@ def main() -> None:
     params.port = given.port
     params.n_ctx = given.max_model_len * given.max_num_seqs
     params.n_parallel = given.max_num_seqs
+    params.cache_prompt = not given.no_cache_prompt
+    if given.no_cache_prompt:
+        params.cache_ram_mib = 0
     params.cpuparams.n_threads = given.threads or os.cpu_count() or 1
     params.endpoint_metrics = True
     if given.chat_template is not None:

@@ -1,0 +1,16 @@
+"""Ask an endpoint for one answer, from beside its server; the question comes as JSON by standard input."""
+
+import json
+import sys
+
+from snakeval.config.model import Protocol
+from snakeval.errors import EndpointError
+from snakeval.harnesses import Endpoint
+from snakeval.readiness import check_endpoint
+
+if __name__ == "__main__":
+    question = json.load(sys.stdin)
+    try:
+        check_endpoint(Endpoint(**question["endpoint"]), Protocol(question["protocol"]), question["checks_api_key"])
+    except EndpointError as error:
+        sys.exit(str(error))

@@ -1,0 +1,94 @@
+"""`snakeval tasks`: which harnesses and tasks there are, and what one of them can be told."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snakeval.commands.chosen_run import REPOSITORY
+from snakeval.config.model import Protocol
+from snakeval.errors import Problem, UsageError
+
+if TYPE_CHECKING:
+    from snakeval.catalogue import TaskRow
+
+EPILOG = """examples:
+  snakeval tasks                                 the harnesses
+  snakeval tasks mmlu_pro                        tasks whose name contains mmlu_pro
+  snakeval tasks '*' --harness simple_evals      all tasks of a harness
+  snakeval tasks gsm8k --protocol chat --json
+  snakeval tasks show simple_evals.gpqa_diamond  one task: settings, defaults, secrets, judge, image
+
+Of tasks that cannot run here, "runs" is empty: they can be planned. Nothing is started, and nothing is downloaded.
+"""
+SHOW = "show"
+
+
+def register(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser("tasks", help="which tasks there are", description=__doc__, epilog=EPILOG)
+    parser.add_argument(
+        "words", nargs="*", metavar="PATTERN | show TASK", help="part of a name, or one task's full name"
+    )
+    parser.add_argument("--harness", metavar="NAME", help="only tasks of this harness")
+    parser.add_argument(
+        "--protocol", choices=[protocol.value for protocol in Protocol], help="only tasks that send this"
+    )
+    parser.add_argument(
+        "--task-dir", action="append", type=Path, default=[], metavar="DIR", help="as evaluation.task_dirs"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=show_tasks)
+
+
+def show_tasks(arguments: argparse.Namespace) -> int:
+    """Print harnesses, tasks, or one task; returns 0, 1 when nothing fits."""
+    from snakeval.catalogue import Filter, harness_rows, index_of, task_document, task_rows
+    from snakeval.config.wording import choices
+
+    index = index_of(REPOSITORY, tuple(arguments.task_dir))
+    words = arguments.words
+    known = ["lm-eval", *index.registry.names()]
+    if arguments.harness and arguments.harness not in known:
+        got, expected = arguments.harness, choices(arguments.harness, known)
+        raise UsageError(Problem("--harness", "is not a harness", got, expected, "`snakeval tasks` lists them"))
+    if words[:1] == [SHOW] and len(words) == 2:
+        document = task_document(index, words[1], REPOSITORY / "schemas")
+        print(json.dumps(document, indent=2) if arguments.json else _one(document))
+        return 0
+    if len(words) > 1 or words == [SHOW]:
+        hint = "write `snakeval tasks show harness.task` for one task"
+        raise UsageError(Problem("snakeval tasks", "takes one pattern", " ".join(words), "one pattern", hint))
+    if not words and not arguments.harness and not arguments.protocol:
+        rows = harness_rows(index)
+        print(json.dumps(rows, indent=2) if arguments.json else _harnesses(rows))
+        return 0
+    found = list(task_rows(index, Filter(words[0] if words else None, arguments.harness, arguments.protocol)))
+    print(json.dumps([asdict(row) for row in found], indent=2) if arguments.json else _tasks(found))
+    return 0 if found else 1
+
+
+def _harnesses(rows: list[dict[str, Any]]) -> str:
+    from tabulate import tabulate
+
+    columns = {"harness": "harness", "version": "version", "tasks": "tasks", "run": "run here", "package": "package"}
+    total = sum(row["tasks"] for row in rows if row["harness"] != "lm-eval")
+    table = tabulate([[row[column] for column in columns] for row in rows], list(columns.values()))
+    return f"{table}\n\n{total} tasks in {len(rows) - 1} harnesses beside lm-eval; `snakeval tasks PATTERN` lists tasks"
+
+
+def _tasks(rows: "list[TaskRow]") -> str:
+    from tabulate import tabulate
+
+    header = ["task", "protocol", "judge", "secrets", "runs"]
+    cells = [[row.name, ", ".join(row.protocols), row.judge, ", ".join(row.secrets), row.runs] for row in rows]
+    return tabulate(cells, header) if rows else "no task fits"
+
+
+def _one(document: dict[str, Any]) -> str:
+    import yaml
+
+    shown = {key: value for key, value in document.items() if value not in (None, [], (), {})}
+    shown = json.loads(json.dumps(shown))
+    return str(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=120)).rstrip("\n")

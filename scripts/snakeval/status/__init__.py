@@ -1,0 +1,40 @@
+"""What is known of a run from its files and one question to its backend; looks only, and writes nothing."""
+
+import time
+
+from snakeval.backends import Backend, backend_of
+from snakeval.config.model import Config
+from snakeval.paths import RunPaths
+from snakeval.session_record import read_session
+from snakeval.status.model import RunStatus, Scene, ServerStatus, TaskState, TaskStatus
+from snakeval.status.servers import refusal, server_status
+from snakeval.status.tasks import task_status
+
+__all__ = ["RunStatus", "ServerStatus", "TaskState", "TaskStatus", "run_status"]
+
+
+def run_status(config: Config, now: float | None = None, backend: Backend | None = None) -> RunStatus:
+    """Return the state of a run.
+
+    Reads a few small files per deployment and one per task, and asks the backend's batch system, if there is one, once.
+
+    Args:
+        config: The run.
+        now: Seconds since the epoch; the present when it is not given.
+        backend: Asked in place of the run's own; one that is kept between calls asks no more often than it must.
+    """
+    now = time.time() if now is None else now
+    paths = RunPaths(config.execution.output_dir / config.run)
+    backend = backend or backend_of(config)
+    session = read_session(paths)
+    lives = session is not None and session.lives
+    scene = Scene(session, lives, now)
+    servers, tasks = [], []
+    for deployment in config.deployments:
+        files = paths.server(deployment.name)
+        refused = refusal(files)
+        servers.append(server_status(deployment, files, backend, scene, refused))
+        for task in config.tasks:
+            where = paths.task(deployment.name, task.name)
+            tasks.append(task_status(deployment, task, where, scene, refused))
+    return RunStatus(config.run, str(paths.root), now, session, lives, tuple(servers), tuple(tasks))

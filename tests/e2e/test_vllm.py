@@ -1,0 +1,85 @@
+"""The real vLLM on CPUs, deployed by the workflow: both kinds of tasks, the whole of its processes gone afterwards."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from engine_bench import define_choice, served_by_vllm, vllm_checkpoint
+from workspace import REPOSITORY, Workspace, eventually
+
+PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(_environments_of_the_repository: None) -> Path:
+    return vllm_checkpoint()
+
+
+def _engine(workspace: Workspace) -> list[psutil.Process]:
+    """Return the processes that do vLLM's work; they rename themselves."""
+    return [one for one in workspace.processes() if one.name().startswith("VLLM::")]
+
+
+def test_chat_and_loglikelihood_survive_a_killed_server(workspace: Workspace, checkpoint: Path) -> None:
+    """One run: two harness tasks; a third one holds the server while its main process is killed, and is repeated."""
+    gate = workspace.folder / "gate"
+    slow = {"name": "slow", "command": [sys.executable, PROGRAM, "--wait", str(gate)]}
+    workspace.configure(
+        {
+            "deployment": served_by_vllm(checkpoint),
+            "evaluation": {
+                "limit": 4,
+                "max_new_tokens": 8,
+                "task_dirs": [str(define_choice(workspace.folder))],
+                "tasks": ["capitals", {"name": "choice", "protocol": "loglikelihood"}, slow],
+            },
+        }
+    )
+    running = workspace.start("--retries", "1", cores=3)
+    results = [workspace.results / "smol" / task / "result.json" for task in ("capitals", "choice")]
+    progress = workspace.results / "smol" / "slow" / "harness" / "progress.json"
+    eventually(lambda: progress.exists() and all(map(Path.exists, results)), 300, "two results and a running task")
+
+    state = json.loads((workspace.results / "smol" / "server" / "state.json").read_text())
+    engine = _engine(workspace)
+    assert {one.name() for one in engine} >= {"VLLM::EngineCore"}
+    key = psutil.Process(state["pid"]).environ()["SNAKEVAL_API_KEY"]
+    assert not any(key in line for line in workspace.command_lines()), "the key stands in no list of processes"
+    os.kill(state["pid"], signal.SIGKILL)
+    eventually(lambda: not any(one.is_running() and one.status() != "zombie" for one in engine), 60, "no orphans")
+    gate.touch()
+    done = running.wait()
+    assert done.returncode == 0, done.output
+    assert workspace.processes() == []
+
+    chat, choice = (workspace.result("smol", task) for task in ("capitals", "choice"))
+    assert chat["samples"] == {"asked": 4, "answered": 4, "failed": 0}
+    assert choice["samples"] == {"asked": 4, "answered": 4, "failed": 0}
+    assert {metric["name"] for metric in choice["metrics"]} == {"acc"}
+    assert workspace.result("smol", "slow")["times"]["attempt"] == 2
+    assert json.loads((workspace.results / "smol" / "server" / "teardown.json").read_text())["state"] == "STOPPED"
+    written = [path for path in workspace.folder.rglob("*") if path.is_file() and path.stat().st_size < 2**22]
+    assert not any(key.encode() in path.read_bytes() for path in written), "the key stands in no file"
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"extra_args": "--no-such-flag"}, "unrecognized arguments: --no-such-flag"),
+        ({"max_model_len": 99_999}, "max_model_len"),
+    ],
+)
+def test_a_failed_start_is_told_in_vllms_words(
+    workspace: Workspace, checkpoint: Path, keys: dict[str, Any], words: str
+) -> None:
+    workspace.configure({"deployment": served_by_vllm(checkpoint, **keys), "evaluation": {"tasks": ["capitals"]}})
+    done = workspace.run("--retries", "0")
+    assert done.returncode == 1
+    assert "the server of smol did not start: the server ended with status" in done.output
+    assert words in done.output
+    assert workspace.processes() == []
