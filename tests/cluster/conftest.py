@@ -13,6 +13,7 @@ from workspace import REPOSITORY, Workspace, eventually
 SERVERS = "snakeval-test-"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests of the cluster one after another: some fill it, and some take a node away."""
     for item in items:
