@@ -13,14 +13,6 @@ from workspace import REPOSITORY, Workspace, eventually
 SERVERS = "snakeval-test-"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of the cluster one after another: some fill it, and some take a node away."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("slurm"))
-
-
 @dataclass(frozen=True)
 class Job:
     """A job in the queue."""
