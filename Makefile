@@ -24,7 +24,7 @@ run: setup ## Deploy the embedded model on this machine, evaluate it, write the 
 	.venv/bin/snakemake --profile profiles/local --cores $(CORES)
 
 test: setup-dev ## Run the tests (builds the environments that they need)
-	.venv/bin/python -m pytest -n 2 --dist loadgroup
+	.venv/bin/python -m pytest -n 2 --dist load
 
 lint: setup-dev ## Run the checks: ruff, mypy, snakefmt, snakemake --lint
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

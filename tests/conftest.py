@@ -3,10 +3,27 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from snakeval.environments import ensure_environment
 from workspace import ENVIRONMENTS, REPOSITORY, Workspace
+from xdist.scheduler import LoadScopeScheduling
+
+
+class ClusterTogether(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives every test to whichever worker is free, and all tests of the cluster to one.
+
+    Some fill the cluster, and some take a node away. The mark xdist_group has no effect in pytest-xdist 3.8 with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/cluster" if nodeid.startswith("tests/cluster/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ClusterTogether:
+    """Distribute the tests over the workers of `pytest -n`."""
+    return ClusterTogether(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

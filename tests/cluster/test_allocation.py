@@ -9,9 +9,6 @@ from cluster.conftest import SlurmWorkspace, slurm_call
 from snakeval.files import read_json
 from workspace import CHECKPOINT, REPOSITORY, eventually
 
-# One after another: some fill the cluster, and some take a node away.
-pytestmark = pytest.mark.xdist_group("slurm")
-
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
 REPAIR_PLAN = {"ready": 1, "evaluate": 1, "teardown": 1, "aggregate": 1, "all": 1}
 

@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from cluster.conftest import SlurmWorkspace
 from snakeval.files import read_json
 from workspace import CHECKPOINT, REPOSITORY, eventually
-
-# One after another: some fill the cluster, and some take a node away.
-pytestmark = pytest.mark.xdist_group("slurm")
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
 

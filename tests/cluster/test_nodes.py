@@ -4,13 +4,9 @@ import json
 import os
 import sys
 
-import pytest
 from cluster.conftest import SlurmWorkspace
 from snakeval.files import read_json
 from workspace import REPOSITORY, eventually
-
-# One after another: some fill the cluster, and some take a node away.
-pytestmark = pytest.mark.xdist_group("slurm")
 
 FAKES = REPOSITORY / "tests" / "fakes"
 PROGRAM = str(FAKES / "command_task.py")

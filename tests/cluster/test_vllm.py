@@ -1,11 +1,7 @@
 """The real vLLM on CPUs as a Slurm job: both kinds of tasks, and nothing left on the node."""
 
-import pytest
 from cluster.conftest import SlurmWorkspace
 from engine_bench import define_choice, served_by_vllm, vllm_checkpoint
-
-# One after another: some fill the cluster, and some take a node away.
-pytestmark = pytest.mark.xdist_group("slurm")
 
 
 def test_chat_and_loglikelihood_on_slurm(slurm: SlurmWorkspace) -> None:
