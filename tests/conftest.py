@@ -14,7 +14,8 @@ from xdist.scheduler import LoadScopeScheduling
 class ClusterTogether(LoadScopeScheduling):  # type: ignore[misc]
     """Gives every test to whichever worker is free, and all tests of the cluster to one.
 
-    Some fill the cluster, and some take a node away. The mark xdist_group has no effect in pytest-xdist 3.8 with pytest 9.2.
+    Some fill the cluster, and some take a node away. The mark xdist_group has no effect in pytest-xdist 3.8 with
+    pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
