@@ -44,15 +44,15 @@ class Podman:
         """Return all containers, those that have ended too."""
         return list(json.loads(self("ps", "--all", "--format=json")))
 
-    def build(self, image: str, files: Mapping[str, Path]) -> None:
-        """Import an image with some files in it, path in the image to file here."""
+    def build(self, image: str, files: Mapping[str, Path], bare: bool = False) -> None:
+        """Import an image with some files in it, path in the image to file here; a bare one has no shell."""
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
             for folder in FOLDERS:
                 entry = tarfile.TarInfo(folder)
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder.endswith("tmp") else 0o755
                 tar.addfile(entry)
-            for link in LINKS:
+            for link in () if bare else LINKS:
                 entry = tarfile.TarInfo(link)
                 entry.type, entry.linkname = tarfile.SYMTYPE, f"usr/{link}"
                 tar.addfile(entry)

@@ -17,7 +17,11 @@ def remove_container(server_id: str) -> str | None:
     Returns:
         What podman says when it fails, None otherwise.
     """
-    done = _podman("rm", "--force", "--ignore", "--time", str(STOP_S), container_name(server_id))
+    command = ("rm", "--force", "--ignore", "--time", str(STOP_S), container_name(server_id))
+    done = _podman(*command)
+    if done is not None and done.returncode != 0:
+        # Where the monitor was killed with its container, podman waits in vain for its word, once.
+        done = _podman(*command)
     return done.stderr.strip() if done is not None and done.returncode != 0 else None
 
 
