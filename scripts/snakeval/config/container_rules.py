@@ -40,7 +40,7 @@ def containers_have_a_runtime(draft: Draft) -> Iterator[Problem]:
     """The backend has to have something to run containers with, where it can choose."""
     chosen = draft.execution.data.get("container_runtime")
     names = [entry.data["name"] for entry in _containers(draft)]
-    if chosen == NONE and names:
+    if chosen == NONE and names and draft.execution_complete:
         known = draft.execution.schema["properties"]["container_runtime"]["enum"]
         expected = ", ".join(one for one in known if one != NONE)
         hint = f"deployment {names[0]} has runtime: container; docs/containers.md tells which one"
