@@ -15,7 +15,8 @@ MAX_LINKS = 40
 # For reaching model hubs from behind a proxy; they change no score.
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 HANDED_OVER = ("SNAKEVAL_API_KEY", "SNAKEVAL_HOST", "SNAKEVAL_PORT", "SNAKEVAL_SERVER_ID")
-_NVCR = """images of nvcr.io are pulled with an NGC API key, once their licence is accepted there;
+_NVCR = """\
+images of nvcr.io are pulled with an NGC API key, once their licence is accepted at catalog.ngc.nvidia.com;
   podman:    podman login nvcr.io --username '$oauthtoken' --password-stdin <<<"$NGC_API_KEY"
   apptainer: apptainer registry login --username '$oauthtoken' --password-stdin docker://nvcr.io <<<"$NGC_API_KEY"
   pyxis:     a line "machine nvcr.io login $oauthtoken password <key>" in ~/.config/enroot/.credentials (mode 0600)"""
