@@ -53,8 +53,16 @@ def _section(title: str, schema: Schema, prefix: str, keys: list[str] | None = N
     names = list(schema["properties"]) if keys is None else keys
     if names:
         lines += ["", "| key | type | default | description |", "|---|---|---|---|"]
-        lines += [_row(f"{prefix}{name}", name, schema) for name in names]
+        lines += _rows(schema, prefix, names)
     return "\n".join(lines)
+
+
+def _rows(schema: Schema, prefix: str, names: list[str]) -> Iterator[str]:
+    for name in names:
+        part = schema["properties"][name]
+        yield _row(f"{prefix}{name}", name, schema)
+        if "properties" in part and prefix:
+            yield from _rows(part, f"{prefix}{name}.", list(part["properties"]))
 
 
 def _row(shown: str, name: str, schema: Schema) -> str:
@@ -69,7 +77,7 @@ def _sentences(part: Schema) -> Iterator[str]:
     yield part["description"]
     if "x-form" in part and "enum" not in part:
         yield f"Form: {part['x-form']}."
-    if "propertyNames" in part and "host:" in str(part["additionalProperties"].get("pattern")):
+    if "propertyNames" in part and "host:NAME" in part.get("additionalProperties", {}).get("x-form", ""):
         yield "Values: host:NAME, runtime:NAME or lit:VALUE."
     if part.get("examples"):
         yield "Example: " + " or ".join(_code(example) for example in part["examples"]) + "."

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from containers import Podman, set_up
 from snakeval.environments import ensure_environment
 from workspace import ENVIRONMENTS, REPOSITORY, Workspace
 from xdist.scheduler import LoadScopeScheduling
@@ -57,3 +58,21 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
     yield space
     left = space.close()
     assert not left, f"servers left behind: {left}"
+
+
+@pytest.fixture(scope="session")
+def podman_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    """Podman with an image and a storage of its own; removed with all that is in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        podman = set_up(tmp_path_factory.mktemp("podman"), patch)
+        yield podman
+        podman("system", "reset", "--force")
+
+
+@pytest.fixture
+def podman(podman_storage: Podman) -> Iterator[Podman]:
+    """The same; a container that a test leaves is removed, and is a failure of the test."""
+    yield podman_storage
+    left = [container["Names"] for container in podman_storage.containers()]
+    podman_storage("rm", "--all", "--force", "--time=0")
+    assert not left, f"containers left behind: {left}"

@@ -47,6 +47,17 @@ def deployment_type(name: str) -> DeploymentType:
     )
 
 
+def file_options(name: str) -> tuple[str, ...]:
+    """Return the keys of a type that name files beside the checkpoint."""
+    return tuple(key for key, part in _schema(name)["properties"].items() if part.get("x-file"))
+
+
+def mounted_options(name: str) -> dict[str, str]:
+    """Return the keys of a type that name folders to write to, and where a container has them."""
+    parts = _schema(name)["properties"]
+    return {key: part["x-mount"] for key, part in parts.items() if "x-mount" in part}
+
+
 @cache
 def _schema(name: str) -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -3,7 +3,7 @@
 import re
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from snakeval import __version__
 from snakeval.config.engines import weights_name
 from snakeval.config.model import Deployment, Execution
+from snakeval.containers import container_of, options_inside
 from snakeval.deployment_types import deployment_type, environment_lock
 from snakeval.environments import environment_name, environment_python
 from snakeval.instances.plan import ROUTER_LOCK, nodes_per_instance, num_instances
@@ -57,6 +58,9 @@ def render_launch_script(
         jinja2.UndefinedError: the template asks for a key that the type's schema does not have.
     """
     lock = environment_lock(deployment)
+    container = container_of(deployment, execution)
+    if container is not None:
+        deployment = replace(deployment, options=options_inside(deployment))
     return (
         _templates()
         .get_template(f"launch/{deployment.type}.sh.j2")
@@ -89,6 +93,8 @@ def render_launch_script(
             router_python=environment_python(environment_name(ROUTER_LOCK)),
             readiness_timeout_s=execution.readiness_timeout_s,
             platform_port=placement.platform_port,
+            container=container,
+            guard=SCRIPTS / "templates" / "launch" / "container" / "guard.sh",
         )
     )
 

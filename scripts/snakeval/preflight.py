@@ -2,13 +2,17 @@
 
 import json
 import re
+import shutil
 import socket
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
 from snakeval.config.model import Deployment, Execution
+from snakeval.container_syntax import named_mounts
+from snakeval.containers import container_runtime
 from snakeval.costs.gpus import PARALLEL, gpus_per_node
+from snakeval.deployment_types import mounted_options
 from snakeval.errors import DeploymentError, Problem
 from snakeval.files import read_json
 from snakeval.instances.plan import nodes_per_instance
@@ -33,6 +37,7 @@ def check_deployment(deployment: Deployment, execution: Execution) -> None:
         *_gpus(deployment, execution),
         *_attention_heads(deployment),
         *_port(deployment, execution),
+        *_container(deployment, execution),
     ]
     if problems:
         raise DeploymentError("\n\n".join(str(problem) for problem in problems))
@@ -128,3 +133,25 @@ def _is_our_port(port: int, output_dir: Path) -> bool:
         if state.get("port") == port and is_alive(state.get("supervisor_pid", 0), state.get("supervisor_start")):
             return True
     return False
+
+
+def _container(deployment: Deployment, execution: Execution) -> Iterator[Problem]:
+    runtime = container_runtime(deployment, execution)
+    if runtime is None:
+        return
+    here = f"deployment {deployment.name}"
+    mounted = [("execution.mounts.deployment", mount.source) for mount in named_mounts(execution.options)]
+    mounted += [(key, deployment.options[key]) for key in mounted_options(deployment.type) if deployment.options[key]]
+    for key, source in mounted:
+        if not Path(source).exists():
+            hint = "make it, or take the mount out"
+            expected = "a file or folder of this machine"
+            yield Problem(f"{here}: {key}", "names what does not exist", source, expected, hint)
+    image = deployment.options["image"]
+    if image.startswith("/") and not Path(image).exists():
+        hint = "docs/containers.md tells how to make one"
+        yield Problem(f"{here}: image", "does not exist", image, "an image file on this machine", hint)
+    # Elsewhere the machine that runs the server has it, which need not be this one.
+    if execution.type == "local" and shutil.which(runtime) is None:
+        hint = f"install {runtime}, or choose another execution.container_runtime"
+        yield Problem(f"{here}: execution.container_runtime", "is not installed", runtime, "on PATH", hint)

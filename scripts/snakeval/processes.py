@@ -42,14 +42,18 @@ def processes_of(server_id: str) -> list[psutil.Process]:
     return found
 
 
-def listens_on(pid: int, port: int) -> bool:
-    """Return whether the process or one of its descendants, and nobody else, has the listening socket."""
+def family_of(pid: int) -> list[psutil.Process]:
+    """Return the process and its descendants; nothing when it is gone."""
     try:
         leader = psutil.Process(pid)
-        family = [leader, *leader.children(recursive=True)]
+        return [leader, *leader.children(recursive=True)]
     except psutil.Error:
-        return False
-    for process in family:
+        return []
+
+
+def listens_on(processes: Sequence[psutil.Process], port: int) -> bool:
+    """Return whether one of the processes has a listening socket on the port."""
+    for process in processes:
         try:
             sockets = process.net_connections(kind="tcp")
         except psutil.Error:

@@ -12,6 +12,7 @@ import yaml
 from snakeval import __version__
 from snakeval.backends import backend_of
 from snakeval.config.model import Config, Deployment
+from snakeval.containers import container_runtime
 from snakeval.deployment_types import deployment_type
 from snakeval.environments import harness_lock
 from snakeval.files import read_json, write_json, write_text
@@ -43,7 +44,9 @@ def tear_down(config: Config, deployment: Deployment, path: Path) -> None:
     if deployment_type(deployment.type).has_server:
         backend_of(config).stop(deployment.name)
         state = read_json(paths.server(deployment.name).state) or {}
-        record |= {name: state.get(name) for name in ("server_id", "restarts", "host", "port", "state", "reason")}
+        record |= {
+            name: state.get(name) for name in ("server_id", "restarts", "host", "port", "state", "reason", "image")
+        }
         for name in ("started_at", "ready_at", "updated_at"):
             record[name] = _iso(state.get(name))
     record["torn_down_at"] = _iso(time.time())
@@ -71,9 +74,23 @@ def write_lock_file(config: Config) -> None:
             family: {"lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest(), "packages": pinned_versions(lock)}
             for family, lock in locks.items()
         },
+        **_images(config, paths),
         "results": results,
     }
     write_text(paths.lock_file, yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False))
+
+
+def _images(config: Config, paths: RunPaths) -> dict[str, Any]:
+    """Return what the containers of servers ran; the id is known once such a server has been ready."""
+    images = {
+        one.name: {
+            "reference": one.options["image"],
+            "id": (read_json(paths.server(one.name).state) or {}).get("image"),
+        }
+        for one in config.deployments
+        if container_runtime(one, config.execution) is not None
+    }
+    return {"images": images} if images else {}
 
 
 def write_resolved_config(config: Config) -> None:

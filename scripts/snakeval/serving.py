@@ -9,6 +9,7 @@ from snakeval.backends import Backend, Server, ServerState, backend_of
 from snakeval.backends.slurm_step import Step, check_beside
 from snakeval.claims import slot
 from snakeval.config.model import Config, Deployment, Protocol, Task
+from snakeval.containers import failure_hint
 from snakeval.deployment_types import checks_api_key, deployment_type, startup_hint
 from snakeval.environments import ensure_environment, environment_marker, environment_name, harness_lock
 from snakeval.errors import DeploymentError, EndpointError
@@ -148,10 +149,10 @@ def _wait(
         server = backend.state(name)
         if not server.lives:
             tail = backend.log_tail(name)
-            hint = startup_hint(deployment, tail)
+            hints = [startup_hint(deployment, tail), failure_hint(deployment, config.execution, tail)]
             raise DeploymentError(
                 f"the server of {name} did not start: {server.reason}; the end of {log}:\n{tail}"
-                + (f"\nhint: {hint}" if hint else "")
+                + "".join(f"\nhint: {hint}" for hint in hints if hint)
             )
         if server.state is ServerState.READY:
             endpoint = server_endpoint(config, deployment, server)

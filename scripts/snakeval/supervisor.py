@@ -20,13 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from snakeval.backends import ServerState
 from snakeval.batchjob import BatchJob, Walltime
+from snakeval.family import Family
 from snakeval.files import read_json
 from snakeval.ports import connectable, free_port, is_free
-from snakeval.processes import end_processes, listens_on
+from snakeval.processes import listens_on
 from snakeval.registration import Registration
 
 POLL_S = 0.5
@@ -53,6 +52,7 @@ class Supervisor:
     command: list[str]
     registration: Registration
     walltime: Walltime
+    family: Family
     restarts: int = 0
     port: int = 0
     started_at: float = field(default_factory=time.time)
@@ -115,9 +115,14 @@ class Supervisor:
             "SNAKEVAL_SERVER_ID": self.registration.server_id,
             "SNAKEVAL_HOST": self.host,
             "SNAKEVAL_PORT": str(self.port),
+            **self.family.environment(),
         }
         self.process = subprocess.Popen(
-            self.command, env=environment, start_new_session=True, preexec_fn=_die_with_parent
+            self.command,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+            pass_fds=self.family.inherited(),
         )
         generation = self.registration.previous().get("generation", 0) + 1
         _say(f"start {generation}: process {self.process.pid}, {self.host}:{self.port}")
@@ -143,7 +148,7 @@ class Supervisor:
                 return _describe_exit(status), ready
             if not ready and self._is_healthy():
                 ready, used = True, time.monotonic()
-                self._register("READY", None)
+                self._register("READY", None, image=self.family.image())
                 _say(f"ready on {self.advertise}:{self.port}")
             claims = self._claims()
             if claims != seen:
@@ -191,7 +196,7 @@ class Supervisor:
 
     def _is_healthy(self) -> bool:
         assert self.process is not None
-        if not listens_on(self.process.pid, self.port):
+        if not listens_on(self.family.processes(), self.port):
             return False
         if self.health_path is None:
             return True
@@ -204,8 +209,8 @@ class Supervisor:
 
     def _end_server(self) -> None:
         assert self.process is not None
-        children = psutil.Process().children(recursive=True)
-        end_processes(children, KILL_AFTER_S)
+        for complaint in self.family.end(KILL_AFTER_S):
+            _say(complaint)
         self.process.wait(timeout=KILL_AFTER_S)
 
     def _register(self, state: str, reason: str | None, **facts: Any) -> None:
@@ -256,6 +261,7 @@ def main() -> int:
     parser.add_argument("--requeue", action="store_true", help="put the job back into the queue when its time is over")
     parser.add_argument("--drain-s", type=float, default=0.0, help="how long before its end the job gets SIGUSR1")
     parser.add_argument("--max-walltime-s", type=float, help="time of all incarnations of the job together")
+    parser.add_argument("--container-runtime", help="what the command starts the server's container with")
     parser.add_argument("command", nargs="+", help="the server's command, after --")
     given = parser.parse_args()
     own = socket.gethostbyname(socket.gethostname())
@@ -273,6 +279,7 @@ def main() -> int:
         command=given.command,
         registration=registration,
         walltime=Walltime(job, given.requeue, given.drain_s, given.max_walltime_s, used_s),
+        family=Family(given.server_id, given.container_runtime),
     )
     return supervisor.run()
 

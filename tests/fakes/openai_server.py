@@ -165,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.fake.dead:
             self.close_connection = True
-        elif self.path == "/health":
+        elif self.path in ("/health", "/v1/health/ready"):
             self.send(200, {"status": "ok"})
         elif self.path.startswith("/v1/") and self.unauthorised():
             self.refuse(401, "invalid api key")

@@ -24,7 +24,8 @@ def workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workflow:
 
 
 def _load(workflow: Workflow, environ: Mapping[str, str] | None = None, **keys: Any) -> Config:
-    return workflow.load(yaml.safe_dump({"deployment": keys, "evaluation": {"tasks": ["colours"]}}), environ=environ)
+    text = {"deployment": keys, "evaluation": {"tasks": ["colours"]}, "execution": {"container_runtime": "podman"}}
+    return workflow.load(yaml.safe_dump(text), environ=environ)
 
 
 def _deployment(workflow: Workflow, **keys: Any) -> Deployment:
@@ -34,7 +35,7 @@ def _deployment(workflow: Workflow, **keys: Any) -> Deployment:
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_message(workflow: Workflow, case: Mapping[str, Any]) -> None:
     with pytest.raises(ConfigError) as raised:
-        workflow.load(case["config"])
+        workflow.load(case["config"], overrides={"execution": {"container_runtime": "podman"}})
     assert str(raised.value) == case["message"].rstrip("\n")
 
 
@@ -175,10 +176,13 @@ def test_names_of_weights() -> None:
 def test_every_engine_has_a_group_file(workflow: Workflow, type: str) -> None:
     needed = "image: 'a:1.0', served_model_name: m, ngc_api_key_name: null" if type == "nim" else "checkpoint_path: m"
     text = f"defaults: [{{deployment: {type}}}]\ndeployment: {{{needed}}}\nevaluation: {{tasks: [colours]}}\n"
+    text += "execution: {container_runtime: podman}\n"
     assert workflow.load(text).deployments[0].type == type
 
 
 def test_vllm_by_ray_is_a_group_file_too(workflow: Workflow) -> None:
-    text = "defaults: [{execution: slurm}, {deployment: vllm_ray}]\nexecution: {num_nodes: 2}\n"
+    text = (
+        "defaults: [{execution: slurm}, {deployment: vllm_ray}]\nexecution: {num_nodes: 2, container_runtime: pyxis}\n"
+    )
     config = workflow.load(text + "deployment: {checkpoint_path: m}\nevaluation: {tasks: [colours]}\n")
     assert config.deployments[0].options["distributed_executor_backend"] == "ray"

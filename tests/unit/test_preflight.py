@@ -183,3 +183,33 @@ def test_a_refused_image_of_a_nim_is_explained() -> None:
     assert "licence" in hint
     assert startup_hint(make_deployment(type="nim"), "all is well") is None
     assert startup_hint(make_deployment(type="trtllm"), log) is None
+
+
+def test_mounts_images_and_runtimes_have_to_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    mounts = {"deployment": {str(tmp_path / "none"): "/a", str(tmp_path): "/b:ro"}, "mount_home": False}
+    options = {"container_runtime": "apptainer", "container_args": [], "mounts": mounts}
+    deployment = make_deployment(runtime="container", image=str(tmp_path / "a.sif"))
+    with pytest.raises(DeploymentError) as raised:
+        check_deployment(deployment, make_execution(**options))
+    assert [line for line in str(raised.value).splitlines() if line.startswith("error")] == [
+        "error: deployment tiny: execution.mounts.deployment names what does not exist",
+        "error: deployment tiny: image does not exist",
+        "error: deployment tiny: execution.container_runtime is not installed",
+    ]
+    (tmp_path / "none").touch()
+    (tmp_path / "a.sif").touch()
+    # The machine that runs the server has the runtime, or says that it has not.
+    check_deployment(deployment, make_execution(type="slurm", **options))
+
+
+def test_a_folder_to_write_to_has_to_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "podman").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    mounts = {"deployment": {}, "mount_home": False}
+    execution = make_execution(container_runtime="podman", container_args=[], mounts=mounts)
+    nim = make_deployment(type="nim", cache_path=str(tmp_path / "cache"))
+    with pytest.raises(DeploymentError, match="cache_path names what does not exist"):
+        check_deployment(nim, execution)
+    (tmp_path / "cache").mkdir()
+    check_deployment(nim, execution)

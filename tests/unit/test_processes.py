@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
-from snakeval.processes import SERVER_ID_VARIABLE, end_processes, is_alive, listens_on, processes_of, start_time
+from snakeval.processes import (
+    SERVER_ID_VARIABLE,
+    end_processes,
+    family_of,
+    is_alive,
+    listens_on,
+    processes_of,
+    start_time,
+)
 from workspace import eventually
 
 WAITING = "import sys; print('up', flush=True); sys.stdin.read()"
@@ -95,11 +103,11 @@ def test_only_the_family_of_a_process_listens(start: Start) -> None:
         listening.listen()
         bound.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
-        assert listens_on(os.getpid(), port)
-        assert not listens_on(child.pid, port)
-        assert not listens_on(os.getpid(), bound.getsockname()[1])
-        assert not listens_on(_gone(), port)
-        assert listens_on(os.getppid(), port)
+        assert listens_on(family_of(os.getpid()), port)
+        assert not listens_on(family_of(child.pid), port)
+        assert not listens_on(family_of(os.getpid()), bound.getsockname()[1])
+        assert not listens_on(family_of(_gone()), port)
+        assert listens_on(family_of(os.getppid()), port)
 
 
 def test_processes_end_politely(start: Start) -> None:

@@ -57,6 +57,7 @@ def test_teardown_stops_the_server_and_says_how_it_lived(config: Config, monkeyp
         "port": None,
         "state": "STOPPED",
         "reason": None,
+        "image": None,
         "started_at": "1970-01-01T00:01:00+00:00",
         "ready_at": None,
         "updated_at": None,

@@ -11,12 +11,14 @@ from typing import Any
 from snakeval.backends import Server, ServerState
 from snakeval.backends.handover import clean_environment, write_secrets
 from snakeval.config.model import Config, Deployment
+from snakeval.containers import container_runtime
 from snakeval.deployment_types import environment_lock
 from snakeval.environments import ensure_environment
 from snakeval.errors import DeploymentError
 from snakeval.files import last_lines, read_json, write_json, write_text
 from snakeval.launch import Placement, render_launch_script
 from snakeval.paths import RunPaths
+from snakeval.podman import remove_container
 from snakeval.processes import end_processes, is_alive, processes_of, start_time
 
 LOOPBACK = "127.0.0.1"
@@ -50,7 +52,8 @@ class LocalBackend:
         # The record comes before the process, which goes on writing it; its id has a file of its own until then.
         starter = paths.folder / STARTER
         starter.unlink(missing_ok=True)
-        write_json(paths.state, _first_record(placement.server_id, self.definition(deployment)))
+        record = _first_record(placement.server_id, self.definition(deployment))
+        write_json(paths.state, record | {"container_runtime": container_runtime(deployment, self._config.execution)})
         with paths.log.open("ab") as log:
             process = subprocess.Popen(
                 ["bash", str(paths.launch_script)],
@@ -84,6 +87,10 @@ class LocalBackend:
             # The supervisor ends its server within its own patience; then come the stragglers, if any.
             end_processes(supervisors, 2 * STOP_PATIENCE_S)
             end_processes(processes_of(record["server_id"]), STOP_PATIENCE_S)
+            # Of the deployment that was started, whatever the configuration says by now.
+            complaint = remove_container(record["server_id"]) if record.get("container_runtime") == "podman" else None
+            if complaint:
+                raise DeploymentError(f"podman cannot remove the container of {deployment}: {complaint}")
             if record["state"] not in (ServerState.STOPPED, ServerState.FAILED):
                 latest = read_json(paths.state) or record
                 if latest["state"] not in (ServerState.STOPPED, ServerState.FAILED):

@@ -58,6 +58,7 @@ class Draft:
         deployments: With names, served names and endpoints derived.
         tasks: With the settings of `evaluation` filled in.
         deployments_complete: Whether no deployment was left out.
+        execution_complete: Whether the execution is the given one; else it is the default one.
     """
 
     top: Entry
@@ -66,6 +67,7 @@ class Draft:
     evaluation: Entry
     tasks: tuple[Entry, ...]
     deployments_complete: bool
+    execution_complete: bool
 
 
 def make_draft(tree: Tree, schemas: Schemas, default_run: str) -> tuple[Draft, list[Problem]]:
@@ -86,6 +88,7 @@ def make_draft(tree: Tree, schemas: Schemas, default_run: str) -> tuple[Draft, l
         problems += check({"run": default_run}, {"properties": {"run": schema["properties"]["run"]}}, tree.where)
 
     execution, found = _execution(tree, data, schemas)
+    execution_complete = not found
     problems += found
     deployments, found, complete = _deployments(tree, data, schemas)
     problems += found
@@ -97,7 +100,7 @@ def make_draft(tree: Tree, schemas: Schemas, default_run: str) -> tuple[Draft, l
     for entry in deployments:
         _derive(entry.data, entry.schema, given)
     evaluation, tasks = _evaluation(tree, data.get("evaluation"), schemas)
-    return Draft(top, execution, tuple(deployments), evaluation, tasks, complete), problems
+    return Draft(top, execution, tuple(deployments), evaluation, tasks, complete, execution_complete), problems
 
 
 @dataclass(frozen=True)

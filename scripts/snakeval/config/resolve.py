@@ -80,7 +80,7 @@ def _deployment(entry: Entry, draft: Draft, envs: Path) -> Deployment:
         # The rest of lepton_config says where the server runs, and changes no score.
         "lepton_envs": (data.get("lepton_config") or {}).get("envs"),
         "versions": pinned_versions(envs / f"{family}.lock") if family else {},
-        "files": {**command_digests(data.get("command")), **file_digests(entry.files())},
+        "files": {**command_digests(data.get("command")), **file_digests(entry.files()), **_image_digest(data)},
     }
     return Deployment(
         name=data["name"],
@@ -92,6 +92,13 @@ def _deployment(entry: Entry, draft: Draft, envs: Path) -> Deployment:
         fingerprint=fingerprint(scored),
         components=components(scored),
     )
+
+
+def _image_digest(data: Mapping[str, Any]) -> dict[str, str]:
+    """Return the digest of an image that is a file; a reference speaks for itself."""
+    image = data.get("image") or ""
+    used = data.get("runtime") == "container" and image.startswith("/")
+    return file_digests({"image": Path(image)}) if used else {}
 
 
 def _task(task: ResolvedTask, draft: Draft, envs: Path) -> Task:
@@ -152,6 +159,9 @@ def _versions(task: ResolvedTask, envs: Path) -> dict[str, str]:
 def _scored(entry: Entry) -> dict[str, Any]:
     """Return the keys that can change a score. `base_url` is derived from `url`, whose spelling does not matter."""
     scored = _without(without_unused(entry.data, entry.schema), tuple(operational(entry.schema)))
+    if scored.get("runtime") == "host":
+        # What was so before there were containers.
+        del scored["runtime"]
     if "base_url" in scored:
         scored["url"] = scored.pop("base_url")
     return scored

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from snakeval.config.container_rules import CONTAINER_RULES
 from snakeval.config.draft import Draft, Entry, harness_prefix
 from snakeval.config.endpoint import wrong_url
 from snakeval.config.engine_rules import check_engines
@@ -207,4 +208,5 @@ _RULES: tuple[Rule, ...] = (
     instances_are_healthy_by_a_path,
     router_is_understood,
     lepton_rules,
+    *CONTAINER_RULES,
 )

@@ -137,6 +137,7 @@ def main() -> int:
     parser.add_argument("--health-path", required=True, help="path that answers 200 when the model is loaded")
     parser.add_argument("--max-restarts", type=int, required=True, help="of a server, of a step, of the router")
     parser.add_argument("--readiness-timeout-s", type=float, required=True, help="from a start to being ready")
+    parser.add_argument("--container-runtime", help="what starts the servers' containers")
     given = parser.parse_args()
     settings = InstanceSettings(
         folder=given.folder / "instances",
@@ -147,6 +148,7 @@ def main() -> int:
         health_path=given.health_path,
         max_restarts=given.max_restarts,
         readiness_timeout_s=given.readiness_timeout_s,
+        container_runtime=given.container_runtime,
     )
     router = RouterSettings(
         python=given.router_python,

@@ -45,6 +45,7 @@ class InstanceSettings:
         health_path: Path that answers 200 when the model is loaded.
         max_restarts: Times that a crashed server, and a killed step, is started again.
         readiness_timeout_s: Seconds from a start to the instance being ready.
+        container_runtime: What starts the server's container, None for a server on the host.
     """
 
     folder: Path
@@ -55,6 +56,7 @@ class InstanceSettings:
     health_path: str
     max_restarts: int
     readiness_timeout_s: float
+    container_runtime: str | None = None
 
 
 @dataclass
@@ -207,6 +209,8 @@ def step_command(number: int, settings: InstanceSettings, server_id: str) -> lis
     supervisor += [f"--health-path={settings.health_path}", "--max-restarts", str(settings.max_restarts)]
     # Whether anybody uses the server is for the supervisor above the router to see.
     supervisor += ["--idle-timeout-s", "inf"]
+    if settings.container_runtime is not None:
+        supervisor += ["--container-runtime", settings.container_runtime]
     return [*srun, *supervisor, "--", "bash", str(settings.script)]
 
 

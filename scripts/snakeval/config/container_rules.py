@@ -1,0 +1,116 @@
+"""Rules about containers: a runtime for those that need one, images of one version, mounts that it can carry out."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from snakeval.config.draft import Draft, Entry
+from snakeval.config.wording import show
+from snakeval.container_syntax import CONTAINER, NONE, is_pinned, named_mounts, unmountable
+from snakeval.errors import Problem
+
+_FILES = {"apptainer": ".sif", "pyxis": ".sqsh"}
+
+
+def containers_have_an_image(draft: Draft) -> Iterator[Problem]:
+    """A container needs an image; where the type has no image of its own, one without a container is a mistake."""
+    for entry in draft.deployments:
+        image = entry.data.get("image")
+        if _in_container(entry) and image is None:
+            hint = "runtime: container needs it"
+            yield Problem(entry.at("image"), "is missing", "nothing", "an image reference", hint)
+        own = entry.schema["properties"].get("image", {}).get("default")
+        if image is not None and own is None and not _in_container(entry):
+            hint = "add runtime: container, or leave image out"
+            got = f"runtime {entry.data.get('runtime')}"
+            yield Problem(entry.at("image"), "has no meaning without a container", got, "runtime container", hint)
+
+
+def images_are_of_one_version(draft: Draft) -> Iterator[Problem]:
+    """What a tag such as latest means tomorrow is other numbers under the same name."""
+    for entry in _containers(draft):
+        image = entry.data["image"]
+        if image and not is_pinned(image):
+            hint = "what the image is decides about the scores; name its version"
+            yield Problem(
+                entry.at("image"), "names no version", show(image), "a tag other than latest, or a digest", hint
+            )
+
+
+def containers_have_a_runtime(draft: Draft) -> Iterator[Problem]:
+    """The backend has to have something to run containers with, where it can choose."""
+    chosen = draft.execution.data.get("container_runtime")
+    names = [entry.data["name"] for entry in _containers(draft)]
+    if chosen == NONE and names and draft.execution_complete:
+        known = draft.execution.schema["properties"]["container_runtime"]["enum"]
+        expected = ", ".join(one for one in known if one != NONE)
+        hint = f"deployment {names[0]} has runtime: container; docs/containers.md tells which one"
+        yield Problem(draft.execution.at("container_runtime"), "is needed", NONE, f"one of {expected}", hint)
+
+
+def image_files_fit_the_runtime(draft: Draft) -> Iterator[Problem]:
+    """Each runtime has a kind of image file of its own; podman has none that it runs."""
+    runtime = draft.execution.data.get("container_runtime")
+    for entry in _containers(draft):
+        image = entry.data["image"] or ""
+        if (
+            image.startswith("/")
+            and runtime in ("podman", *_FILES)
+            and not image.endswith(_FILES.get(str(runtime), "\n"))
+        ):
+            kind = f"a {_FILES[runtime]} file or an image reference" if runtime in _FILES else "an image reference"
+            hint = "docs/containers.md tells how to make or load one"
+            yield Problem(entry.at("image"), f"is not for {runtime}", show(image), kind, hint)
+
+
+def mounts_are_absolute(draft: Draft) -> Iterator[Problem]:
+    """Both sides of a mount are absolute paths, each place in the container is used once."""
+    seen: dict[str, str] = {}
+    for mount in named_mounts(draft.execution.data):
+        where = draft.execution.at("mounts", "deployment", mount.source)
+        if not mount.source.startswith("/"):
+            yield Problem(where, "is not an absolute path", show(mount.source), "/PATH/ON/THE/HOST", "write it in full")
+        if not mount.target.startswith("/"):
+            hint = "for example /data/cache: /cache, or /data/cache: /cache:ro"
+            yield Problem(where, "leads to no absolute path", show(mount.target), "/PATH/IN/THE/CONTAINER", hint)
+        if mount.target in seen:
+            hint = f"{seen[mount.target]} is mounted there already"
+            yield Problem(where, "leads to a place that is taken", show(mount.target), "another place", hint)
+        seen[mount.target] = mount.source
+
+
+def paths_can_be_mounted(draft: Draft) -> Iterator[Problem]:
+    """Runtimes take mounts in little languages of their own, some of which have no way to quote."""
+    runtime = str(draft.execution.data.get("container_runtime"))
+    for mount in named_mounts(draft.execution.data):
+        for path in (mount.source, mount.target):
+            yield from _unmountable(draft.execution.at("mounts", "deployment", mount.source), runtime, path)
+    for entry in _containers(draft):
+        for key in ("checkpoint_path", *entry.files()):
+            if entry.data.get(key):
+                yield from _unmountable(entry.at(key), runtime, str(Path(entry.data[key]).absolute()))
+
+
+def _unmountable(where: str, runtime: str, path: str) -> Iterator[Problem]:
+    found = unmountable(runtime, path)
+    if found:
+        expected = f"a path without {' '.join(repr(one) for one in found)}"
+        hint = "rename it, or mount a folder above it"
+        yield Problem(where, f"cannot be mounted by {runtime}", show(path), expected, hint)
+
+
+def _containers(draft: Draft) -> Iterator[Entry]:
+    return (entry for entry in draft.deployments if _in_container(entry))
+
+
+def _in_container(entry: Entry) -> bool:
+    return bool(entry.data.get("runtime") == CONTAINER)
+
+
+CONTAINER_RULES = (
+    containers_have_an_image,
+    images_are_of_one_version,
+    containers_have_a_runtime,
+    image_files_fit_the_runtime,
+    mounts_are_absolute,
+    paths_can_be_mounted,
+)

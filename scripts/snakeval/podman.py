@@ -1,0 +1,47 @@
+"""Containers of podman, found by the name that a server's id gives them. Source: podman-rm(1), podman-inspect(1)."""
+
+import subprocess
+
+STOP_S = 10
+COMMAND_TIMEOUT_S = 60
+
+
+def container_name(server_id: str) -> str:
+    """Return the name of a server's container."""
+    return f"snakeval-{server_id}"
+
+
+def remove_container(server_id: str) -> str | None:
+    """Stop a server's container and remove it; safe to call when there is none.
+
+    Returns:
+        What podman says when it fails, None otherwise.
+    """
+    command = ("rm", "--force", "--ignore", "--time", str(STOP_S), container_name(server_id))
+    done = _podman(*command)
+    if done is not None and done.returncode != 0:
+        # Where the monitor was killed with its container, podman waits in vain for its word, once.
+        done = _podman(*command)
+    return done.stderr.strip() if done is not None and done.returncode != 0 else None
+
+
+def image_of(server_id: str) -> str | None:
+    """Return the id of the image that a server's container runs (`sha256:...`), None when there is no telling."""
+    done = _podman("container", "inspect", "--format", "{{.Image}}", container_name(server_id))
+    return f"sha256:{done.stdout.strip()}" if done is not None and done.returncode == 0 else None
+
+
+def _podman(*arguments: str) -> "subprocess.CompletedProcess[str] | None":
+    try:
+        return subprocess.run(
+            ["podman", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+        )
+    except FileNotFoundError:
+        return None
+    except subprocess.TimeoutExpired as error:
+        return subprocess.CompletedProcess(error.cmd, 1, "", f"podman did not answer within {COMMAND_TIMEOUT_S} s")
