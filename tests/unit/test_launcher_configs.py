@@ -60,7 +60,7 @@ def _command(config: Config, deployment: Deployment) -> str:
     """Return the array with the server's words, as launch.sh has it; programs in it are checked elsewhere."""
     server = RunPaths(Path("/results") / config.run).server(deployment.name)
     script = render_launch_script(config.run, deployment, config.execution, server, PLACEMENT)
-    found = re.search(r"^server=\((?:\n.*?^\)|.*\)$)", script, re.DOTALL | re.MULTILINE)
+    found = re.search(r"^server=\((?:\n.*?^\)|[^\n]*\)$)", script, re.DOTALL | re.MULTILINE)
     assert found, script
     return re.sub(r"-c '\"\"\".*?^'$", "-c '...'", found[0], flags=re.DOTALL | re.MULTILINE)
 

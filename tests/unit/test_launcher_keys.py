@@ -8,7 +8,7 @@ from snakeval.config import Config
 from snakeval.errors import ConfigError
 
 SLURM = "execution: {type: slurm, %s}\n"
-SERVED = "deployment: {type: vllm, checkpoint_path: /m, served_model_name: m, %s}\n"
+SERVED = "deployment: {type: vllm, runtime: host, checkpoint_path: /m, served_model_name: m, %s}\n"
 GENERIC = "deployment: {type: generic, command: run, served_model_name: m, %s}\n"
 THERE = "deployment: {type: none, url: 'http://h/v1', model_id: m}\n"
 TASKS = "evaluation: {tasks: [colours]}\n"
@@ -172,7 +172,7 @@ def test_the_adapter(workflow: Workflow) -> None:
 def test_older_spellings_of_variables(workflow: Workflow) -> None:
     text = """
         execution: {env_vars: {deployment: {A: HF_TOKEN, B: 1}, evaluation: {C: HF_TOKEN}}}
-        deployment: {type: vllm, checkpoint_path: /m, served_model_name: m, env_vars: {D: '2.5', E: true, F: 'lit:x'}}
+        deployment: {type: vllm, runtime: host, checkpoint_path: /m, served_model_name: m, env_vars: {D: '2.5', E: true, F: 'lit:x'}}
         evaluation: {env_vars: {G: OTHER}, tasks: [{name: colours, env_vars: {H: OTHER}}]}
     """
     config = workflow.load(text, environ={"HF_TOKEN": "s", "OTHER": "s"})
@@ -200,7 +200,7 @@ def test_paths_of_a_generic_server(workflow: Workflow) -> None:
 
 
 def test_a_hub_id_as_checkpoint_only_in_the_launchers_groups(workflow: Workflow) -> None:
-    text = "deployment: {type: vllm, checkpoint_path: org/model, served_model_name: m}\n" + TASKS
+    text = "deployment: {type: vllm, runtime: host, checkpoint_path: org/model, served_model_name: m}\n" + TASKS
     assert workflow.load(text).deployments[0].options["checkpoint_path"] == "org/model"
     text = "defaults: [{execution: slurm/default}, _self_]\n" + text
     options = workflow.load(text).deployments[0].options
@@ -264,6 +264,6 @@ def test_a_generic_server_sees_its_checkpoint_where_it_can_be_mounted(workflow: 
                 schema.read_text(encoding="utf-8").replace("\nproperties:\n", f"\nproperties:\n  {keys}\n")
             )
     served = GENERIC.replace("command: run", "command: run /checkpoint") % "image: 'a/b:1', checkpoint_path: /m"
-    config = workflow.load(SLURM % "" + served + TASKS)
+    config = workflow.load(SLURM % "container_runtime: pyxis" + served + TASKS)
     assert config.deployments[0].options["command"] == "run /m"
     assert config.execution.options["mounts"]["deployment"] == {"/m": "/m:ro"}
