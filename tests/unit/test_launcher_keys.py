@@ -172,7 +172,9 @@ def test_the_adapter(workflow: Workflow) -> None:
 def test_older_spellings_of_variables(workflow: Workflow) -> None:
     text = """
         execution: {env_vars: {deployment: {A: HF_TOKEN, B: 1}, evaluation: {C: HF_TOKEN}}}
-        deployment: {type: vllm, runtime: host, checkpoint_path: /m, served_model_name: m, env_vars: {D: '2.5', E: true, F: 'lit:x'}}
+        deployment:
+          {type: vllm, runtime: host, checkpoint_path: /m, served_model_name: m,
+           env_vars: {D: '2.5', E: true, F: 'lit:x'}}
         evaluation: {env_vars: {G: OTHER}, tasks: [{name: colours, env_vars: {H: OTHER}}]}
     """
     config = workflow.load(text, environ={"HF_TOKEN": "s", "OTHER": "s"})
