@@ -77,7 +77,10 @@ def read_samples_file(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             for line in lines:
-                yield json.loads(line)
+                sample = json.loads(line)
+                if not isinstance(sample, dict):
+                    raise ValueError(f"a line is {type(sample).__name__}, not an object")
+                yield sample
     except FileNotFoundError:
         return
     except (OSError, EOFError, ValueError) as error:
