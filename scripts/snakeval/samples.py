@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import math
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,5 +84,5 @@ def read_samples_file(path: Path) -> Iterator[dict[str, Any]]:
                 yield sample
     except FileNotFoundError:
         return
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise HarnessError(f"{path} is damaged: {error}") from None

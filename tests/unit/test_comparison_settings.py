@@ -160,7 +160,9 @@ WHOLE = gzip.compress(b'{"doc_id": 1}\n' * 200, mtime=0)
 DAMAGE = {
     "no gzip": b"plain text",
     "cut short": WHOLE[:-12],
+    "overwritten": WHOLE[:10] + b"\xff" * 20,
     "no JSON": gzip.compress(b"{'doc_id': 1}\n"),
+    "no object": gzip.compress(b"{}\n[1]\n"),
     "no UTF-8": gzip.compress(b'{"text": "\xff"}\n'),
 }
 
