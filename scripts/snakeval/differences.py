@@ -47,15 +47,16 @@ def differences(
         baseline, candidate: Results.
         accept: Names or patterns of settings that may differ.
     """
-    found = list(_named(part, baseline, candidate))
+    recorded = all("components" in result["fingerprint"] for result in (baseline, candidate))
+    found = list(_named(part, baseline, candidate, recorded))
     before, after = baseline["fingerprint"][part], candidate["fingerprint"][part]
-    if before != after and not found:
-        found = [Setting(f"fingerprint.{part}", before, after)]
+    # Without components nobody can tell that what is named is all that differs.
+    if before != after and not (found and recorded):
+        found.append(Setting(f"fingerprint.{part}", before, after))
     return [one.accepted_by(accept) for one in found]
 
 
-def _named(part: str, baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Iterator[Setting]:
-    recorded = all("components" in result["fingerprint"] for result in (baseline, candidate))
+def _named(part: str, baseline: Mapping[str, Any], candidate: Mapping[str, Any], recorded: bool) -> Iterator[Setting]:
     before, after = (_components(part, result, recorded) for result in (baseline, candidate))
     for name in dict.fromkeys((*before, *after)):
         if before.get(name) != after.get(name):

@@ -98,7 +98,7 @@ def read_result(path: Path) -> dict[str, Any] | None:
         result = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise HarnessError(f"{path} is not JSON: {error}") from None
     if not isinstance(result, dict):
         raise HarnessError(f"{path} is not a JSON object")

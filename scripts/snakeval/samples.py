@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import math
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,8 +78,11 @@ def read_samples_file(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             for line in lines:
-                yield json.loads(line)
+                sample = json.loads(line)
+                if not isinstance(sample, dict):
+                    raise ValueError(f"a line is {type(sample).__name__}, not an object")
+                yield sample
     except FileNotFoundError:
         return
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise HarnessError(f"{path} is damaged: {error}") from None

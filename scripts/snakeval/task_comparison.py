@@ -12,7 +12,7 @@ from snakeval.paths import TaskPaths
 from snakeval.results import read_result
 from snakeval.samples import SampleTable, read_samples_file, read_table
 from snakeval.statistics.estimates import clustered_stderr
-from snakeval.statistics.paired import Difference, paired_difference, unpaired_difference
+from snakeval.statistics.paired import MCNEMAR, Difference, paired_difference, unpaired_difference
 from snakeval.statistics.scores import Scores, shared
 from snakeval.summary import headline_metric
 
@@ -52,7 +52,9 @@ class TaskComparison:
         if p_holm is None:
             return EQUAL, "nothing tells how much of the difference is chance: no samples' scores, no standard error"
         if p_holm >= alpha:
-            found = "no answer changed" if self.flips == _NO_FLIPS else f"p = {p_holm:.3g} after correction"
+            # With repeats answers can change without a flip; the test of single answers is McNemar's.
+            same = self.flips == _NO_FLIPS and self.difference.test == MCNEMAR
+            found = "no answer changed" if same else f"p = {p_holm:.3g} after correction"
             return EQUAL, f"the difference may be chance: {found}"
         up = (self.difference.value > 0) == (self.metric["higher_is_better"] is not False)
         return BETTER if up else WORSE, f"the difference is not chance alone: p = {p_holm:.3g} after correction"
@@ -164,8 +166,9 @@ def _pair(found: TaskComparison, baseline: Scores, candidate: Scores, alpha: flo
     )
     found.difference = paired_difference(baseline, candidate, alpha)
     if baseline.binary and candidate.binary:
-        # With repeats an answer counts as right when most of them are.
-        before, after = baseline.values >= 0.5, candidate.values >= 0.5
+        # With repeats a sample counts as right when at least half of its answers are.
+        less = found.metric is not None and found.metric["higher_is_better"] is False
+        before, after = (one.values <= 0.5 if less else one.values >= 0.5 for one in (baseline, candidate))
         found.flips = {
             "right_to_wrong": [_sample(baseline.ids[index]) for index in np.flatnonzero(before & ~after)],
             "wrong_to_right": [_sample(baseline.ids[index]) for index in np.flatnonzero(~before & after)],

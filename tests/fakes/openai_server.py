@@ -14,7 +14,7 @@ Faults, each of them `name` or `name:argument`: `status:500`, `status-every:503:
 `null`, `null-if:TEXT`, `reasoning` (ran out of tokens while thinking), `empty-choices`, `not-json`, `slow:SECONDS`,
 `drop` (closes the connection), `die-after:N` (the server goes away after N answers), `hold-after:N` (keeps later
 requests waiting until `release`), `off-by-one` (token_logprobs lack the generated token), `no-echo` (logprobs as
-llama.cpp's server gives them), `spoil-fraction:0.1` (answers that share of prompts, always the same, with "spoiled").
+llama.cpp's server gives them).
 """
 
 import argparse
@@ -261,8 +261,6 @@ def _embeddings(fake: FakeOpenAIServer, payload: dict[str, Any]) -> dict[str, An
 
 def _completion(fake: FakeOpenAIServer, payload: dict[str, Any], prompt: str, chat: bool) -> dict[str, Any]:
     text = answer_to(prompt, float(payload.get("temperature") or 0), int(payload.get("seed") or 0))
-    if zlib.crc32(prompt.encode()) % 1000 < float(fake.fault("spoil-fraction") or 0) * 1000:
-        text = "spoiled"
     for stop in payload.get("stop") or []:
         text = text.split(stop)[0] if stop else text
     words = tokenize(text)
