@@ -20,13 +20,15 @@ mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 # Limits: raising them needs CAP_SYS_RESOURCE. Manager of cgroups: the other one is systemd. Runtime: crun refuses cgroups
 # v1 and v2 side by side.
-cat >"$folder/containers.conf" <<'X'
+# Own folder for its locks and sockets: two storages that share one take it from each other at `podman system reset`.
+cat >"$folder/containers.conf" <<X
 [containers]
 default_ulimits = ["nofile=20000:20000", "nproc=20000:20000"]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "runc"
+tmp_dir = "$folder/tmp"
 X
 cat >"$folder/storage.conf" <<X
 [storage]

@@ -80,7 +80,8 @@ def test_a_stranger_on_the_port_is_not_taken_for_ours(workspace: Workspace) -> N
         workspace.configure({"deployment": deployment | {"port": stranger.port}, "evaluation": {"tasks": [TASK]}})
         done = workspace.run("--retries", "0")
         assert stranger.payloads == []
-    _assert_no_score(workspace, done, "smol", f"port {stranger.port} of this machine")
+    message = f"deployment smol: port is taken by another server of this machine\n  got:      {stranger.port}"
+    _assert_no_score(workspace, done, "smol", message)
 
 
 def test_a_server_that_listens_elsewhere_is_not_ready(workspace: Workspace) -> None:

@@ -60,7 +60,9 @@ def _is_secret(space: LeptonWorkspace, output: str) -> None:
 
 def test_the_demo_scores_the_same_on_lepton_as_here(any_space: LeptonWorkspace, llamacpp_python: Any) -> None:
     space = any_space
-    model = {"type": "llamacpp", "checkpoint_path": CHECKPOINT, "served_model_name": "smol", "name": "a"}
+    # One request at a time, nothing kept of the last one: the same answers every time.
+    same = {"max_num_seqs": 1, "cache_prompt": False}
+    model = {"type": "llamacpp", "checkpoint_path": CHECKPOINT, "served_model_name": "smol", "name": "a", **same}
     evaluation = {"tasks": ["capitals", _sums("sums"), _sums("more")], "limit": 3, "parallelism": 1}
     here = Workspace(space.folder)
     here.configure({"deployment": model, "execution": {"output_dir": "here"}, "evaluation": evaluation})
