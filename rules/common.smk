@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from snakeval.concurrency import RequestResources
 from snakeval.config import load_config
 from snakeval.config.model import Comparison
 from snakeval.environments import (
@@ -43,6 +44,7 @@ config.update(SOURCE)
 RUN = RunPaths(CONFIG.execution.output_dir / CONFIG.run)
 DEPLOYMENTS = {deployment.name: deployment for deployment in CONFIG.deployments}
 TASKS = {task.name: task for task in CONFIG.tasks}
+REQUESTS = RequestResources(CONFIG.deployments, TASKS)
 COMPARISONS = {comparison.name: comparison for comparison in CONFIG.comparisons}
 SESSION = Session(CONFIG, Path(".snakemake"))
 
@@ -259,5 +261,6 @@ def show_failures() -> None:
     print(failure_report(CONFIG, rows), flush=True)
 
 
-if "ready" not in workflow.global_resources:
-    workflow.register_resource("ready", 1)
+for name, amount in {"ready": 1, **REQUESTS.limits()}.items():
+    if name not in workflow.global_resources:
+        workflow.register_resource(name, amount)

@@ -25,6 +25,7 @@ rule evaluate:
     threads: 1
     resources:
         **task_job_resources(),
+        **REQUESTS.needs(),
         attempt=attempt_number,
     params:
         fingerprint=task_fingerprint,

@@ -18,6 +18,7 @@ from snakeval.backends import Backend, Server, ServerState, backend_of
 from snakeval.backends.handover import without_batch_variables
 from snakeval.backends.slurm_step import Step
 from snakeval.claims import await_predecessors, claim
+from snakeval.concurrency import within_limit
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.config.secrets import resolve_env
 from snakeval.deployment_types import deployment_type
@@ -70,6 +71,7 @@ def evaluate(
     paths = RunPaths(config.execution.output_dir / config.run)
     files = paths.task(deployment.name, task.name)
     harness = harness_of(task.module or task.harness)
+    limited = within_limit(deployment, task)
     await_predecessors(paths, deployment.name, task.name, say)
     with claim(paths, deployment.name, task.name):
         started_at = time.time()
@@ -77,7 +79,7 @@ def evaluate(
             watch, endpoint = _reach(config, deployment, task, attempt, say)
             _prepare(files, deployment, task)
             try:
-                _run(_Job(config, task, endpoint, files.harness, harness, watch, log, say, count))
+                _run(_Job(config, limited, endpoint, files.harness, harness, watch, log, say, count))
                 break
             except _ServerComesBack as interruption:
                 say(f"{interruption}; waiting for it, then going on with what is not answered yet")

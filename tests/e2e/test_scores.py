@@ -74,6 +74,22 @@ def test_a_healthy_endpoint_gives_one(workspace: Workspace) -> None:
     assert result["requests"]["retried"] > 0
 
 
+@pytest.mark.parametrize("limit", [None, 3])
+def test_tasks_share_what_a_deployment_can_take(workspace: Workspace, limit: int | None) -> None:
+    """Three tasks of two requests each: all at once without a limit, one after another within three."""
+    names = ("boolean_expressions", "capitals", "antonyms")
+    tasks = [{**TASK, "limit": 6, "parallelism": 2, "name": name} for name in names]
+    with FakeOpenAIServer(faults=("slow:1.5",)) as server:
+        plan = _existing(server.base_url)
+        plan["deployment"]["max_concurrency"] = limit
+        workspace.configure(plan | {"evaluation": {"tasks": tasks}})
+        done = workspace.run(cores=3)
+    assert done.returncode == 0, done.output
+    times = [workspace.result("there", name)["times"] for name in names]
+    at_once = [sum(other["started_at"] <= one["started_at"] < other["ended_at"] for other in times) for one in times]
+    assert max(at_once) == (1 if limit else 3)
+
+
 def test_a_stranger_on_the_port_is_not_taken_for_ours(workspace: Workspace) -> None:
     deployment = {"type": "llamacpp", "name": "smol", "checkpoint_path": CHECKPOINT, "served_model_name": "fake-model"}
     with FakeOpenAIServer() as stranger:

@@ -1,0 +1,61 @@
+"""How many requests the tasks of a deployment may have under way together (`deployment.max_concurrency`).
+
+Every task counts with its `parallelism`; the sum over the running ones is a resource of Snakemake, one per deployment
+with a limit. Neither changes a score.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from snakeval.config.model import Deployment, Task
+
+REQUESTS = "requests_"
+
+
+def limit_of(deployment: Deployment) -> int | None:
+    """Return the most requests that may be under way at a deployment, None for no limit."""
+    limit: int | None = deployment.options.get("max_concurrency")
+    return limit
+
+
+def requests_of(deployment: Deployment, task: Task) -> int:
+    """Return how many requests a task has under way at most: its own parallelism, within the deployment's limit."""
+    limit = limit_of(deployment)
+    # A harness that is told nothing may send any number.
+    own = task.settings.get("parallelism") or limit or 1
+    return own if limit is None else min(own, limit)
+
+
+def within_limit(deployment: Deployment, task: Task) -> Task:
+    """Return the task with a parallelism that the deployment allows."""
+    if limit_of(deployment) is None:
+        return task
+    return replace(task, settings={**task.settings, "parallelism": requests_of(deployment, task)})
+
+
+class RequestResources:
+    """The resources of Snakemake by which the tasks of a run share what their deployments can take."""
+
+    def __init__(self, deployments: Sequence[Deployment], tasks: Mapping[str, Task]) -> None:
+        """Name a resource for each deployment with a limit, by its position: names may hold what resources may not."""
+        self._tasks = tasks
+        self._limited = {
+            f"{REQUESTS}{position}": deployment
+            for position, deployment in enumerate(deployments, start=1)
+            if limit_of(deployment) is not None
+        }
+
+    def limits(self) -> dict[str, int]:
+        """Return resource -> how much of it there is."""
+        return {name: limit for name, one in self._limited.items() if (limit := limit_of(one)) is not None}
+
+    def needs(self) -> dict[str, "partial[int]"]:
+        """Return resource -> function of a job's wildcards that tells how much of it the job takes."""
+        return {name: partial(self._needed, name) for name in self._limited}
+
+    def _needed(self, name: str, wildcards: Any) -> int:
+        deployment = self._limited[name]
+        own = wildcards.deployment == deployment.name
+        return requests_of(deployment, self._tasks[wildcards.task]) if own else 0
