@@ -1,7 +1,7 @@
 """Compares deployments of the run with each other and with earlier runs, and lets policies decide.
 
 Needs the results and samples of both sides. Makes `compare/<name>.json` and `.md`, verdict included; `gate` turns a
-verdict into the status of the run.
+verdict, or that nothing could be compared, into the status of the run.
 """
 
 
@@ -27,7 +27,7 @@ rule compare:
 
 
 rule gate:
-    """Fail when the policy does not let a comparison pass, so that the run ends with a status other than 0."""
+    """Fail when a policy does not let a comparison pass, or nothing could be compared: the run's status is not 0."""
     input:
         comparison=RUN.comparison("{comparison}", "json"),
     output:

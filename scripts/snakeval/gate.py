@@ -29,8 +29,17 @@ def judge(comparison: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
 
 
 def check_gate(comparison: Mapping[str, Any]) -> str:
-    """Return the verdict of a comparison's gate in words; raises GateError when its policy makes that fail the run."""
+    """Return in words why a comparison may stand.
+
+    Raises:
+        GateError: its policy makes the verdict fail the run or, without a policy, not one task could be compared.
+    """
     gate = comparison["gate"]
+    if gate is None:
+        reasons = [f"{one['task']}: {one['reason']}" for one in comparison["tasks"] if one["verdict"] == "incomparable"]
+        if len(reasons) == len(comparison["tasks"]):
+            raise GateError("\n  ".join(["not one task can be compared:", *reasons]))
+        return f"{len(comparison['tasks']) - len(reasons)} of {len(comparison['tasks'])} tasks compared, no policy"
     words = f"{gate['verdict']}: {gate['reason']}"
     if not gate["passed"]:
         raise GateError(words)

@@ -60,6 +60,13 @@ def test_a_spoiled_copy_is_found_and_stopped_by_the_gate(workspace: Workspace) -
         (task,) = json.loads(later.read_text(encoding="utf-8"))["tasks"]
         assert task["verdict"] == "incomparable"
         assert "limit" in json.dumps(task)
+        del earlier["gate"]
+        workspace.configure(
+            plan | {"run": "later", "evaluation": {"tasks": [TASK], "limit": 500}, "compare": [earlier]}
+        )
+        ungated = workspace.run("--retries", "0")
+        assert ungated.returncode == 1
+        assert "not one task can be compared:\n  thousand: not measured alike: limit" in ungated.output
 
 
 def test_two_runs_of_one_deployment_are_not_distinguishable(workspace: Workspace) -> None:

@@ -52,6 +52,13 @@ def test_the_interval_decides_and_not_the_value(tmp_path: Path, drop: float, out
     assert gate["tasks"][0]["drop_low"] == pytest.approx(drop - 0.01)
 
 
+def test_without_a_policy_something_has_to_be_comparable() -> None:
+    odd = _task("odd", verdict="incomparable", reason="not measured alike: limit (5 and 6)")
+    assert check_gate({"gate": None, "tasks": [_task("sums"), odd]}) == "1 of 2 tasks compared, no policy"
+    with pytest.raises(GateError, match=r"not one task can be compared:\n  odd: not measured alike: limit \(5 and 6\)"):
+        check_gate({"gate": None, "tasks": [odd]})
+
+
 def test_the_direction_of_the_metric_counts(tmp_path: Path) -> None:
     policy = _policy(tmp_path, _entry(max_drop=0.02))
     less = {"higher_is_better": False}
