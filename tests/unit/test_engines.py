@@ -216,13 +216,3 @@ def test_shellcheck_is_content_with_every_type_on_every_backend(tmp_path: Path) 
         (tmp_path / f"{name}-slurm.sh").write_text(_on_slurm(one, nodes, max(1, nodes // 2)), encoding="utf-8")
     done = subprocess.run([SHELLCHECK, *tmp_path.iterdir()], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-@pytest.mark.parametrize("name", [name for name in ENGINES if "two-nodes" not in name])
-def test_every_backend_starts_the_same_server(name: str) -> None:
-    """Where a server runs decides about the head of its script alone."""
-    scripts = [_on_local(ENGINES[name]), _on_slurm(ENGINES[name])]
-    heads, servers = zip(*(script.split("\nfi\n", 1) for script in scripts), strict=True)
-    assert heads[0] != heads[1]
-    assert servers[0] == servers[1]
-    assert "server=(" in servers[0]

@@ -4,13 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from builders import make_deployment, make_execution
 from snakeval.launch import Placement, render_launch_script
 from snakeval.paths import ServerPaths
 
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
-HERE = Placement("127.0.0.1", "127.0.0.1", "0123456789abcdef")
 PLATFORM = Placement("0.0.0.0", "0.0.0.0", "", platform_port=8000)
 
 
@@ -19,12 +17,11 @@ def _render(type_name: str, placement: Placement) -> str:
     return render_launch_script("demo", deployment, make_execution(), ServerPaths(Path("/results")), placement)
 
 
-@pytest.mark.parametrize("type_name", ["generic", "llamacpp"])
-def test_the_server_is_the_same_everywhere(type_name: str) -> None:
-    here, there = _render(type_name, HERE), _render(type_name, PLATFORM)
-    assert here.partition("\nfi\n")[2].strip() == there.partition("SNAKEVAL_API_KEY=\n")[2].strip()
-    assert "supervise.py" not in there
-    assert "export SNAKEVAL_HOST=0.0.0.0 SNAKEVAL_PORT=8000 SNAKEVAL_API_KEY=\n" in there
+def test_there_is_no_supervisor_and_no_key() -> None:
+    """The server itself is that of all backends: test_same_server.py."""
+    script = _render("llamacpp", PLATFORM)
+    assert "supervise.py" not in script
+    assert "export SNAKEVAL_HOST=0.0.0.0 SNAKEVAL_PORT=8000 SNAKEVAL_API_KEY=\n" in script
 
 
 def test_it_runs_as_the_command_of_a_container() -> None:
