@@ -34,6 +34,7 @@ from snakeval.results import build_result, write_result, write_samples
 from snakeval.samples import read_table
 from snakeval.serving import ensure_server, existing_endpoint
 from snakeval.stopping import refuse_stopped
+from snakeval.task_commands import failed_command, wrapped
 from snakeval.uncertainty import with_uncertainty
 
 POLL_S = 0.5
@@ -180,8 +181,9 @@ def _run(job: _Job) -> None:
     own = resolve_env(job.task.env_vars, os.environ)
     server = job.watch.server
     step = Step(server.allocation) if server is not None and server.allocation else None
+    argv = wrapped(job.task, command.argv, job.folder)
     process = subprocess.Popen(
-        step.command(command.argv) if step else command.argv,
+        step.command(argv) if step else argv,
         cwd=command.cwd,
         env=without_batch_variables(os.environ) | own | command.env,
         stdin=subprocess.DEVNULL,
@@ -201,7 +203,7 @@ def _run(job: _Job) -> None:
     if process.returncode != 0:
         # A dead server explains a failed harness better than the harness can.
         job.watch.check_server()
-        raise job.harness.failure(job.folder, process.returncode)
+        raise failed_command(job.folder) or job.harness.failure(job.folder, process.returncode)
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def components(content: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if key == "env_vars":
             value = without_secrets(value)
-        if key == "command":
+        if key in ("command", "pre_cmd", "post_cmd"):
             text = json.dumps(value, ensure_ascii=False)
             value = f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:LENGTH]}"
         shown |= {f"{key}.{name}": one for name, one in value.items()} if isinstance(value, Mapping) else {key: value}

@@ -143,7 +143,7 @@ def write_samples(path: Path, samples: Iterator[dict[str, Any]]) -> int:
 
 
 def _settings_of(task: Task) -> dict[str, Any]:
-    hidden = ("command",)
+    hidden = ("command", "pre_cmd", "post_cmd")
     return {name: value for name, value in task.settings.items() if value is not None and name not in hidden}
 
 

@@ -95,6 +95,50 @@ def test_a_task_that_fails_leaves_no_result(source: str, config: Config) -> None
     assert (files.harness / "fingerprint").exists()
 
 
+def _between(task: Task, **commands: str) -> Task:
+    return replace(task, settings={**task.settings, **commands})
+
+
+def test_commands_of_the_configuration_around_the_harness(config: Config, tmp_path: Path) -> None:
+    """What pre_cmd exports reaches the harness, post_cmd is told its status, and words stay as they are."""
+    program = _program(SUCCEED + "print(os.environ['WORD'])")
+    task = _between(
+        program, pre_cmd='export WORD="it\'s $((1 + 1))"\necho first', post_cmd='echo "last $SNAKEVAL_TASK_STATUS"'
+    )
+    assert _evaluate(config, task) == "first\nfrom the harness\nit's 2\nlast 0\n"
+    result = read_result(_files(config).result)
+    assert result is not None
+    assert not result["settings"].keys() & {"pre_cmd", "post_cmd"}
+
+
+@pytest.mark.parametrize(
+    ("source", "commands", "message"),
+    [
+        (SUCCEED, {"pre_cmd": "echo before; false; echo after"}, "pre_cmd of the task ended with exit status 1"),
+        (SUCCEED, {"pre_cmd": "exit 0"}, "pre_cmd of the task ended with exit status 0"),
+        (SUCCEED, {"post_cmd": "exit 4"}, "post_cmd of the task ended with exit status 4"),
+        ("import sys; sys.exit(3)", {"pre_cmd": "true", "post_cmd": "echo last"}, "the command ended with exit status 3"),
+    ],
+)
+def test_a_command_around_the_harness_that_fails_is_a_failed_task(
+    source: str, commands: dict[str, str], message: str, config: Config
+) -> None:
+    with pytest.raises(HarnessError, match=message):
+        _evaluate(config, _between(_program(source), **commands))
+    files = _files(config)
+    assert not files.result.exists()
+    log = files.log.read_text(encoding="utf-8")
+    assert "after" not in log
+    assert ("last" in log) == ("echo last" in commands.get("post_cmd", ""))
+
+
+def test_a_killed_harness_is_followed_by_its_command(config: Config) -> None:
+    task = _between(_program("import os; os.kill(os.getpid(), 9)"), post_cmd='echo "last $SNAKEVAL_TASK_STATUS"')
+    with pytest.raises(HarnessError, match="SIGKILL"):
+        _evaluate(config, task)
+    assert "last 137" in _files(config).log.read_text(encoding="utf-8")
+
+
 def test_environment_of_the_harness(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTER", "of this machine")
     task = _program(SUCCEED + "print(os.environ['A'], os.environ['B'])", A="lit:literal", B="host:OUTER")

@@ -77,10 +77,10 @@ def test_what_has_no_meaning_is_said(workflow: Workflow, text: str, notice: str)
         (SERVED % "multiple_instances: true" + TASKS, "deployment.multiple_instances is not supported"),
         (SERVED % "cache_path: /c" + TASKS, "deployment.cache_path cannot be honoured"),
         (THERE + "auxiliary_deployments: {judge: {type: vllm}}\n" + TASKS, "auxiliary_deployments cannot be started"),
-        (THERE + "evaluation: {pre_cmd: 'rm -rf /', tasks: [colours]}", "evaluation.pre_cmd cannot be honoured: tasks"),
+        (THERE + "evaluation: {pre_cmd: 'rm -rf /', tasks: [colours]}", "evaluation.pre_cmd holds commands"),
         (
             THERE + "evaluation: {tasks: [{name: colours, post_cmd: x}]}",
-            "evaluation.tasks.colours.post_cmd cannot be honoured: tasks",
+            "evaluation.tasks.colours.post_cmd holds commands",
         ),
         (
             THERE + "evaluation: {tasks: [{name: colours, endpoint_type: x}]}",

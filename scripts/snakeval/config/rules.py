@@ -14,6 +14,7 @@ from snakeval.config.secrets import host_name, unset
 from snakeval.config.wording import show
 from snakeval.errors import Problem
 
+TRUST = "SNAKEVAL_TRUST_PRE_CMD"
 RESERVED_TASKS = ("server",)
 RESERVED_DEPLOYMENTS = (
     "compare",
@@ -40,6 +41,7 @@ def check_rules(draft: Draft, environ: Mapping[str, str] | None) -> list[Problem
     problems += check_engines(draft)
     if environ is not None:
         problems += _unset_variables(draft, environ)
+        problems += _commands_are_trusted(draft, environ)
         problems += _absent_folders(draft)
         problems += _absent_files(draft)
     return problems
@@ -175,6 +177,20 @@ def _absent_files(draft: Draft) -> Iterator[Problem]:
             if not file.is_file():
                 hint = "check the path; relative paths start at the working directory"
                 yield Problem(entry.at(key), "is not a file", show(str(file)), "an existing file", hint)
+
+
+def _commands_are_trusted(draft: Draft, environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Commands around tasks run as the user, so that a configuration of somebody else must not bring any unnoticed."""
+    if environ.get(TRUST) == "1":
+        return
+    for entry in (draft.evaluation, *draft.tasks):
+        for key in ("pre_cmd", "post_cmd"):
+            if entry.data[key] and (entry is draft.evaluation or key in entry.own):
+                hint = f"read the commands, then export {TRUST}=1 where Snakemake is called"
+                lines = len(entry.data[key].splitlines())
+                got = f"{lines} {'line' if lines == 1 else 'lines'} (not shown)"
+                what = "holds commands that nobody said to be trusted"
+                yield Problem(entry.at(key), what, got, f"{TRUST}=1 in the environment", hint)
 
 
 def _unset_variables(draft: Draft, environ: Mapping[str, str]) -> Iterator[Problem]:

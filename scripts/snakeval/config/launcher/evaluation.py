@@ -62,7 +62,7 @@ def translate_evaluation(tree: Tree, findings: Findings) -> None:
     if isinstance(tree.get(("target", "api_endpoint", "adapter_config")), dict):
         _Settings(tree, ("evaluation",), findings).adapter(("target", "api_endpoint", "adapter_config"))
     for place in places:
-        _commands(tree, place, findings)
+        _commands(tree, place)
         for name in _NAMES:
             _Settings(tree, place, findings).translate(name)
 
@@ -85,14 +85,10 @@ def _dataset(tree: Tree, place: Keys, findings: Findings) -> None:
         findings.no_meaning((*place, "dataset_mount_path"), reason)
 
 
-def _commands(tree: Tree, place: Keys, findings: Findings) -> None:
+def _commands(tree: Tree, place: Keys) -> None:
     for name in _COMMANDS:
-        keys: Keys = (*place, name)
-        if tree.get(keys) in (None, ""):
-            tree.remove(keys)
-        else:
-            hint = "prepare the machine before Snakemake is called; env_vars set a task's environment"
-            findings.refused(keys, "cannot be honoured: tasks run no commands of a configuration", "nothing", hint)
+        if tree.get((*place, name)) == "":
+            tree.remove((*place, name))
 
 
 class _Settings:
