@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -55,13 +55,19 @@ def job(log: Path, label: str, attempt: int = 1) -> Iterator[JobLog]:
         attempt: Which attempt of the rule it is.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    kept = log.with_name(f".{log.name}.kept")
+    _keep_earlier_attempts(log, kept, attempt)
     with log.open("w" if attempt == 1 else "a", encoding="utf-8") as stream:
+        # A file system without links loses the earlier attempts' lines on a cluster, and nothing else.
+        with suppress(OSError):
+            os.link(log, kept)
         journal = JobLog(label, stream)
         if attempt > 1:
             stream.write(f"\n--- attempt {attempt}\n")
             stream.flush()
         try:
             yield journal
+            kept.unlink(missing_ok=True)
         except SnakevalError as error:
             text = str(error).removeprefix("error: ")
             stream.write(f"error: {text}\n")
@@ -70,6 +76,13 @@ def job(log: Path, label: str, attempt: int = 1) -> Iterator[JobLog]:
         except KeyboardInterrupt:
             stream.write("interrupted\n")
             sys.exit(130)
+
+
+def _keep_earlier_attempts(log: Path, kept: Path, attempt: int) -> None:
+    """Bring back the log of the earlier attempts: Snakemake deletes it when it prepares a job on a cluster's node."""
+    if attempt > 1 and kept.exists() and not (log.exists() and log.stat().st_size):
+        kept.replace(log)
+    kept.unlink(missing_ok=True)
 
 
 def _print(text: str) -> None:

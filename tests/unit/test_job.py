@@ -25,6 +25,21 @@ def test_the_first_attempt_empties_the_log_and_later_ones_append(tmp_path: Path)
     assert log.read_text(encoding="utf-8") == "text 1\n\n--- attempt 2\ntext 2\n"
 
 
+def test_earlier_attempts_are_told_although_snakemake_deletes_the_log(tmp_path: Path) -> None:
+    """As it does when it prepares a job on a node of a cluster."""
+    log = tmp_path / "log.txt"
+    for attempt in (1, 2):
+        with pytest.raises(SystemExit), job(log, "evaluate tiny/sums", attempt) as journal:
+            journal.stream.write(f"text {attempt}\n")
+            raise DeploymentError("lost")
+        log.unlink()
+    with job(log, "evaluate tiny/sums", 3):
+        pass
+    lines = ["text 1", "error: lost", "", "--- attempt 2", "text 2", "error: lost", "", "--- attempt 3"]
+    assert log.read_text(encoding="utf-8").splitlines() == lines
+    assert list(tmp_path.iterdir()) == [log]
+
+
 @pytest.mark.parametrize(
     ("error", "text"),
     [
