@@ -84,3 +84,23 @@ def set_up(folder: Path, patch: pytest.MonkeyPatch) -> Podman:
     podman = Podman(environ)
     podman.build(IMAGE, {})
     return podman
+
+
+def in_podman(**mounts: str) -> dict[str, Any]:
+    """Return an execution whose servers run in containers, with the machine's own files mounted."""
+    return {"container_runtime": "podman", "readiness_timeout_s": 60, "mounts": {"deployment": {**MOUNTS, **mounts}}}
+
+
+def stand_in_nim(podman: Podman, image: str, **keys: Any) -> dict[str, Any]:
+    """Build an image with NIM's entry points; return a deployment of it, which `keys` complete."""
+    files = FAKES / "nim_image"
+    entry = {"opt/nim/start_server.sh": "start_server.sh", "opt/nvidia/nvidia_entrypoint.sh": "nvidia_entrypoint.sh"}
+    podman.build(image, {path: files / name for path, name in entry.items()})
+    return {
+        "type": "nim",
+        "name": "nim",
+        "image": image,
+        "served_model_name": "meta/tiny",
+        "env_vars": {"STAND_IN_PYTHON": f"lit:{PYTHON}", "STAND_IN_SERVER": f"lit:{FAKES}/openai_server.py"},
+        **keys,
+    }
