@@ -18,7 +18,7 @@ TIMEOUT_S = 3600
 
 
 def run_exporter(
-    format: str, request: Mapping[str, Any], log: IO[str], secrets: Mapping[str, str] | None = None
+    format: str, request: Mapping[str, Any], log: IO[str], environ: Mapping[str, str] = os.environ
 ) -> list[dict[str, Any]]:
     """Run an exporter to its end and return what it sent.
 
@@ -26,7 +26,7 @@ def run_exporter(
         format: The format or tracker.
         request: What to export, as JSON; holds no secret.
         log: Open log, for the exporter's output.
-        secrets: Variables for the exporter in addition to those of this process.
+        environ: Variables for the exporter; may hold secrets.
 
     Raises:
         ExportError: it failed; the message is the library's own.
@@ -42,7 +42,7 @@ def run_exporter(
             done = subprocess.run(
                 [str(python), "-P", "-m", "export_runner", str(file)],
                 cwd=name,
-                env={**os.environ, **(secrets or {}), "PYTHONPATH": str(RUNNERS), "PYTHONUNBUFFERED": "1"},
+                env={**environ, "PYTHONPATH": str(RUNNERS), "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import unquote, urlsplit
 
 from snakeval.config.exports import MLFLOW_URI
 from snakeval.config.model import Export
@@ -20,8 +21,10 @@ _FORBIDDEN = re.compile(r"[^A-Za-z0-9_. :/-]")
 _LONGEST_VALUE = 5000  # of MLflow's 6000 characters
 _LONGEST_TAG = 4000
 _LONGEST_ARTIFACT_NAME = 120
-# Its own eight, with growing pauses, would keep a run waiting for minutes on a server that is not there.
-_MLFLOW_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
+# MLflow's own seven, with growing pauses, would keep a run waiting for minutes on a server that is not there.
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
+# Results go where the configuration says, and nothing goes to the makers of the clients.
+_QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_ERROR_REPORTING": "false", "DO_NOT_TRACK": "true"}
 _SECRETS = {"mlflow": ("token_name", "MLFLOW_TRACKING_TOKEN"), "wandb": ("api_key_name", "WANDB_API_KEY")}
 
 
@@ -38,6 +41,9 @@ def send_results(export: Export, found: Sequence[Measured], folder: Path, log: I
         ExportError: not everything was sent; calling again completes it.
     """
     settings = completed(export, found[0].run, os.environ)
+    address, login = without_login(settings.get("tracking_uri") or "")
+    if login:
+        settings["tracking_uri"] = address
     request = {
         "folder": str(folder.resolve()),
         "settings": settings,
@@ -45,10 +51,8 @@ def send_results(export: Export, found: Sequence[Measured], folder: Path, log: I
     }
     key, variable = _SECRETS[export.format]
     named = {variable: f"host:{settings[key]}"} if settings[key] else {}
-    more = {} if os.environ.get(next(iter(_MLFLOW_RETRIES))) else _MLFLOW_RETRIES
-    if export.format == "wandb":
-        more = {"WANDB_DATA_DIR": str(folder.resolve())}
-    sent = run_exporter(export.format, request, log, {**more, **resolve_env(named, os.environ)})
+    more = {**_QUIET, "WANDB_DATA_DIR": str(folder.resolve()), **login, **resolve_env(named, os.environ)}
+    sent = run_exporter(export.format, request, log, {**_PATIENCE, **os.environ, **more})
     if settings.get("mode") == "online":
         # The client's own copies of what it has sent.
         for name in ("wandb", "artifacts"):
@@ -66,6 +70,16 @@ def completed(export: Export, run: str, environ: Mapping[str, str]) -> dict[str,
         settings["name"] = settings["name"] or run
         settings["group"] = settings["group"] or run
     return settings
+
+
+def without_login(uri: str) -> tuple[str, dict[str, str]]:
+    """Return an address without user and password, and these as MLflow's variables: the client logs its address."""
+    parts = urlsplit(uri)
+    if parts.username is None:
+        return uri, {}
+    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    login = {"MLFLOW_TRACKING_USERNAME": unquote(parts.username)}
+    return plain, login | ({"MLFLOW_TRACKING_PASSWORD": unquote(parts.password)} if parts.password else {})
 
 
 def entry(one: Measured, result: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

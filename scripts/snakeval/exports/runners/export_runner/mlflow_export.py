@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
@@ -52,7 +51,7 @@ def _send(
         client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED", end_time=entry["ended_at_ms"])
-    url = f"{_address(settings['tracking_uri'])}/#/experiments/{experiment}/runs/{run_id}"
+    url = f"{settings['tracking_uri'].rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
     return {"deployment": entry["deployment"], "task": entry["task"], "id": run_id, "url": url, "action": action}
 
 
@@ -74,9 +73,3 @@ def _fill(client: MlflowClient, run: Run, entry: Mapping[str, Any]) -> None:
     metrics = [Metric(name, value, now, 0) for name, value in entry["metrics"].items() if known.get(name) != value]
     for begin in range(0, len(metrics), _METRICS_PER_CALL):
         client.log_batch(run_id, metrics=metrics[begin : begin + _METRICS_PER_CALL])
-
-
-def _address(uri: str) -> str:
-    """The server's address without user and password, which MLFLOW_TRACKING_URI may hold."""
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
