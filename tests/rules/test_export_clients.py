@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import requests
@@ -151,7 +151,7 @@ def test_two_runs_of_the_workflow_do_not_share_runs(run: Config, tracking_server
 class _Refuses(BaseHTTPRequestHandler):
     """Remembers who asked, and answers that nobody may."""
 
-    asked: list[str | None] = []
+    asked: ClassVar[list[str | None]] = []
 
     def do_GET(self) -> None:
         self.asked.append(self.headers.get("Authorization"))
@@ -182,7 +182,7 @@ def test_the_token_reaches_the_server_and_no_file(
     run: Config, refusing: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("MY_TOKEN", KEY)
-    with pytest.raises(ExportError, match="export mlflow failed: .*PERMISSION_DENIED"):
+    with pytest.raises(ExportError, match=r"export mlflow failed: .*PERMISSION_DENIED"):
         export(run, "mlflow", tracking_uri=refusing, token_name="MY_TOKEN")
     assert set(_Refuses.asked) == {f"Bearer {KEY}"}
     _assert_nowhere(tmp_path, KEY)
@@ -199,7 +199,7 @@ def test_a_password_in_the_variable_is_not_logged(
 
 
 def test_a_tracking_server_that_is_not_there_is_told(run: Config) -> None:
-    with pytest.raises(ExportError, match="export mlflow failed: .*refused"):
+    with pytest.raises(ExportError, match=r"export mlflow failed: .*refused"):
         export(run, "mlflow", tracking_uri=f"http://{LOOPBACK}:{free_port(LOOPBACK)}")
 
 
@@ -229,14 +229,30 @@ def test_wandb_offline_runs_hold_the_results(run: Config, monkeypatch: pytest.Mo
 
 
 _READ_WANDB = """
-import json, sys
+import json, struct, sys
 from wandb.proto import wandb_internal_pb2 as pb
-from wandb.sdk.internal.datastore import DataStore
+BLOCK, HEADER = 32768, 7
+
+def records(data):
+    # LevelDB's log format: blocks of chunks, each with checksum, length and kind (1 whole, 2 first, 3 middle, 4 last).
+    assert data.startswith(b":W&B")
+    position, record = HEADER, b""
+    while position + HEADER <= len(data):
+        if BLOCK - position % BLOCK < HEADER:
+            position += BLOCK - position % BLOCK
+        _, length, kind = struct.unpack("<IHB", data[position : position + HEADER])
+        record += data[position + HEADER : position + HEADER + length]
+        position += HEADER + length
+        if kind in (1, 4):
+            yield record
+            record = b""
+
 found = []
 for path in sys.argv[1:]:
-    store, one = DataStore(), {"summary": {}, "artifacts": []}
-    store.open_for_scan(path)
-    while data := store.scan_data():
+    one = {"summary": {}, "artifacts": []}
+    with open(path, "rb") as stream:
+        all_records = list(records(stream.read()))
+    for data in all_records:
         record = pb.Record()
         record.ParseFromString(data)
         kind = record.WhichOneof("record_type")
@@ -248,8 +264,6 @@ for path in sys.argv[1:]:
         elif kind == "summary":
             for item in record.summary.update:
                 one["summary"]["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
-        elif kind == "request" and record.request.HasField("log_artifact"):
-            one["artifacts"].append(sorted(item.path for item in record.request.log_artifact.artifact.manifest.contents))
         elif kind == "artifact":
             one["artifacts"].append(sorted(item.path for item in record.artifact.manifest.contents))
     found.append(one)
@@ -262,7 +276,7 @@ def test_wandb_without_a_key_is_told(
 ) -> None:
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
-    with pytest.raises(ExportError, match="export wandb failed: .*(API key|login)"):
+    with pytest.raises(ExportError, match=r"export wandb failed: .*(API key|login)"):
         export(run, "wandb", mode="online", base_url=refusing)
 
 
@@ -324,14 +338,15 @@ found = {}
 for file in get_sample_results_filenames(files):
     rows = load_dataset("json", data_files=file, cache_dir=sys.argv[2])["train"]
     found[get_file_task_name(file.rpartition("/")[2])] = [[row["doc_id"], row["filter"]] for row in rows]
-print(json.dumps([make_table(results), make_table(results, "groups") if "groups" in results else "", found]))
+print(json.dumps([make_table(results), make_table(results, "groups"), found]))
 """
     folder = files_of(run, "lm-eval")
-    table, _, samples = _read("lm-eval", program, str(folder), str(folder.parent / "cache"))
+    table, groups, samples = _read("lm-eval", program, str(folder), str(folder.parent / "cache"))
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
-    assert ["sums", "N/A", "none", "0", "acc", "↑", "0.5000", "±", "0.2500"] in rows
-    assert ["words", "N/A", "none", "0", "f1", "↑", "0.2500", "±", "N/A"] in rows
+    assert ["sums", "N/A", "none", "0", "acc", "↑", "0.50", "±", "0.25"] in rows
+    assert ["words", "N/A", "none", "0", "f1", "↑", "0.25", "±", "N/A"] in rows
     assert {row[0] for row in rows} == {"sums", "words", "group", "- easy", "- hard"}
+    assert [line.split("|")[1].strip() for line in groups.splitlines()[2:]] == ["group"]
     assert samples["sums"] == [[number, "none"] for number in range(4)]
     assert samples["hard"] == [[0, "loose"], [1, "loose"], [0, "strict"], [1, "strict"]]
 

@@ -102,6 +102,8 @@ class _Model:
             content["configs"][task] = {**config, "task": task, "repeats": one.task.repeats}
         if members := [self.name(one, subtask) for subtask in _subtasks(one)]:
             content["group_subtasks"][one.task.name] = members
+            if one.task.name in content["results"]:
+                content.setdefault("groups", {})[one.task.name] = content["results"][one.task.name]
 
     def model(self) -> dict[str, Any]:
         """Return what lm-eval's tracker says of the model."""
