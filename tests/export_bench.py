@@ -41,7 +41,11 @@ STARTED, ENDED = 1_760_000_000.0, 1_760_000_060.5
 def make_run(folder: Path) -> Config:
     """Return a run of two deployments and three tasks, of which `b/words` has no result."""
     deployments = (make_deployment("a", served_model_name="org/model-a"), make_deployment("b"))
-    tasks = (make_task("sums", limit=4, repeats=2), make_task("words"), make_task("group", harness="lm-eval"))
+    tasks = (
+        make_task("sums", limit=4, repeats=2),
+        make_task("words", note=""),
+        make_task("group", harness="lm-eval"),
+    )
     config = make_config(folder / "results", deployments, tasks)
     for name in ("a", "b"):
         finish(config, name, "sums", [make_metric("acc", 0.5, ci_low=0.15, ci_high=0.85, ci_method="wilson")], _sums())

@@ -85,11 +85,11 @@ def test_a_damaged_result_is_missing(run: Config) -> None:
 def test_markdown_has_a_cell_for_everything(run: Config) -> None:
     export(run, "markdown")
     assert _text(run, "markdown", "results.md").splitlines()[:5] == [
-        "| task   | metric               |   n |               a |               b |",
-        "|--------|----------------------|-----|-----------------|-----------------|",
-        "| sums   | acc                  |   4 | 0.5000 ± 0.2500 | 0.5000 ± 0.2500 |",
-        "| words  | f1                   |   4 |          0.2500 |         missing |",
-        "| group  | exact_match (strict) |   4 | 0.5000 ± 0.1000 | 0.5000 ± 0.1000 |",
+        "| task   |   limit | metric               |   n |               a |               b |",
+        "|--------|---------|----------------------|-----|-----------------|-----------------|",
+        "| sums   |       4 | acc                  |   4 | 0.5000 ± 0.2500 | 0.5000 ± 0.2500 |",
+        "| words  |     all | f1                   |   4 |          0.2500 |         missing |",
+        "| group  |     all | exact_match (strict) |   4 | 0.5000 ± 0.1000 | 0.5000 ± 0.1000 |",
     ]
 
 
@@ -98,12 +98,12 @@ def test_latex_is_a_booktabs_table(run: Config) -> None:
     lines = _text(run, "latex", "results.tex").splitlines()
     body = lines[lines.index("    \\midrule") + 1 : lines.index("    \\bottomrule")]
     assert body == [
-        r"    sums & acc & 4 & $0.5000 \pm 0.2500$ & $0.5000 \pm 0.2500$ \\",
-        r"    words & f1 & 4 & 0.2500 & missing \\",
-        r"    group & exact\_match (strict) & 4 & $0.5000 \pm 0.1000$ & $0.5000 \pm 0.1000$ \\",
+        r"    sums & 4 & acc & 4 & $0.5000 \pm 0.2500$ & $0.5000 \pm 0.2500$ \\",
+        r"    words & all & f1 & 4 & 0.2500 & missing \\",
+        r"    group & all & exact\_match (strict) & 4 & $0.5000 \pm 0.1000$ & $0.5000 \pm 0.1000$ \\",
     ]
-    assert lines[lines.index("    \\toprule") + 1] == r"    Task & Metric & $n$ & a & b \\"
-    assert r"  \begin{tabular}{llrrr}" in lines
+    assert lines[lines.index("    \\toprule") + 1] == r"    Task & Limit & Metric & $n$ & a & b \\"
+    assert r"  \begin{tabular}{lrlrrr}" in lines
 
 
 def test_deployments_with_another_metric_or_count_get_a_line_of_their_own(tmp_path: Path) -> None:
@@ -115,15 +115,15 @@ def test_deployments_with_another_metric_or_count_get_a_line_of_their_own(tmp_pa
         [one.strip() for one in line.split("|")[1:-1]] for line in _text(config, "markdown", "results.md").splitlines()
     ]
     assert cells[2:4] == [
-        ["sums", "acc", "4", "0.5000 ± 0.2500", ""],
-        ["sums", "acc", "3", "", "0.2500 ± 0.2500"],
+        ["sums", "all", "acc", "4", "0.5000 ± 0.2500", ""],
+        ["sums", "all", "acc", "3", "", "0.2500 ± 0.2500"],
     ]
 
 
 def test_a_run_without_any_result_has_tables(tmp_path: Path) -> None:
     config = make_config(tmp_path)
     assert export(config, "latex")["results"] == 0
-    assert "    sums &  &  & missing \\\\\n" in _text(config, "latex", "results.tex")
+    assert "    sums & all &  &  & missing \\\\\n" in _text(config, "latex", "results.tex")
 
 
 def test_hostile_names_stay_names_in_latex(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_hostile_names_stay_names_in_latex(tmp_path: Path) -> None:
     assert "\\input" not in text
     # What is left without Snakeval's own commands has nothing that TeX would act on but the table's own.
     row = next(line for line in text.splitlines() if line.strip().startswith("sums"))
-    assert len(re.findall(r"(?<!\\)&", row)) == 3
+    assert len(re.findall(r"(?<!\\)&", row)) == 4
 
 
 @given(st.text())

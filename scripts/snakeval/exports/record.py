@@ -1,6 +1,7 @@
 """The record of an export: what was written, what was sent, and what was missing."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,9 +48,9 @@ def summary_of(record: dict[str, Any], folder: Path) -> str:
     files, sent = record["files"], record["sent"]
     parts = []
     if sent:
-        updated = sum(one["action"] == "updated" for one in sent)
-        parts.append(f"{len(sent) - updated} created, {updated} updated")
-        parts += [url] if (url := next((one["url"] for one in sent if one["url"]), None)) else []
+        actions = Counter(one["action"] for one in sent)
+        parts += [f"{count} runs {action}" for action, count in actions.items()]
+        parts.append(next((one["url"] for one in sent if one["url"]), f"in {folder} for `wandb sync`"))
     elif len(files) == 1:
         parts.append(str(folder / files[0]["path"]))
     else:

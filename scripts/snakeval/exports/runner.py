@@ -42,7 +42,7 @@ def run_exporter(
             done = subprocess.run(
                 [str(python), "-P", "-m", "export_runner", str(file)],
                 cwd=name,
-                env={**environ, "PYTHONPATH": str(RUNNERS), "PYTHONUNBUFFERED": "1"},
+                env={**environ, "PYTHONPATH": str(RUNNERS), "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

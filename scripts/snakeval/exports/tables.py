@@ -44,12 +44,12 @@ class Pivot:
 
     Attributes:
         deployments: The columns.
-        lines: Task, metric, samples, and one cell per deployment: value and standard error, or None without a result,
-            or empty when another line of the task has it.
+        lines: Task, limit, metric, samples, and one cell per deployment: value and standard error, or None without a
+            result, or empty when another line of the task has it.
     """
 
     deployments: tuple[str, ...]
-    lines: tuple[tuple[str, str, str, tuple[Cell, ...]], ...]
+    lines: tuple[tuple[str, str, str, str, tuple[Cell, ...]], ...]
 
 
 def as_csv(found: Sequence[Measured]) -> str:
@@ -76,11 +76,10 @@ def as_markdown(found: Sequence[Measured]) -> str:
     """Return the headline scores as a table of GitHub's Markdown."""
     pivot = make_pivot(as_rows(found))
     lines = [
-        [*map(escape_markdown, (task, metric, count)), *(_cell(cell, "{} ± {}") for cell in cells)]
-        for task, metric, count, cells in pivot.lines
+        [*map(escape_markdown, names), *(_cell(cell, "{} ± {}") for cell in cells)] for *names, cells in pivot.lines
     ]
-    headers = ["task", "metric", "n", *map(escape_markdown, pivot.deployments)]
-    align = ("left", "left") + ("right",) * (len(headers) - 2)
+    headers = ["task", "limit", "metric", "n", *map(escape_markdown, pivot.deployments)]
+    align = ("left", "right", "left") + ("right",) * (len(headers) - 3)
     table = tabulate(lines, headers, tablefmt="github", disable_numparse=True, colalign=align)
     return f"{table}\n\nRun {escape_markdown(found[0].run)}; value ± standard error.\n"
 
@@ -89,10 +88,9 @@ def as_latex(found: Sequence[Measured]) -> str:
     """Return the headline scores as a LaTeX table; needs the package booktabs."""
     pivot = make_pivot(as_rows(found))
     run = escape_latex(found[0].run)
-    head = ["Task", "Metric", "$n$", *map(escape_latex, pivot.deployments)]
+    head = ["Task", "Limit", "Metric", "$n$", *map(escape_latex, pivot.deployments)]
     lines = [
-        [*map(escape_latex, (task, metric, count)), *(_cell(cell, r"${} \pm {}$") for cell in cells)]
-        for task, metric, count, cells in pivot.lines
+        [*map(escape_latex, names), *(_cell(cell, r"${} \pm {}$") for cell in cells)] for *names, cells in pivot.lines
     ]
     body = "\n".join(f"    {' & '.join(line)} \\\\" for line in lines)
     return (
@@ -101,7 +99,7 @@ def as_latex(found: Sequence[Measured]) -> str:
         "  \\centering\n"
         f"  \\caption{{Scores of run {run}, with standard errors.}}\n"
         f"  \\label{{tab:{found[0].run}}}\n"
-        f"  \\begin{{tabular}}{{ll{'r' * (len(head) - 2)}}}\n"
+        f"  \\begin{{tabular}}{{lrl{'r' * (len(head) - 3)}}}\n"
         "    \\toprule\n"
         f"    {' & '.join(head)} \\\\\n"
         "    \\midrule\n"
@@ -128,12 +126,13 @@ def make_pivot(rows: Sequence[Mapping[str, Any]]) -> Pivot:
     """
     chosen = headline_rows(rows)
     deployments = tuple(dict.fromkeys(row["deployment"] for row in chosen))
-    lines: list[tuple[str, str, str, tuple[Cell, ...]]] = []
+    lines: list[tuple[str, str, str, str, tuple[Cell, ...]]] = []
     for task in dict.fromkeys(row["task"] for row in chosen):
         own = {row["deployment"]: row for row in chosen if row["task"] == task}
+        limit = str(next(iter(own.values()))["limit"] or "all")
         scored = [row for row in own.values() if row["status"] != MISSING]
         for kind in dict.fromkeys(map(_kind, scored)) or [("", "")]:
-            lines.append((task, *kind, tuple(_content(own.get(name), kind) for name in deployments)))
+            lines.append((task, limit, *kind, tuple(_content(own.get(name), kind) for name in deployments)))
     return Pivot(deployments, tuple(lines))
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from mlflow import MlflowClient
@@ -48,7 +49,8 @@ def _send(
         for file in entry["artifacts"]:
             client.log_artifact(run_id, file)
     except Exception:
-        client.set_terminated(run_id, "FAILED")
+        with suppress(MlflowException):
+            client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED", end_time=entry["ended_at_ms"])
     url = f"{settings['tracking_uri'].rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
