@@ -2,7 +2,8 @@
 
     deploy -> ready -> evaluate (one job per task) -> aggregate
                          |-> teardown (as soon as the last task of a deployment has ended)
-                         `-> compare -> gate (where the configuration asks for it)
+                         |-> compare -> gate (where the configuration asks for it)
+                         `-> export (one job per format and tracker that the configuration names)
 
 What is measured stands in the configuration (config/README.md), where it runs in the profiles (profiles/README.md).
 """
@@ -21,6 +22,7 @@ include: "rules/deploy.smk"
 include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
 include: "rules/compare.smk"
+include: "rules/export.smk"
 
 
 rule all:
@@ -31,6 +33,7 @@ rule all:
         results=all_results(),
         teardowns=all_teardowns(),
         comparisons=all_comparisons(),
+        exports=all_exports(),
         environments=missing_environments(),
 
 
@@ -42,9 +45,11 @@ onsuccess:
     end_session("succeeded")
     show_leaderboard()
     show_comparisons()
+    show_exports()
 
 
 onerror:
     end_session("failed")
     show_failures()
     show_comparisons()
+    show_exports()

@@ -14,6 +14,7 @@ from snakeval.environments import (
     harness_lock,
 )
 from snakeval.errors import ConfigError
+from snakeval.exports import export_lock
 from snakeval.instances.plan import server_locks
 from snakeval.paths import RunPaths, TaskPaths
 from snakeval.polling import respect_status_interval
@@ -46,6 +47,7 @@ DEPLOYMENTS = {deployment.name: deployment for deployment in CONFIG.deployments}
 TASKS = {task.name: task for task in CONFIG.tasks}
 REQUESTS = RequestResources(CONFIG.deployments, TASKS)
 COMPARISONS = {comparison.name: comparison for comparison in CONFIG.comparisons}
+EXPORTS = {export.format: export for export in CONFIG.exports}
 SESSION = Session(CONFIG, Path(".snakemake"))
 
 if workflow.is_main_process:
@@ -59,6 +61,7 @@ wildcard_constraints:
     deployment="|".join(map(re.escape, DEPLOYMENTS)),
     task="|".join(map(re.escape, TASKS)),
     comparison="|".join(map(re.escape, COMPARISONS)),
+    format="|".join(map(re.escape, EXPORTS)),
     environment=r"[a-z0-9_-]+-[0-9a-f]{12}",
 
 
@@ -118,8 +121,27 @@ def comparison_settings(wildcards) -> str:
     return repr(COMPARISONS[wildcards.comparison])
 
 
+def all_exports() -> list[Path]:
+    """Return the record of every export."""
+    return [RUN.export_record(name) for name in EXPORTS]
+
+
+def exported_samples() -> list[Path]:
+    """Return the samples of every task on every deployment."""
+    return [
+        RUN.task(deployment, task).samples
+        for deployment in DEPLOYMENTS
+        for task in TASKS
+    ]
+
+
+def export_settings(wildcards) -> str:
+    """Return what an export depends on beside its files."""
+    return repr(EXPORTS[wildcards.format])
+
+
 def missing_environments() -> list[Path]:
-    """Return the environments that tasks without a result need and that are not built yet.
+    """Return the environments that tasks without a result, and exports, need and that are not built yet.
 
     They are inputs of `all` alone. As an input of `ready`, an environment that is built again would replan every
     finished task. `ready` waits until they are there, and builds them itself when only a part of the run is asked for.
@@ -133,6 +155,9 @@ def missing_environments() -> list[Path]:
         for lock in server_locks(DEPLOYMENTS[deployment], CONFIG.execution)
     }
     locks |= {harness_lock(TASKS[task]) for _, task in pending}
+    locks |= {
+        export_lock(name) for name in EXPORTS if not RUN.export_record(name).exists()
+    }
     markers = [
         environment_marker(environment_name(lock)) for lock in locks if lock is not None
     ]
@@ -251,6 +276,15 @@ def show_comparisons() -> None:
         if is_newer(path, files_of_both(comparison)):
             page = RUN.comparison(name, "md")
             print(f"{comparison_summary(read_json(path), str(page))}\n", flush=True)
+
+
+def show_exports() -> None:
+    """Print where every export is, or where to read why it is not there."""
+    from snakeval.exports.record import export_line
+
+    lines = [export_line(RUN, name, all_results()) for name in EXPORTS]
+    if lines:
+        print("\n".join(["exports:", *lines, ""]), flush=True)
 
 
 def show_failures() -> None:

@@ -35,6 +35,7 @@ def reference(schemas: Path) -> str:
     parts.append(_section("`deployment.lepton_config`", own, "deployment.lepton_config."))
     parts.append(_section("`target.api_endpoint`", target, "target.api_endpoint."))
     parts.append(_section("One comparison: an entry of `compare`", known.read("compare"), ""))
+    parts.append(_section("`export`", known.read("export"), "export."))
     parts += _policy(known.read("policy"))
     return "\n\n".join(parts)
 

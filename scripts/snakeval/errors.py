@@ -65,3 +65,7 @@ class HarnessError(SnakevalError):
 
 class GateError(SnakevalError):
     """A comparison does not pass its gate."""
+
+
+class ExportError(SnakevalError):
+    """Results could not be brought into a format or to a tracker."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from snakeval.config import load_config
-from snakeval.config.model import Comparison, Config, Deployment, Task
+from snakeval.config.model import Comparison, Config, Deployment, Export, Task
 from snakeval.errors import SnakevalError
 
 # Set where the terminal belongs to a table that a job's own lines would break.
@@ -103,3 +103,8 @@ def task_named(config: Config, name: str) -> Task:
 def comparison_named(config: Config, name: str) -> Comparison:
     """Return the comparison of that name."""
     return next(one for one in config.comparisons if one.name == name)
+
+
+def export_named(config: Config, format: str) -> Export:
+    """Return the export of that format."""
+    return next(one for one in config.exports if one.format == format)

@@ -178,3 +178,11 @@ class RunPaths:
     def comparison(self, name: str, suffix: str) -> Path:
         """Return a file of a comparison: json, md, passed (its gate let it pass), compare.log or gate.log."""
         return self.root / "compare" / f"{name}.{suffix}"
+
+    def export(self, format: str) -> Path:
+        """Return the folder of an export."""
+        return self.root / "exports" / format
+
+    def export_record(self, format: str) -> Path:
+        """Return what an export says of itself when it is complete: the tracked output of rule export."""
+        return self.export(format) / "record.json"

@@ -37,6 +37,14 @@ def _params(text: str) -> str:
         (SLURM % "mounts: {evaluation: {/a: /b}}" + SERVED % "" + TASKS, "execution.mounts.evaluation: left out, "),
         (THERE + "export: {local: {format: json}}\n" + TASKS, "export.local: left out, "),
         (
+            THERE + "export: {wandb: {log_mode: multi_task}}\n" + TASKS,
+            "export.wandb.log_mode: left out, every task has a run of its own",
+        ),
+        (
+            SLURM % "auto_export: {destinations: [local]}" + SERVED % "" + "export: {wandb: {project: p}}\n" + TASKS,
+            "export.wandb: left out, execution.auto_export.destinations does not name it",
+        ),
+        (
             SERVED % "" + "target: {api_endpoint: {api_key_name: K}}\n" + TASKS,
             "target.api_endpoint.api_key_name: left out, every server",
         ),
@@ -70,7 +78,7 @@ def test_what_has_no_meaning_is_said(workflow: Workflow, text: str, notice: str)
         (SLURM % "mounts: {auxiliary: {j: {/a: /b}}}" + SERVED % "" + TASKS, "execution.mounts.auxiliary cannot be"),
         (
             SLURM % "auto_export: {destinations: [nowhere]}" + SERVED % "" + TASKS,
-            "execution.auto_export.destinations asks for an export that does not exist yet: nowhere",
+            "execution.auto_export.destinations asks for an export that does not exist: nowhere",
         ),
         (SERVED % "endpoints: {health: /ready}" + TASKS, "deployment.endpoints.health cannot be honoured"),
         (SERVED % "endpoints: {chat: /chat}" + TASKS, "deployment.endpoints.chat cannot be honoured"),
@@ -269,3 +277,18 @@ def test_a_generic_server_sees_its_checkpoint_where_it_can_be_mounted(workflow: 
     config = workflow.load(SLURM % "container_runtime: pyxis" + served + TASKS)
     assert config.deployments[0].options["command"] == "run /m"
     assert config.execution.options["mounts"]["deployment"] == {"/m": "/m:ro"}
+
+
+def test_auto_export_names_what_is_exported(workflow: Workflow) -> None:
+    text = """
+        execution: {type: slurm, auto_export: {destinations: [local, mlflow, wandb], launcher_install_cmd: x}}
+        deployment: {type: none, url: 'http://h/v1', model_id: m}
+        export: {mlflow: {tracking_uri: 'http://tracking:5000', experiment_name: nightly, tags: {team: a}}}
+        evaluation: {tasks: [colours]}
+    """
+    config = workflow.load(text)
+    mlflow, wandb = config.exports
+    assert (mlflow.format, wandb.format) == ("mlflow", "wandb")
+    assert mlflow.settings["experiment_name"] == "nightly"
+    assert wandb.settings["project"] == "snakeval"
+    assert config.notices == ()

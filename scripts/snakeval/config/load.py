@@ -8,6 +8,7 @@ from typing import Any
 from snakeval.config.comparisons import check_comparisons, draft_comparisons
 from snakeval.config.compose import compose
 from snakeval.config.draft import Draft, make_draft
+from snakeval.config.exports import check_exports
 from snakeval.config.interpolation import interpolate
 from snakeval.config.launcher import translate
 from snakeval.config.model import Config
@@ -53,6 +54,7 @@ def load_config(
     found += check_rules(draft, environ if check_environ else None)
     comparisons = draft_comparisons(draft, tree, schemas)
     found += check_comparisons(comparisons, draft, schemas if check_environ else None)
+    found += check_exports(draft, schemas, environ if check_environ else None)
 
     own_tasks = workflow_dir / "config" / "tasks"
     task_dirs = (*map(Path, draft.evaluation.data["task_dirs"]), own_tasks)

@@ -111,6 +111,19 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Export:
+    """One format or tracker that results go to.
+
+    Attributes:
+        format: One of the formats of `export.formats`, or "mlflow" or "wandb".
+        settings: The keys of a tracker, defaults filled in, secrets as names; empty for a format.
+    """
+
+    format: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Config:
     """A whole run.
 
@@ -122,6 +135,7 @@ class Config:
         task_dirs: Folders with task definitions, the repository's own last.
         resolved: The effective configuration, secrets as names only, ready to be written as YAML.
         comparisons: In the order of the configuration.
+        exports: Formats, then trackers.
         notices: What the user should know of how the configuration was read, one line each.
     """
 
@@ -133,4 +147,5 @@ class Config:
     task_dirs: tuple[Path, ...]
     resolved: Mapping[str, Any]
     comparisons: tuple[Comparison, ...] = ()
+    exports: tuple[Export, ...] = ()
     notices: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from typing import Any
 
 from snakeval.config.draft import Draft, Entry
 from snakeval.config.engines import environment_family, without_unused
+from snakeval.config.exports import build_exports
 from snakeval.config.model import Comparison, Config, Deployment, Execution, Task
 from snakeval.config.schema import operational
 from snakeval.config.secrets import without_secrets
@@ -65,8 +66,13 @@ def build(
         tasks=tuple(_task(task, draft, envs) for task in tasks),
         data_dir=Path(data_dir) if data_dir else None,
         task_dirs=tuple(task_dirs),
-        resolved={**_resolved(draft, tasks), "compare": [dict(entry.data) for entry in comparisons]},
+        resolved={
+            **_resolved(draft, tasks),
+            "compare": [dict(entry.data) for entry in comparisons],
+            "export": draft.top.data["export"],
+        },
         comparisons=tuple(_comparison(entry, draft) for entry in comparisons),
+        exports=build_exports(draft.top.data["export"]),
         notices=tuple(task.notice for task in tasks if task.notice),
     )
 

@@ -19,6 +19,7 @@ RESERVED_TASKS = ("server",)
 RESERVED_DEPLOYMENTS = (
     "compare",
     "config.resolved.yaml",
+    "exports",
     "lock.yaml",
     "report.html",
     "summary.csv",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from snakeval.config.launcher.deployment import translate_deployments, translate_target
 from snakeval.config.launcher.evaluation import translate_evaluation
 from snakeval.config.launcher.execution import translate_execution
+from snakeval.config.launcher.export import translate_export
 from snakeval.config.launcher.findings import Findings
 from snakeval.config.launcher.variables import translate_variables
 from snakeval.config.schema import Schemas
@@ -26,6 +27,7 @@ def translate(tree: Tree, schemas: Schemas, chosen: Mapping[str, str]) -> Findin
     """
     findings = Findings(tree)
     translate_variables(tree)
+    translate_export(tree, schemas, findings)
     translate_execution(tree, schemas, chosen, findings)
     translate_deployments(tree, schemas, chosen, findings)
     translate_evaluation(tree, findings)

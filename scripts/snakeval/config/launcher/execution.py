@@ -1,6 +1,6 @@
-"""The launcher's `execution`: its cluster, its timeouts, its proxy, its exports."""
+"""The launcher's `execution`: its cluster, its timeouts, its proxy."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from snakeval.config.launcher.findings import Findings
@@ -29,10 +29,7 @@ _NOTHING: tuple[Any, ...] = (None, "", {}, [], False)
 
 
 def translate_execution(tree: Tree, schemas: Schemas, chosen: Mapping[str, str], findings: Findings) -> None:
-    """Rewrite the keys of `execution`, and what `export` says of this machine."""
-    exporters = schemas.read("config")["properties"]["export"]["properties"]
-    if tree.get(("export", "local")) is not None and "local" not in exporters:
-        findings.no_meaning(("export", "local"), "summary.csv, .json and .md are always written (docs/results.md)")
+    """Rewrite the keys of `execution`."""
     if not isinstance(tree.get(HERE), dict):
         return
     known = known_to_execution(tree, schemas)
@@ -51,7 +48,6 @@ def translate_execution(tree: Tree, schemas: Schemas, chosen: Mapping[str, str],
             findings.refused((*HERE, key), what, expected, hint)
     _tasks_of_server(tree, known, findings)
     _mounts(tree, known, findings)
-    _auto_export(tree, exporters, known, findings)
     runtime = tree.get((*HERE, "container_runtime"))
     if chosen.get("execution") == "slurm/default" and "container_runtime" in known and runtime is None:
         tree.put((*HERE, "container_runtime"), "pyxis", tree.origin(HERE))
@@ -109,17 +105,4 @@ def _mounts(tree: Tree, known: Mapping[str, Any], findings: Findings) -> None:
         hint = "give servers their folders by the options of the container runtime"
         findings.refused((*keys, "deployment"), "cannot be honoured", "nothing", hint)
     if not mounts:
-        tree.remove(keys)
-
-
-def _auto_export(tree: Tree, exporters: Container[str], known: Mapping[str, Any], findings: Findings) -> None:
-    keys: Keys = (*HERE, "auto_export")
-    settings = tree.get(keys)
-    if settings is not None and "auto_export" not in known:
-        wanted = settings.get("destinations") if isinstance(settings, dict) else settings
-        absent = [name for name in wanted or () if name != "local" and name not in exporters]
-        if absent:
-            where: Keys = (*keys, "destinations")
-            hint = "remove it; the summary of the run has every score, stderr and count"
-            findings.refused(where, f"asks for an export that does not exist yet: {', '.join(absent)}", "local", hint)
         tree.remove(keys)
