@@ -34,8 +34,7 @@ def differences(comparison: Mapping[str, Any]) -> str | None:
     rows = [_interval(one["task"], one["difference"], one["ci_low"], one["ci_high"]) for one in tasks]
     title = f"candidate - baseline, {100 * (1 - comparison['alpha']):g} % interval"
     zero = alt.Chart(alt.Data(values=[{"value": 0}])).mark_rule(color="var(--muted)", strokeDash=[3, 3])
-    chart = _intervals(rows, [one["task"] for one in tasks], None, title)
-    return _svg(alt.layer(zero.encode(x="value:Q"), *chart.layer))
+    return _svg(_intervals(rows, [one["task"] for one in tasks], None, title, zero.encode(x="value:Q")))
 
 
 def heat_map(scores: Sequence[Score], links: Mapping[str, str]) -> str | None:
@@ -109,16 +108,20 @@ def _interval(name: str, value: float, low: float | None, high: float | None) ->
     return {"name": name, "value": value, **ends, "words": words}
 
 
-def _intervals(rows: Sequence[Row], names: Sequence[str], domain: Sequence[float] | None, title: str) -> Any:
+def _intervals(
+    rows: Sequence[Row], names: Sequence[str], domain: Sequence[float] | None, title: str, *behind: Any
+) -> Any:
+    """Return a line per name, with what is drawn behind the intervals."""
     scale = alt.Scale(domain=domain) if domain else alt.Scale(zero=False, nice=True)
+    order = alt.Scale(domain=list(dict.fromkeys(names)))
     base = alt.Chart(alt.Data(values=list(rows))).encode(
-        y=alt.Y("name:N", title=None, scale=alt.Scale(domain=list(dict.fromkeys(names)))), description="words:N"
+        y=alt.Y("name:N", title=None, scale=order), description="words:N"
     )
     line = base.mark_rule(strokeWidth=2, color="var(--accent)").encode(
         x=alt.X("low:Q", title=title, scale=scale).axis(tickCount=5), x2="high:Q"
     )
     point = base.mark_point(filled=True, size=55, opacity=1, color="var(--accent)").encode(x="value:Q")
-    return alt.layer(line, point).properties(width=_WIDTH, height=alt.Step(_STEP))
+    return alt.layer(*behind, line, point).properties(width=_WIDTH, height=alt.Step(_STEP))
 
 
 def _shades(scores: Sequence[Score]) -> list[float | None]:
