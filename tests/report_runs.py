@@ -15,10 +15,12 @@ from snakeval.results import build_result, write_result, write_samples
 from snakeval.statistics.estimates import wilson
 from snakeval.summary import summarize, write_summary
 
-HOSTILE = (
+MARKUP = (
     "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"
-    "</script><script>window.hacked = 3</script><a href='javascript:window.hacked=4'>x</a>\u202e\ud800&lt;"
+    "</script><script>window.hacked = 3</script><a href='javascript:window.hacked=4'>x</a>\u202e&lt;"
 )
+# Half a surrogate pair, which JSON can say and UTF-8 cannot.
+HOSTILE = MARKUP + "\ud800"
 START = 1_790_000_000.0
 TASK_S = 60.0
 
@@ -68,20 +70,20 @@ def make_run(
 
 def comparison(candidate: str = "beta", baseline: str = "alpha", task: str = "sums") -> dict[str, Any]:
     """Return the content of a comparison's file, with a gate that says no and a task that is not comparable."""
-    none = dict.fromkeys(
-        ("metric", "filter", "higher_is_better", "baseline", "candidate", "n_shared", "difference", "stderr")
-        + ("ci_low", "ci_high", "test", "p", "p_holm", "mde", "flips")
+    names = (
+        "metric filter higher_is_better baseline candidate n_shared difference stderr ci_low ci_high test p p_holm mde"
     )
+    none: dict[str, Any] = dict.fromkeys((*names.split(), "flips"))
     lost = {"right_to_wrong": [{"task": task, "doc_id": 3}], "wrong_to_right": []}
     numbers = {"difference": -0.1, "stderr": 0.02, "ci_low": -0.15, "ci_high": -0.05, "p": 1e-5, "p_holm": 2e-5}
     scores = {"baseline": {"value": 0.8, "stderr": 0.1, "n": 40}, "candidate": {"value": 0.7, "stderr": 0.1, "n": 40}}
     worse = none | {"metric": "exact_match", "n_shared": 40, "mde": 0.05, "flips": lost, **numbers, **scores}
     worse |= {"task": task, "verdict": "worse", "reason": "the difference is not chance alone", "differences": []}
-    other = none | {"task": "words", "verdict": "incomparable", "reason": f"limit differs {HOSTILE}", "differences": []}
+    other = none | {"task": "words", "verdict": "incomparable", "reason": f"limit differs {MARKUP}", "differences": []}
     judged = {"tier": "critical", "drop": 0.1, "drop_low": 0.05, "drop_high": 0.15, "limit": 0.02}
     gate_task = {"task": task, "outcome": "fail", "reason": "the drop of 0.1 is above the limit", **judged}
     gate = {"policy": "p.yaml", "policy_sha256": "0" * 64, "verdict": "NO-GO", "passed": False, "reason": "dropped"}
-    setting = {"component": "quantization", "baseline": None, "candidate": HOSTILE, "accepted": True}
+    setting = {"component": "quantization", "baseline": None, "candidate": MARKUP, "accepted": True}
     return {
         "schema_version": 1,
         "name": f"{candidate}-vs-{baseline}",
@@ -105,7 +107,7 @@ def _with(metric: Any, low: float, high: float) -> Any:
 def _samples(task: str, right: Sequence[bool], rng: random.Random) -> Iterator[dict[str, Any]]:
     hostile = right.index(False) if False in right else -1
     for number, good in enumerate(right):
-        words = " ".join(f"{rng.getrandbits(32):08x}" for _ in range(12))
+        words = f"{rng.getrandbits(400):0100x}"
         yield {
             "task": task,
             "doc_id": number,
@@ -123,7 +125,7 @@ def _samples(task: str, right: Sequence[bool], rng: random.Random) -> Iterator[d
 
 def _fail(paths: RunPaths, deployment: str, task: str) -> None:
     files = paths.task(deployment, task)
-    write_text(files.log, f"asking\n{HOSTILE.encode('utf-8', 'replace').decode()}\nerror: the server died\n")
+    write_text(files.log, f"asking\n{MARKUP}\nerror: the server died\n")
     write_text(
         files.attempt,
         json.dumps(

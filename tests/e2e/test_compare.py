@@ -43,7 +43,7 @@ def test_a_spoiled_copy_is_found_and_stopped_by_the_gate(workspace: Workspace) -
         assert workspace.run("--retries", "0").returncode == 1
         # Another policy judges again without evaluating again.
         policy.write_text(POLICY % "advisory")
-        assert workspace.run("--dry-run").plan == {"compare": 1, "gate": 1, "all": 1}
+        assert workspace.run("--dry-run").plan == {"compare": 1, "report": 1, "gate": 1, "all": 1}
         again = workspace.run()
         assert again.returncode == 0, again.output
         assert _comparison(workspace, "spoiled-vs-good")["gate"]["verdict"] == "GO"

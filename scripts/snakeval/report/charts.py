@@ -54,7 +54,7 @@ def heat_map(scores: Sequence[Score], links: Mapping[str, str]) -> str | None:
             "link": links[one.task],
             "shade": shade,
             "shown": "missing" if one.value is None else format_value(one.value),
-            "ink": "var(--muted)" if shade is None else "#ffffff" if shade > 0.55 else "#10233d",
+            "ink": "var(--muted)" if shade is None else "#ffffff" if shade > 0.6 else "#10233d",
             "words": f"{one.task} on {one.deployment}: {one.metric or 'missing'} {format_value(one.value)}",
         }
         for one, shade in zip(scores, shades, strict=True)

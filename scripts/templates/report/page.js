@@ -125,7 +125,7 @@ function browse(place, content) {
     return sums;
   }, {});
   const names = content.deployments.map((one, number) => [String(number), one.name]);
-  const states = STATES.filter((state) => all[state]).map((state) => [state, `${state} (${all[state]})`]);
+  const states = STATES.filter((state) => all[state]).map((state) => [state, `${state} (${all[state]} in all)`]);
   const [deploymentLabel, deployment] = choice("Deployment", [["", "all"], ...names]);
   const [stateLabel, state] = choice("Answers", [["", "all, wrong first"], ...states]);
   const search = element("input", { type: "search", placeholder: "text", autocomplete: "off" });
