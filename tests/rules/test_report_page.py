@@ -249,6 +249,19 @@ def test_nothing_is_wider_than_the_window(browser: Browser, report: Path, width:
         assert all(box["x"] + box["width"] <= width for one in boxes if (box := one.bounding_box()))
 
 
+def test_no_name_is_cut_off_by_its_chart(browser: Browser, tmp_path: Path) -> None:
+    config = make_run(tmp_path, ["smollm2-135m-instruct", "SMOLLM2-1.7B"], ["boolean_expressions", "mmmmmmmmmmmmm"])
+    write_report(config, [], tmp_path / "report.html")
+    outside = """() => [...document.querySelectorAll("svg text")].filter((text) => {
+        const [inner, outer] = [text.getBoundingClientRect(), text.ownerSVGElement.getBoundingClientRect()];
+        return inner.left < outer.left || inner.right > outer.right || inner.top < outer.top;
+    }).map((text) => text.textContent)"""
+    for opened in _open(browser, tmp_path / "report.html", width=360):
+        assert opened.page.evaluate(outside) == []
+        widths = [one.bounding_box() for one in opened.page.locator("figure").all()]
+        assert all(box and box["x"] + box["width"] <= 360 for box in widths)
+
+
 def test_an_empty_run_has_a_page(browser: Browser, tmp_path: Path) -> None:
     config = make_run(tmp_path, ["a"], ["one"], missing=[("a", "one")])
     write_report(config, [], tmp_path / "report.html")

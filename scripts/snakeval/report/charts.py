@@ -10,7 +10,9 @@ from snakeval.report.data import Score
 from snakeval.report.timings import Phases
 
 Row = dict[str, Any]
-_WIDTH, _STEP, _LABEL = 190, 18, 130
+_WIDTH, _STEP = 165, 18
+# The browser's letters may be wider than those that the renderer measures with: names get room by their number.
+_LABEL, _LETTER, _ROOM = 115, 7, 140
 # What the renderer puts before a link to a place on the page.
 _LINK_BASE = "https://vega.github.io/vega-datasets/#"
 _PHASES = {"load": "var(--load)", "ready": "var(--ready)", "evaluate": "var(--accent)", "idle": "var(--idle)"}
@@ -47,7 +49,7 @@ def heat_map(scores: Sequence[Score], links: Mapping[str, str]) -> str | None:
     if all(one.value is None for one in scores):
         return None
     shades = _shades(scores)
-    rows = [
+    rows: list[Row] = [
         {
             "deployment": one.deployment,
             "task": one.task,
@@ -62,7 +64,7 @@ def heat_map(scores: Sequence[Score], links: Mapping[str, str]) -> str | None:
     orders = {name: list(dict.fromkeys(row[name] for row in rows)) for name in ("deployment", "task")}
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("deployment:N", title=None, sort=orders["deployment"]).axis(orient="top", labelAngle=-35),
-        y=alt.Y("task:N", title=None, sort=orders["task"]),
+        y=alt.Y("task:N", title=None, sort=orders["task"]).axis(minExtent=_extent(orders["task"])),
         href="link:N",
         description="words:N",
     )
@@ -70,7 +72,9 @@ def heat_map(scores: Sequence[Score], links: Mapping[str, str]) -> str | None:
     known = base.transform_filter("datum.shade !== null").mark_rect(stroke="var(--panel)", strokeWidth=1)
     text = base.mark_text(fontSize=11).encode(text="shown:N", color=alt.Color("ink:N", scale=None, legend=None))
     layers = alt.layer(known.encode(color=colour), text).resolve_scale(color="independent")
-    return _svg(layers.properties(width=alt.Step(62), height=alt.Step(24)))
+    # Room for names that lean out of the map.
+    padding = {"left": 5, "top": 20, "right": 60, "bottom": 5}
+    return _svg(layers.properties(width=alt.Step(62), height=alt.Step(24), padding=padding))
 
 
 def phases(found: Sequence[Phases]) -> str | None:
@@ -84,12 +88,13 @@ def phases(found: Sequence[Phases]) -> str | None:
     ]
     if not rows:
         return None
+    names = [one.deployment for one in found]
     colours = alt.Scale(domain=order, range=list(_PHASES.values()))
     chart = alt.Chart(alt.Data(values=rows)).mark_bar(opacity=1)
     return _svg(
         chart.encode(
             x=alt.X("seconds:Q", title="seconds", stack="zero").axis(tickCount=4),
-            y=alt.Y("deployment:N", title=None, sort=[one.deployment for one in found]),
+            y=alt.Y("deployment:N", title=None, sort=names).axis(minExtent=_extent(names)),
             color=alt.Color("phase:N", scale=colours, title=None, sort=order).legend(orient="top", columns=4),
             order="place:O",
             description="words:N",
@@ -100,6 +105,11 @@ def phases(found: Sequence[Phases]) -> str | None:
 def format_value(value: float | None) -> str:
     """Return a score with three digits, "" without one."""
     return "" if value is None else f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def _extent(names: Sequence[str]) -> int:
+    """Return the room that names need beside a chart, in pixels."""
+    return min(_ROOM, _LETTER * max(map(len, names)))
 
 
 def _interval(name: str, value: float, low: float | None, high: float | None) -> Row:
@@ -115,7 +125,7 @@ def _intervals(
     scale = alt.Scale(domain=domain) if domain else alt.Scale(zero=False, nice=True)
     order = alt.Scale(domain=list(dict.fromkeys(names)))
     base = alt.Chart(alt.Data(values=list(rows))).encode(
-        y=alt.Y("name:N", title=None, scale=order), description="words:N"
+        y=alt.Y("name:N", title=None, scale=order).axis(minExtent=_extent(names)), description="words:N"
     )
     line = base.mark_rule(strokeWidth=2, color="var(--accent)").encode(
         x=alt.X("low:Q", title=title, scale=scale).axis(tickCount=5), x2="high:Q"

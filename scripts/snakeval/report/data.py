@@ -139,8 +139,16 @@ def _score(pair: tuple[str, str], result: Mapping[str, Any] | None) -> Score:
     if result is None:
         return Score(*pair)
     metric = headline_metric(result["metrics"])
-    numbers = {name: metric.get(name) for name in ("value", "stderr", "ci_low", "ci_high", "n", "higher_is_better")}
-    return Score(*pair, metric=metric_label(metric), **numbers)
+    return Score(
+        *pair,
+        metric=metric_label(metric),
+        value=metric["value"],
+        stderr=metric["stderr"],
+        ci_low=metric.get("ci_low"),
+        ci_high=metric.get("ci_high"),
+        n=metric["n"],
+        higher_is_better=metric["higher_is_better"],
+    )
 
 
 def _failure(paths: RunPaths, pair: tuple[str, str], broken: str | None) -> Failure:

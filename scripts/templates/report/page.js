@@ -98,7 +98,7 @@ function sampleBlock(content, row) {
   const state = row[LEFT.state];
   const score = row[LEFT.score];
   const label = element("span", { class: `state ${state === "right" ? "right-answer" : state}` }, state);
-  const facts = [content.deployments[row[0]].name, `${task ? `${task} ` : ""}sample ${docId}`];
+  const facts = [content.deployments[row[0]].name, `${content.several ? `${task} ` : ""}sample ${docId}`];
   if (row[LEFT.repeat]) facts.push(`repeat ${row[LEFT.repeat]}`);
   if (score !== null) facts.push(`score ${Number(score.toFixed(4))}`);
   if (row[LEFT.finish]) facts.push(`finish ${row[LEFT.finish]}`);
@@ -135,7 +135,12 @@ function browse(place, content) {
   let found = [];
   let shown = 0;
   const showMore = () => {
-    list.append(...found.slice(shown, shown + PAGE_SIZE).map((row) => sampleBlock(content, row)));
+    const blocks = found.slice(shown, shown + PAGE_SIZE).map((row) => sampleBlock(content, row));
+    list.append(...blocks);
+    // The question itself stands at the end of a prompt with examples.
+    const prompts = blocks.map((block) => block.querySelector("pre"));
+    const heights = prompts.map((prompt) => prompt.scrollHeight);
+    prompts.forEach((prompt, place) => (prompt.scrollTop = heights[place]));
     shown = Math.min(found.length, shown + PAGE_SIZE);
     more.hidden = shown >= found.length;
     count.textContent = `${shown} of ${found.length} shown`;
@@ -180,6 +185,7 @@ function setUpTask(section) {
       const content = await unpack(section.dataset.samples);
       // A score's place in the order of the page: the worst of all deployments first.
       content.samples.sort((one, other) => STATES.indexOf(one[LEFT.state]) - STATES.indexOf(other[LEFT.state]));
+      content.several = new Set(content.questions.map(([task]) => task)).size > 1;
       browse(place, content);
     } catch (error) {
       place.replaceChildren(element("p", { class: "bad" }, `The samples could not be unpacked: ${error}`));
