@@ -38,6 +38,8 @@ def test_a_spoiled_copy_is_found_and_stopped_by_the_gate(workspace: Workspace) -
         (task,) = comparison["tasks"]
         assert comparison["gate"]["verdict"] == "NO-GO"
         assert task["verdict"] == "worse"
+        page = (workspace.results / "report.html").read_text(encoding="utf-8")
+        assert 'id="comparison"' in page and "NO-GO" in page, "a gate that fails the run does not cost the report"
         # The same answers to the same question: the gate alone is asked again, and says the same.
         assert workspace.run("--dry-run").plan == {"gate": 1, "all": 1}
         assert workspace.run("--retries", "0").returncode == 1

@@ -87,6 +87,16 @@ def test_the_graph_is_drawn(finished: Workspace) -> None:
     assert "evaluate" in done.output
 
 
+def test_the_page_of_snakemake_holds_summary_and_report(finished: Workspace) -> None:
+    done = finished.run("--report", "page.html")
+    assert done.returncode == 0, done.output
+    page = (finished.folder / "page.html").read_text(encoding="utf-8")
+    assert "results/test/report.html" in page
+    assert "results/test/summary.csv" in page
+    assert "The whole run on one page" in page
+    assert finished.run("--dry-run").plan == {}
+
+
 def test_a_dry_run_writes_and_starts_nothing(tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(clone)], check=True)

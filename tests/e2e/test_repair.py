@@ -39,6 +39,10 @@ def test_only_the_failed_task_runs_again(workspace: Workspace) -> None:
     assert "missing: smol/sick" in first.output
     assert "cure is missing" in first.output
     assert "missing" in (workspace.results / "summary.md").read_text()
+    page = (workspace.results / "report.html").read_text()
+    assert 'id="failures"' in page
+    assert "<b>smol / sick</b>" in page
+    assert "cure is missing" in page
     before = _stamps(workspace, "one", "two")
 
     cure.touch()
@@ -48,6 +52,7 @@ def test_only_the_failed_task_runs_again(workspace: Workspace) -> None:
     assert second.plan == REPAIR_PLAN
     assert _stamps(workspace, "one", "two") == before
     assert "missing" not in (workspace.results / "summary.md").read_text()
+    assert 'id="failures"' not in (workspace.results / "report.html").read_text()
     assert "Nothing to be done" in workspace.run("--dry-run").output
 
 

@@ -3,7 +3,7 @@
 // Everything that comes from a model is put on the page as text, never as markup.
 
 const PAGE_SIZE = 20;
-const STATES = ["wrong", "between", "unscored", "right"];
+const STATES = ["wrong", "between", "right", "unscored"];
 const LEFT = { question: 1, state: 2, score: 3, repeat: 4, answer: 5, finish: 6, prompt: 7, generated: 8, latency: 9 };
 
 function element(name, attributes = {}, ...children) {
