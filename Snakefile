@@ -1,6 +1,6 @@
 """Snakeval: deploy a model, wait until it answers, run every task against it, aggregate the scores.
 
-    deploy -> ready -> evaluate (one job per task) -> aggregate
+    deploy -> ready -> evaluate (one job per task) -> aggregate -> report
                          |-> teardown (as soon as the last task of a deployment has ended)
                          |-> compare -> gate (where the configuration asks for it)
                          `-> export (one job per format and tracker that the configuration names)
@@ -26,10 +26,11 @@ include: "rules/export.smk"
 
 
 rule all:
-    """The summary of the run; every result and record is named, so that a deleted one is made again."""
+    """Summary and report of the run; every result and record is named, so that a deleted one is made again."""
     default_target: True
     input:
         summary=RUN.summary("json"),
+        report=RUN.report,
         results=all_results(),
         teardowns=all_teardowns(),
         comparisons=all_comparisons(),

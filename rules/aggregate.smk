@@ -1,11 +1,13 @@
-"""Collects the results of a run into tables.
+"""Collects the results of a run into tables, and shows it as one page.
 
-Needs every result. Makes `summary.csv`, `summary.json`, `summary.md` and `lock.yaml`.
+Needs every result. Makes `summary.csv`, `summary.json`, `summary.md` and `lock.yaml`; with these, the comparisons and the
+records of the servers, `report.html`. What is wrapped in `report(...)` is also in the page of `snakemake --report`.
 """
 
 
 localrules:
     aggregate,
+    report,
 
 
 rule aggregate:
@@ -13,7 +15,11 @@ rule aggregate:
     input:
         all_results(),
     output:
-        csv=RUN.summary("csv"),
+        csv=report(
+            RUN.summary("csv"),
+            caption="../scripts/templates/report/summary.rst",
+            category="Results",
+        ),
         json=RUN.summary("json"),
         md=RUN.summary("md"),
         lock=RUN.lock_file,
@@ -21,3 +27,24 @@ rule aggregate:
         RUN.root / "aggregate.log",
     script:
         "../scripts/aggregate.py"
+
+
+rule report:
+    """Write the whole run as one page that needs no network."""
+    input:
+        results=all_results(),
+        teardowns=all_teardowns(),
+        comparisons=comparison_files(),
+        lock=RUN.lock_file,
+    output:
+        page=report(
+            RUN.report,
+            caption="../scripts/templates/report/page.rst",
+            category="Results",
+        ),
+    log:
+        RUN.root / "report.log",
+    # A gate that fails the run does not come before it.
+    priority: 1
+    script:
+        "../scripts/report.py"

@@ -84,6 +84,11 @@ def results_of(wildcards) -> list[Path]:
     return [RUN.task(wildcards.deployment, task).result for task in TASKS]
 
 
+def comparison_files() -> list[Path]:
+    """Return every comparison."""
+    return [RUN.comparison(name, "json") for name in COMPARISONS]
+
+
 def all_comparisons() -> list[Path]:
     """Return every comparison, with the file that says that its gate let it pass."""
     return [
@@ -261,21 +266,32 @@ def show_leaderboard() -> None:
 
     rows = summarize(CONFIG)
     print(
-        f"\n{leaderboard(rows)}\n\nrun {CONFIG.run}: {RUN.root}/summary.csv, .json, .md\n",
+        f"\n{leaderboard(rows)}\n\n"
+        f"run {CONFIG.run}: {RUN.root}/summary.csv, .json, .md; {RUN.report}\n",
         flush=True,
     )
+
+
+def current_comparisons() -> list[str]:
+    """Return the names of the comparisons that are of the results as they are now."""
+    from snakeval.files import is_newer
+
+    return [
+        name
+        for name, comparison in COMPARISONS.items()
+        if is_newer(RUN.comparison(name, "json"), files_of_both(comparison))
+    ]
 
 
 def show_comparisons() -> None:
     """Print the comparisons of the results as they are now, with what their gates say."""
     from snakeval.comparison_text import comparison_summary
-    from snakeval.files import is_newer, read_json
+    from snakeval.files import read_json
 
-    for name, comparison in COMPARISONS.items():
-        path = RUN.comparison(name, "json")
-        if is_newer(path, files_of_both(comparison)):
-            page = RUN.comparison(name, "md")
-            print(f"{comparison_summary(read_json(path), str(page))}\n", flush=True)
+    for name in current_comparisons():
+        content = read_json(RUN.comparison(name, "json"))
+        page = RUN.comparison(name, "md")
+        print(f"{comparison_summary(content, str(page))}\n", flush=True)
 
 
 def show_exports() -> None:
@@ -294,6 +310,21 @@ def show_failures() -> None:
     rows = summarize(CONFIG)
     write_summary(CONFIG, rows)
     print(failure_report(CONFIG, rows), flush=True)
+    write_report_of_failed_run()
+
+
+def write_report_of_failed_run() -> None:
+    """Write the report of what there is; whatever goes wrong with it hides nothing of the failure itself."""
+    from snakeval.report.page import write_report
+
+    try:
+        names = current_comparisons()
+        write_report(
+            CONFIG, [RUN.comparison(name, "json") for name in names], RUN.report
+        )
+        print(f"\nreport: {RUN.report}\n", flush=True)
+    except Exception as error:
+        print(f"\nnotice: no report was written: {error}\n", file=sys.stderr)
 
 
 for name, amount in {"ready": 1, **REQUESTS.limits()}.items():

@@ -17,7 +17,11 @@ rule compare:
         policy=comparison_policy,
     output:
         json=RUN.comparison("{comparison}", "json"),
-        md=RUN.comparison("{comparison}", "md"),
+        md=report(
+            RUN.comparison("{comparison}", "md"),
+            caption="../scripts/templates/report/comparison.rst",
+            category="Comparisons",
+        ),
     log:
         RUN.comparison("{comparison}", "compare.log"),
     params:

@@ -175,6 +175,11 @@ class RunPaths:
         """Return the summary in one format: csv, json or md."""
         return self.root / f"summary.{suffix}"
 
+    @property
+    def report(self) -> Path:
+        """The whole run as one page."""
+        return self.root / "report.html"
+
     def comparison(self, name: str, suffix: str) -> Path:
         """Return a file of a comparison: json, md, passed (its gate let it pass), compare.log or gate.log."""
         return self.root / "compare" / f"{name}.{suffix}"

@@ -132,7 +132,8 @@ def write_samples(path: Path, samples: Iterator[dict[str, Any]]) -> int:
             gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
         ):
             for sample in samples:
-                packed.write(json.dumps(sample, ensure_ascii=False).encode() + b"\n")
+                # Half a surrogate pair, which a model may answer with, is written as JSON's own escape.
+                packed.write(json.dumps(sample, ensure_ascii=False).encode(errors="backslashreplace") + b"\n")
                 count += 1
         Path(name).chmod(0o644)
         Path(name).replace(path)

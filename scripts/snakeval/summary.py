@@ -3,6 +3,8 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
@@ -84,7 +86,7 @@ def leaderboard(rows: Sequence[Mapping[str, Any]], style: str = "simple") -> str
             [
                 row["deployment"],
                 row["task"],
-                "missing" if missing else _metric_name(row),
+                "missing" if missing else metric_label({"name": row["metric"], "filter": row["filter"]}),
                 "" if missing else f"{row['value']:.4f}",
                 "" if row["stderr"] is None else f"{row['stderr']:.4f}",
                 "" if row["ci_low"] is None else f"{row['ci_low']:.4f} to {row['ci_high']:.4f}",
@@ -114,18 +116,41 @@ def headline_metric(metrics: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return min(metrics, key=lambda metric: _rank(metric["subtask"], metric["name"]))
 
 
+def metric_label(metric: Mapping[str, Any]) -> str:
+    """Return the name of a metric of a result, with its filter where there is one."""
+    plain = metric["filter"] in (None, "", "none")
+    return str(metric["name"]) if plain else f"{metric['name']} ({metric['filter']})"
+
+
+@dataclass(frozen=True)
+class MissingTask:
+    """What is known of a task that has no result.
+
+    Attributes:
+        log: Of the step that came farthest, which knows most; None when nothing was begun.
+        excerpt: Its end.
+    """
+
+    log: Path | None
+    excerpt: str
+
+
+def missing_task(paths: RunPaths, deployment: str, task: str, lines: int) -> MissingTask:
+    """Return where to read about a task without a result, and the last lines of it."""
+    files, server = paths.task(deployment, task), paths.server(deployment)
+    log = next((one for one in (files.log, files.ready_log, server.deploy_log) if one.exists()), None)
+    return MissingTask(log, last_lines(log, lines) if log else "it was not begun")
+
+
 def failure_report(config: Config, rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the leaderboard with, below it, each task that has no result: the end of its log and where to read on."""
     paths = RunPaths(config.execution.output_dir / config.run)
     parts = [leaderboard(rows)]
     for row in rows:
         if row["status"] == "missing":
-            task, server = paths.task(row["deployment"], row["task"]), paths.server(row["deployment"])
-            # The step that came farthest knows most.
-            log = next((one for one in (task.log, task.ready_log, server.deploy_log) if one.exists()), None)
-            cause = last_lines(log, 6) if log else "it was not begun"
-            where = f" (log: {log})" if log else ""
-            indented = "\n".join(f"    {line[:200]}" for line in cause.splitlines())
+            missing = missing_task(paths, row["deployment"], row["task"], 6)
+            where = f" (log: {missing.log})" if missing.log else ""
+            indented = "\n".join(f"    {line[:200]}" for line in missing.excerpt.splitlines())
             parts.append(f"missing: {row['deployment']}/{row['task']}{where}\n{indented}")
     if any(row["status"] == "missing" for row in rows):
         parts.append(f"run {config.run} is not complete; the same command runs only what is missing")
@@ -134,8 +159,3 @@ def failure_report(config: Config, rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _rank(subtask: str | None, name: str) -> tuple[bool, int]:
     return subtask is not None, HEADLINE_ORDER.index(name) if name in HEADLINE_ORDER else len(HEADLINE_ORDER)
-
-
-def _metric_name(row: Mapping[str, Any]) -> str:
-    plain = row["filter"] in (None, "", "none")
-    return str(row["metric"]) if plain else f"{row['metric']} ({row['filter']})"

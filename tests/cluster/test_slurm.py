@@ -11,7 +11,7 @@ from snakeval.files import read_json
 from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
-REPAIR_PLAN = {"ready": 1, "evaluate": 1, "teardown": 1, "aggregate": 1, "all": 1}
+REPAIR_PLAN = {"ready": 1, "evaluate": 1, "teardown": 1, "aggregate": 1, "report": 1, "all": 1}
 
 
 def _sums(name: str, *arguments: str) -> dict[str, Any]:

@@ -38,12 +38,14 @@ def test_a_spoiled_copy_is_found_and_stopped_by_the_gate(workspace: Workspace) -
         (task,) = comparison["tasks"]
         assert comparison["gate"]["verdict"] == "NO-GO"
         assert task["verdict"] == "worse"
+        page = (workspace.results / "report.html").read_text(encoding="utf-8")
+        assert 'id="comparison"' in page and "NO-GO" in page, "a gate that fails the run does not cost the report"
         # The same answers to the same question: the gate alone is asked again, and says the same.
         assert workspace.run("--dry-run").plan == {"gate": 1, "all": 1}
         assert workspace.run("--retries", "0").returncode == 1
         # Another policy judges again without evaluating again.
         policy.write_text(POLICY % "advisory")
-        assert workspace.run("--dry-run").plan == {"compare": 1, "gate": 1, "all": 1}
+        assert workspace.run("--dry-run").plan == {"compare": 1, "report": 1, "gate": 1, "all": 1}
         again = workspace.run()
         assert again.returncode == 0, again.output
         assert _comparison(workspace, "spoiled-vs-good")["gate"]["verdict"] == "GO"

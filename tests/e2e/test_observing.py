@@ -100,4 +100,11 @@ def test_one_deployment_is_stopped_and_the_other_goes_on(workspace: Workspace) -
     ended = running.wait()
     assert ended.returncode == 1
     assert workspace.result("two", "sums")["samples"]["answered"] == 3
-    assert workspace.run("--dry-run").plan == {"ready": 1, "evaluate": 1, "teardown": 1, "aggregate": 1, "all": 1}
+    assert workspace.run("--dry-run").plan == {
+        "ready": 1,
+        "evaluate": 1,
+        "teardown": 1,
+        "aggregate": 1,
+        "report": 1,
+        "all": 1,
+    }

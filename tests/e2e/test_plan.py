@@ -10,7 +10,7 @@ import pytest
 from workspace import CHECKPOINT, REPOSITORY, Workspace
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
-WHOLE = {"deploy": 1, "ready": 2, "evaluate": 2, "teardown": 1, "aggregate": 1, "all": 1}
+WHOLE = {"deploy": 1, "ready": 2, "evaluate": 2, "teardown": 1, "aggregate": 1, "report": 1, "all": 1}
 
 
 def _config() -> dict[str, Any]:
@@ -36,8 +36,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return workspace
 
 
-ONE = {"ready": 1, "evaluate": 1, "teardown": 1, "aggregate": 1, "all": 1}
-BOTH = {"ready": 2, "evaluate": 2, "teardown": 1, "aggregate": 1, "all": 1}
+ONE = {"ready": 1, "evaluate": 1, "teardown": 1, "aggregate": 1, "report": 1, "all": 1}
+BOTH = {"ready": 2, "evaluate": 2, "teardown": 1, "aggregate": 1, "report": 1, "all": 1}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ BOTH = {"ready": 2, "evaluate": 2, "teardown": 1, "aggregate": 1, "all": 1}
         (["-R", "evaluate"], BOTH),
         (["-F"], WHOLE),
         (["--forceall", "--until", "ready"], {"deploy": 1, "ready": 2}),
-        (["-R", "aggregate"], {"aggregate": 1, "all": 1}),
+        (["-R", "aggregate"], {"aggregate": 1, "report": 1, "all": 1}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -77,7 +77,7 @@ def test_a_task_more_and_a_task_less(finished: Workspace) -> None:
     less = finished.run("--dry-run")
     finished.configure(_config())
     assert more.plan == ONE
-    assert less.plan == {"teardown": 1, "aggregate": 1, "all": 1}
+    assert less.plan == {"teardown": 1, "aggregate": 1, "report": 1, "all": 1}
 
 
 def test_the_graph_is_drawn(finished: Workspace) -> None:
@@ -85,6 +85,16 @@ def test_the_graph_is_drawn(finished: Workspace) -> None:
     assert done.returncode == 0
     assert "digraph" in done.output
     assert "evaluate" in done.output
+
+
+def test_the_page_of_snakemake_holds_summary_and_report(finished: Workspace) -> None:
+    done = finished.run("--report", "page.html")
+    assert done.returncode == 0, done.output
+    page = (finished.folder / "page.html").read_text(encoding="utf-8")
+    assert "results/test/report.html" in page
+    assert "results/test/summary.csv" in page
+    assert "The whole run on one page" in page
+    assert finished.run("--dry-run").plan == {}
 
 
 def test_a_dry_run_writes_and_starts_nothing(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
-REPAIR_PLAN = {"ready": 1, "evaluate": 1, "teardown": 1, "aggregate": 1, "all": 1}
+REPAIR_PLAN = {"ready": 1, "evaluate": 1, "teardown": 1, "aggregate": 1, "report": 1, "all": 1}
 
 
 def _sums(name: str, *arguments: str) -> dict[str, Any]:
@@ -39,6 +39,10 @@ def test_only_the_failed_task_runs_again(workspace: Workspace) -> None:
     assert "missing: smol/sick" in first.output
     assert "cure is missing" in first.output
     assert "missing" in (workspace.results / "summary.md").read_text()
+    page = (workspace.results / "report.html").read_text()
+    assert 'id="failures"' in page
+    assert "<b>smol / sick</b>" in page
+    assert "cure is missing" in page
     before = _stamps(workspace, "one", "two")
 
     cure.touch()
@@ -48,6 +52,7 @@ def test_only_the_failed_task_runs_again(workspace: Workspace) -> None:
     assert second.plan == REPAIR_PLAN
     assert _stamps(workspace, "one", "two") == before
     assert "missing" not in (workspace.results / "summary.md").read_text()
+    assert 'id="failures"' not in (workspace.results / "report.html").read_text()
     assert "Nothing to be done" in workspace.run("--dry-run").output
 
 

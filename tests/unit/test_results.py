@@ -13,6 +13,7 @@ from snakeval import __version__
 from snakeval.config.model import Protocol
 from snakeval.errors import HarnessError
 from snakeval.results import build_result, read_result, validate_result, write_result, write_samples
+from snakeval.samples import read_samples_file
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -137,6 +138,13 @@ def test_equal_samples_make_equal_bytes(tmp_path: Path) -> None:
     assert first.stat().st_mode & 0o777 == 0o644
     write_samples(second, iter(samples[:1]))
     assert first.read_bytes() != second.read_bytes()
+
+
+def test_half_a_surrogate_pair_is_kept(tmp_path: Path) -> None:
+    """JSON can say it, so a model can answer with it, and UTF-8 has no bytes for it."""
+    samples: list[dict[str, Any]] = [{"answer": "\ud83d four, 四"}, {"answer": "\udca9"}]
+    assert write_samples(tmp_path / "samples.jsonl.gz", iter(samples)) == 2
+    assert list(read_samples_file(tmp_path / "samples.jsonl.gz")) == samples
 
 
 def test_samples_that_break_off_leave_nothing(tmp_path: Path) -> None:
