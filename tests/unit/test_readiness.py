@@ -100,9 +100,9 @@ def test_nobody_there() -> None:
 
 
 def test_no_answer_in_time() -> None:
-    with FakeOpenAIServer(api_key=KEY, faults=("hold-after:0",)) as server:
-        with pytest.raises(EndpointError, match="/v1/chat/completions does not answer: timed out"):
-            check_endpoint(_endpoint(server), Protocol.CHAT, timeout_s=0.1)
+    says = pytest.raises(EndpointError, match="/v1/chat/completions does not answer: timed out")
+    with FakeOpenAIServer(api_key=KEY, faults=("hold-after:0",)) as server, says:
+        check_endpoint(_endpoint(server), Protocol.CHAT, timeout_s=0.1)
 
 
 @pytest.mark.parametrize(("fault", "found"), [("off-by-one", "6 of 7"), ("no-echo", "none")])
