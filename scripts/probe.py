@@ -11,6 +11,11 @@ from snakeval.readiness import check_endpoint
 if __name__ == "__main__":
     question = json.load(sys.stdin)
     try:
-        check_endpoint(Endpoint(**question["endpoint"]), Protocol(question["protocol"]), question["checks_api_key"])
+        check_endpoint(
+            Endpoint(**question["endpoint"]),
+            Protocol(question["protocol"]),
+            question["checks_api_key"],
+            question["timeout_s"],
+        )
     except EndpointError as error:
         sys.exit(str(error))

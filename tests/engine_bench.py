@@ -24,6 +24,10 @@ metric_list:
   - {{metric: acc, aggregation: mean, higher_is_better: true}}
 metadata: {{version: 1.0}}
 """
+SGLANG_ON_CPUS = (
+    "--device cpu --disable-overlap-schedule --max-total-tokens 8192 --attention-backend torch_native"
+    " --sampling-backend pytorch --grammar-backend none"
+)
 
 
 def built_or_skip(family: str) -> Path:

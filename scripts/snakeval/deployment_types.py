@@ -80,8 +80,8 @@ def checks_api_key(deployment: Deployment) -> bool:
 
 
 def startup_hint(deployment: Deployment, log: str) -> str | None:
-    """Return what the last lines of a server that did not start suggest, None when they say nothing that is known."""
-    for known in _schema(deployment.type).get("x-failure-hints", ()):
+    """Return what a server that did not start has written suggests, None when it says nothing that is known."""
+    for known in (*_schema(deployment.type).get("x-failure-hints", ()), *_schema("common")["x-failure-hints"]):
         if re.search(known["when"], log, re.IGNORECASE):
             return str(known["hint"])
     return None

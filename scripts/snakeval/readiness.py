@@ -9,7 +9,8 @@ from snakeval.config.model import Protocol
 from snakeval.errors import EndpointError
 from snakeval.harnesses import Endpoint
 
-REQUEST_TIMEOUT_S = 120
+REQUEST_TIMEOUT_S = 120.0
+CONNECT_TIMEOUT_S = 30.0
 PATHS = {
     Protocol.CHAT: "/chat/completions",
     Protocol.COMPLETIONS: "/completions",
@@ -18,25 +19,28 @@ PATHS = {
 }
 
 
-def check_endpoint(endpoint: Endpoint, protocol: Protocol, checks_api_key: bool = False) -> None:
+def check_endpoint(
+    endpoint: Endpoint, protocol: Protocol, checks_api_key: bool = False, timeout_s: float = REQUEST_TIMEOUT_S
+) -> None:
     """Ask the endpoint for its models and for one answer; returns when all is well.
 
     Args:
         endpoint: Base URL, served model name and key.
         protocol: The kind of request to send.
         checks_api_key: Our server refuses requests without its key: one that does not is a stranger's.
+        timeout_s: How long an answer may take, of each request; a connection is there within 30 s or not at all.
 
     Raises:
         EndpointError: it does not answer, is a stranger, serves another model, or its answer is unusable.
     """
-    if checks_api_key and _get(endpoint, "/models", authorised=False).status_code not in (401, 403):
+    if checks_api_key and _get(endpoint, "/models", timeout_s, authorised=False).status_code not in (401, 403):
         raise EndpointError(f"{endpoint.base_url} answers without our key: it is a stranger's server, not ours")
-    _check_model(endpoint)
-    _check_answer(endpoint, protocol)
+    _check_model(endpoint, timeout_s)
+    _check_answer(endpoint, protocol, timeout_s)
 
 
-def _check_model(endpoint: Endpoint) -> None:
-    response = _get(endpoint, "/models")
+def _check_model(endpoint: Endpoint, timeout_s: float) -> None:
+    response = _get(endpoint, "/models", timeout_s)
     if response.status_code in (404, 405, 501):
         return  # Some gateways list no models; the request that follows decides.
     body = _json_of(response)
@@ -59,14 +63,14 @@ def _payload(model: str, protocol: Protocol) -> dict[str, Any]:
     return payload
 
 
-def _check_answer(endpoint: Endpoint, protocol: Protocol) -> None:
+def _check_answer(endpoint: Endpoint, protocol: Protocol, timeout_s: float) -> None:
     path = PATHS[protocol]
     try:
         response = requests.post(
             endpoint.base_url + path,
             json=_payload(endpoint.model, protocol),
             headers=_headers(endpoint),
-            timeout=REQUEST_TIMEOUT_S,
+            timeout=(CONNECT_TIMEOUT_S, timeout_s),
             proxies=_proxies(endpoint),
         )
     except requests.RequestException as error:
@@ -94,10 +98,10 @@ def _check_logprobs(endpoint: Endpoint, body: dict[str, Any]) -> None:
         )
 
 
-def _get(endpoint: Endpoint, path: str, authorised: bool = True) -> requests.Response:
-    headers = _headers(endpoint) if authorised else {}
+def _get(endpoint: Endpoint, path: str, timeout_s: float, authorised: bool = True) -> requests.Response:
+    headers, patience_s = _headers(endpoint) if authorised else {}, (CONNECT_TIMEOUT_S, timeout_s)
     try:
-        return requests.get(endpoint.base_url + path, headers=headers, timeout=30, proxies=_proxies(endpoint))
+        return requests.get(endpoint.base_url + path, headers=headers, timeout=patience_s, proxies=_proxies(endpoint))
     except requests.RequestException as error:
         raise EndpointError(f"{endpoint.base_url}{path} does not answer: {_brief(error)}") from None
 

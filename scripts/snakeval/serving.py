@@ -2,15 +2,12 @@
 
 import os
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 from snakeval.backends import Backend, Server, ServerState, backend_of
 from snakeval.backends.slurm_step import Step, check_beside
 from snakeval.claims import slot
 from snakeval.config.model import Config, Deployment, Protocol, Task
-from snakeval.containers import failure_hint
-from snakeval.deployment_types import checks_api_key, deployment_type, startup_hint
+from snakeval.deployment_types import checks_api_key, deployment_type
 from snakeval.environments import ensure_environment, environment_marker, environment_name, harness_lock
 from snakeval.errors import DeploymentError, EndpointError
 from snakeval.files import locked, read_json, write_json
@@ -20,11 +17,7 @@ from snakeval.paths import RunPaths, ServerPaths
 from snakeval.processes import SESSION_VARIABLE
 from snakeval.readiness import check_endpoint
 from snakeval.stopping import refuse_stopped
-
-POLL_S = 0.3
-REPORT_S = 30.0
-PROBE_PATIENCE_S = 30.0
-Say = Callable[[str], None]
+from snakeval.waiting import Say, Wait
 
 
 def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int, last_attempt: int, say: Say) -> None:
@@ -83,12 +76,33 @@ def ensure_server(
         if started:
             _start(backend, deployment, files, attempt, server, say)
         try:
-            return _wait(backend, config, deployment, protocol, say, started)
+            return _answering(backend, config, deployment, protocol, say, started)
         except (DeploymentError, EndpointError) as error:
             _note_failure(files, str(error))
             if not others:
                 backend.stop(deployment.name)
             raise
+
+
+def _answering(
+    backend: Backend, config: Config, deployment: Deployment, protocol: Protocol, say: Say, started: bool
+) -> tuple[Server, Endpoint]:
+    checks = checks_api_key(deployment)
+
+    def ask(server: Server, timeout_s: float) -> None:
+        endpoint = server_endpoint(config, deployment, server)
+        if server.allocation is None:
+            check_endpoint(endpoint, protocol, checks or server.guarded, timeout_s)
+        else:
+            check_beside(Step(server.allocation), endpoint, protocol, checks or server.guarded, timeout_s)
+
+    begin = time.monotonic()
+    log = RunPaths(config.execution.output_dir / config.run).server(deployment.name).log
+    server = Wait(backend, deployment, config.execution, log, ask, say).until_it_answers()
+    if started:
+        where = server.url or f"{server.host}:{server.port}"
+        say(f"{deployment.name} is ready on {where} after {time.monotonic() - begin:.0f} s")
+    return server, server_endpoint(config, deployment, server)
 
 
 def server_endpoint(config: Config, deployment: Deployment, server: Server) -> Endpoint:
@@ -135,61 +149,3 @@ def _note_failure(files: ServerPaths, message: str) -> None:
     failures = read_json(file) or {}
     count = failures["count"] + 1 if failures.get("session") == session else 1
     write_json(file, {"session": session, "count": count, "message": message})
-
-
-def _wait(
-    backend: Backend, config: Config, deployment: Deployment, protocol: Protocol, say: Say, started: bool
-) -> tuple[Server, Endpoint]:
-    name, log = deployment.name, _log_of(config, deployment)
-    begin = reported = time.monotonic()
-    probing: float | None = None
-    pending_s = 0.0
-    checks = checks_api_key(deployment)
-    while True:
-        server = backend.state(name)
-        if not server.lives:
-            tail = backend.log_tail(name)
-            hints = [startup_hint(deployment, tail), failure_hint(deployment, config.execution, tail)]
-            raise DeploymentError(
-                f"the server of {name} did not start: {server.reason}; the end of {log}:\n{tail}"
-                + "".join(f"\nhint: {hint}" for hint in hints if hint)
-            )
-        if server.state is ServerState.READY:
-            endpoint = server_endpoint(config, deployment, server)
-            try:
-                if server.allocation is None:
-                    check_endpoint(endpoint, protocol, checks or server.guarded)
-                else:
-                    check_beside(Step(server.allocation), endpoint, protocol, checks or server.guarded)
-                if started:
-                    where = server.url or f"{server.host}:{server.port}"
-                    say(f"{name} is ready on {where} after {time.monotonic() - begin:.0f} s")
-                return server, endpoint
-            except EndpointError:
-                probing = probing or time.monotonic()
-                if time.monotonic() - probing > PROBE_PATIENCE_S:
-                    raise
-        now = time.monotonic()
-        if server.state in (ServerState.PENDING, ServerState.DRAINING):
-            # Waiting in a queue, or for a server to go back there, is not starting: it has a deadline of its own.
-            pending_s, begin = pending_s + now - begin, now
-            patience_s = config.execution.options.get("pending_timeout_s", float("inf"))
-            if pending_s > patience_s:
-                raise DeploymentError(
-                    f"the job of {name} is still in the queue after execution.pending_timeout_s ({patience_s} s); "
-                    f"the reason: {server.reason}"
-                )
-        if now - begin > config.execution.readiness_timeout_s:
-            raise DeploymentError(
-                f"the server of {name} was not ready within execution.readiness_timeout_s "
-                f"({config.execution.readiness_timeout_s} s); the end of {log}:\n{backend.log_tail(name)}"
-            )
-        if now - reported >= REPORT_S:
-            why = f" ({server.reason})" if server.reason else ""
-            say(f"waiting for {name}: {server.state}{why}, {pending_s + now - begin:.0f} s, log: {log}")
-            reported = now
-        time.sleep(POLL_S)
-
-
-def _log_of(config: Config, deployment: Deployment) -> Path:
-    return RunPaths(config.execution.output_dir / config.run).server(deployment.name).log

@@ -1,13 +1,8 @@
 """The real SGLang on CPUs, put together by hand: its command, its key, its readiness, its end."""
 
 import psutil
-from engine_bench import built_or_skip, vllm_checkpoint
+from engine_bench import SGLANG_ON_CPUS, built_or_skip, vllm_checkpoint
 from workspace import Workspace, eventually
-
-ON_CPUS = (
-    "--device cpu --disable-overlap-schedule --max-total-tokens 8192 --attention-backend torch_native"
-    " --sampling-backend pytorch --grammar-backend none"
-)
 
 
 def test_chat_with_a_key_that_stands_nowhere(workspace: Workspace) -> None:
@@ -21,7 +16,7 @@ def test_chat_with_a_key_that_stands_nowhere(workspace: Workspace) -> None:
                 "checkpoint_path": str(vllm_checkpoint()),
                 "served_model_name": "smol model",
                 "max_model_len": 1024,
-                "extra_args": ON_CPUS,
+                "extra_args": SGLANG_ON_CPUS,
                 "env_vars": {"HF_HUB_OFFLINE": "lit:1"},
             },
             "evaluation": {"limit": 3, "max_new_tokens": 8, "tasks": ["capitals"]},

@@ -155,6 +155,16 @@ def test_a_nim_that_does_not_start_says_why(
     assert hint in str(raised.value)
 
 
+def test_a_nim_that_cannot_be_pulled_needs_a_login_or_its_licence(bench: Callable[..., Bench]) -> None:
+    """Podman's words depend on whether the registry is reached."""
+    one = bench(type="nim", image="nvcr.io/nim/meta/absent:2.1.6", served_model_name="meta/absent")
+    with pytest.raises(DeploymentError, match=NOT_STARTED) as raised:
+        one.start()
+    message = str(raised.value)
+    assert "nvcr.io/nim/meta/absent" in message.partition("hint: ")[0]
+    assert "hint: images of nvcr.io are pulled with an NGC API key, once their licence is accepted" in message
+
+
 def test_trtllm_serves_a_checkpoint_under_the_name_of_its_folder(
     bench: Callable[..., Bench], trtllm: str, podman: Podman, checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -99,10 +99,10 @@ def test_nobody_there() -> None:
             assert said == "{url}/models does not answer: connection refused or lost"
 
 
-def test_no_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readiness, "REQUEST_TIMEOUT_S", 0.1)
-    with FakeOpenAIServer(api_key=KEY, faults=("hold-after:0",)) as server:
-        assert _complaint(_endpoint(server)) == "{url}/chat/completions does not answer: timed out"
+def test_no_answer_in_time() -> None:
+    says = pytest.raises(EndpointError, match="/v1/chat/completions does not answer: timed out")
+    with FakeOpenAIServer(api_key=KEY, faults=("hold-after:0",)) as server, says:
+        check_endpoint(_endpoint(server), Protocol.CHAT, timeout_s=0.1)
 
 
 @pytest.mark.parametrize(("fault", "found"), [("off-by-one", "6 of 7"), ("no-echo", "none")])

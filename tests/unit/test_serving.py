@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from builders import make_config, make_deployment, make_task
-from snakeval import serving
+from snakeval import serving, waiting
 from snakeval.backends import Server, ServerState
 from snakeval.config.model import Config, Protocol
 from snakeval.errors import DeploymentError, EndpointError
@@ -27,7 +27,7 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[Endpoint]:
     """Every endpoint answers well; return those that were asked."""
     asked: list[Endpoint] = []
     monkeypatch.setattr(serving, "check_endpoint", lambda endpoint, *_: asked.append(endpoint))
-    monkeypatch.setattr(serving, "POLL_S", 0.001)
+    monkeypatch.setattr(waiting, "POLL_S", 0.001)
     monkeypatch.setenv(SESSION_VARIABLE, "session 1")
     return asked
 
@@ -117,7 +117,7 @@ def test_a_server_that_answers_badly_is_stopped_unless_it_is_leased(
         _lease(config, "other")
     backend.servers["tiny"] = READY
     monkeypatch.setattr(serving, "check_endpoint", refuse)
-    monkeypatch.setattr(serving, "PROBE_PATIENCE_S", 0.0)
+    monkeypatch.setattr(waiting, "PROBE_PATIENCE_S", 0.0)
     with pytest.raises(EndpointError, match="nonsense"):
         _ensure(config)
     assert backend.calls == ([] if leased else ["stop tiny"])

@@ -14,7 +14,7 @@ from snakeval.errors import EndpointError
 from snakeval.harnesses import Endpoint
 
 PROBE = Path(__file__).parents[2] / "probe.py"
-PROBE_TIMEOUT_S = 300
+STEP_START_S = 180.0
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,16 @@ class Step:
             call(["scancel", *left])
 
 
-def check_beside(step: Step, endpoint: Endpoint, protocol: Protocol, checks_api_key: bool) -> None:
+def check_beside(step: Step, endpoint: Endpoint, protocol: Protocol, checks_api_key: bool, timeout_s: float) -> None:
     """Do what `readiness.check_endpoint` does from beside the server, whose loopback nobody else reaches.
 
     Raises:
         EndpointError: as `check_endpoint`, or the step could not be started.
     """
     question = {"endpoint": asdict(endpoint), "protocol": protocol.value, "checks_api_key": checks_api_key}
+    given = json.dumps({**question, "timeout_s": timeout_s})
     # By standard input, because the key is in it.
-    done = call(step.command([sys.executable, str(PROBE)]), PROBE_TIMEOUT_S, json.dumps(question))
+    done = call(step.command([sys.executable, str(PROBE)]), STEP_START_S + timeout_s, given)
     if done.returncode != 0:
         raise EndpointError(_reason(done))
 
