@@ -117,7 +117,7 @@ def test_commands_of_the_configuration_around_the_harness(config: Config, tmp_pa
         (SUCCEED, {"pre_cmd": "echo before; false; echo after"}, "pre_cmd of the task ended with exit status 1"),
         (SUCCEED, {"pre_cmd": "exit 0"}, "pre_cmd of the task ended with exit status 0"),
         (SUCCEED, {"post_cmd": "exit 4"}, "post_cmd of the task ended with exit status 4"),
-        ("exit(3)", {"pre_cmd": "true", "post_cmd": "echo last"}, "the command ended with exit status 3"),
+        ("raise SystemExit(3)", {"pre_cmd": "true", "post_cmd": "echo last"}, "the command ended with exit status 3"),
     ],
 )
 def test_a_command_around_the_harness_that_fails_is_a_failed_task(
