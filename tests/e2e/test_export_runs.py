@@ -34,7 +34,7 @@ def test_an_export_that_fails_fails_alone(workspace: Workspace) -> None:
         assert before == {"deploy": 1, "ready": 1, "evaluate": 1, "teardown": 1, "aggregate": 1, "export": 3, "all": 1}
         failed = workspace.run("--retries", "0")
         assert failed.returncode == 1
-        assert "error: export mlflow, attempt 1: export mlflow failed: " in failed.output
+        assert "error: export mlflow, attempt 1: MlflowException: " in failed.output
         assert "Traceback" not in failed.output
         assert f"mlflow    failed, log: {exports.relative_to(workspace.folder)}/mlflow/log.txt" in failed.output
         (row,) = csv.DictReader((exports / "csv" / "results.csv").read_text(encoding="utf-8").splitlines())

@@ -33,7 +33,7 @@ def run_exporter(
     """
     lock = export_lock(format)
     if lock is None:
-        raise ExportError(f"export {format} has no environment")
+        raise ExportError(f"there is no environment for {format}")
     python = ensure_environment(lock)
     with tempfile.TemporaryDirectory(prefix="snakeval-export-") as name:
         file = Path(name) / "request.json"
@@ -50,8 +50,8 @@ def run_exporter(
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise ExportError(f"export {format} was not done within {TIMEOUT_S} s") from None
+            raise ExportError(f"it was not done within {TIMEOUT_S} s") from None
         outcome = read_json(file.with_name("outcome.json")) or {}
     if done.returncode != 0 or "sent" not in outcome:
-        raise ExportError(f"export {format} failed: {outcome.get('error') or describe_status(done.returncode)}")
+        raise ExportError(outcome.get("error") or f"the exporter {describe_status(done.returncode)}; its log says more")
     return list(outcome["sent"])
