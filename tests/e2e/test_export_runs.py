@@ -21,6 +21,14 @@ def _plan(url: str, **export: Any) -> dict[str, Any]:
     }
 
 
+def test_the_plan_has_the_environment_of_an_export(workspace: Workspace) -> None:
+    workspace.environ["SNAKEVAL_ENVIRONMENTS"] = str(workspace.folder / "environments")
+    workspace.configure(_plan("http://127.0.0.1:9/v1", formats=["csv"]))
+    without = workspace.run("--dry-run").plan
+    workspace.configure(_plan("http://127.0.0.1:9/v1", formats=["csv", "parquet"]))
+    assert workspace.run("--dry-run").plan == without | {"export": 2, "environment": without["environment"] + 1}
+
+
 def test_an_export_that_fails_fails_alone(workspace: Workspace) -> None:
     ensure_environment(ENVS / "export-mlflow.lock")
     ensure_environment(ENVS / "lm-eval.lock")

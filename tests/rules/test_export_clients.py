@@ -318,7 +318,7 @@ print(json.dumps(found))
     assert len(by_name) == 5
     sums = by_name["openai-api/a/org/model-a", "sums"]
     assert sums["scores"] == {"acc": {"mean": 0.5, "stderr": 0.25, "ci_low": 0.15, "ci_high": 0.85}}
-    assert sums["samples"][:2] == [["0", 1, {"acc": 1.0}], ["1", 1, {"acc": 0.0}]]
+    assert sums["samples"][:2] == [[0, 1, {"acc": 1.0}], [1, 1, {"acc": 0.0}]]
     group = by_name["openai-api/b/tiny-model", "group"]
     assert group["samples"][0] == ["easy/0", 1, {"exact_match[strict]": 0.0, "exact_match[loose]": 1.0}]
     assert group["stop"] == ["max_tokens"] * 4

@@ -14,12 +14,13 @@ import jsonschema
 import pytest
 import yaml
 from builders import make_config, make_deployment, make_metric, make_task
-from config_workflow import ROOT
+from config_workflow import BASE, ROOT, make_workflow
 from export_bench import MLFLOW, WANDB, export, files_of, finish, make_run
 from hypothesis import given
 from hypothesis import strategies as st
 from snakeval.config.model import Config, Export
 from snakeval.errors import ExportError
+from snakeval.exports.inspect_log import chat_messages
 from snakeval.exports.measured import COLUMNS, collect
 from snakeval.exports.record import export_line
 from snakeval.exports.tables import escape_latex, escape_markdown
@@ -203,7 +204,7 @@ def test_inspect_logs_hold_every_sample_once(run: Config) -> None:
     sums = by_name["a", "sums"]
     assert sums["eval"]["config"] == {"limit": 4, "epochs": 2}
     ids = [(sample["id"], sample["epoch"]) for sample in sums["samples"]]
-    assert ids == [(str(number), epoch) for epoch in (1, 2) for number in range(4)]
+    assert ids == [(number, epoch) for epoch in (1, 2) for number in range(4)]
     group = by_name["b", "group"]
     assert [sample["id"] for sample in group["samples"]] == ["easy/0", "easy/1", "hard/0", "hard/1"]
     assert [score["name"] for score in group["results"]["scores"]] == [
@@ -211,6 +212,17 @@ def test_inspect_logs_hold_every_sample_once(run: Config) -> None:
         "easy/exact_match[strict]",
         "hard/exact_match[strict]",
     ]
+
+
+def test_prompts_of_several_messages_are_chats_again() -> None:
+    chat = "<system>\nBe brief.\n\n<user>\nOne?\n\nTwo?\n\n<assistant>\nThree."
+    assert [(one["role"], one["content"]) for one in chat_messages(chat)] == [
+        ("system", "Be brief."),
+        ("user", "One?\n\nTwo?"),
+        ("assistant", "Three."),
+    ]
+    plain = "Which of <user>\nand\n\n<user>\nis it?"
+    assert [(one["role"], one["content"]) for one in chat_messages(plain)] == [("user", plain)]
 
 
 def test_the_files_of_an_earlier_export_do_not_stay(run: Config) -> None:
@@ -315,3 +327,33 @@ def test_the_workflow_loads_nothing_heavy_for_exports() -> None:
     environ: dict[str, Any] = {"PYTHONPATH": str(ROOT / "scripts"), "PATH": ""}
     done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
     assert not {"pandas", "pyarrow", "mlflow", "wandb", "tabulate", "jsonschema"} & set(done.stdout.split())
+
+
+def test_exports_of_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    workflow = make_workflow(tmp_path)
+    text = BASE + "export: {formats: [csv, csv, lm-eval], wandb: {mode: offline}}\n"
+    config = workflow.load(text)
+    assert [one.format for one in config.exports] == ["csv", "lm-eval", "wandb"]
+    assert dict(config.exports[2].settings) == WANDB
+    again = workflow.load(yaml.safe_dump(json.loads(json.dumps(config.resolved))))
+    assert again.exports == config.exports
+    assert workflow.load(text, overrides={"export.formats": ["json"]}).exports[0].format == "json"
+    assert workflow.load(BASE).exports == ()
+
+
+@pytest.mark.parametrize("format", ["inspect", "lm-eval"])
+def test_samples_of_a_program_that_knows_little(tmp_path: Path, format: str) -> None:
+    config = make_config(tmp_path)
+    odd = {"doc_id": [1], "repeat": "x", "answer": {"a": 1}, "metrics": None, "prompt_tokens": "9", "latency_s": "long"}
+    finish(config, "tiny", "sums", [make_metric()], [odd, odd, {"doc_id": None}, {}])
+    export(config, format)
+    if format == "inspect":
+        (log,) = files_of(config, format).glob("2*.json")
+        samples = json.loads(log.read_text(encoding="utf-8"))["samples"]
+        assert [(one["id"], one["epoch"], one["total_time"]) for one in samples] == [(n, 1, None) for n in range(4)]
+        assert samples[0]["output"]["completion"] == '{"a": 1}'
+    else:
+        (file,) = files_of(config, format).glob("tiny/samples_*.jsonl")
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        assert [(one["doc_id"], one["filter"], one["metrics"]) for one in lines] == [(n, "none", []) for n in range(4)]
