@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ def write_inspect_logs(found: Sequence[Measured], folder: Path) -> None:
             created = log["eval"]["created"].split(".")[0].replace(":", "-")
             task = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{one.deployment.name}-{one.task.name}")
             text = json.dumps(log, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-            writeas_text(folder / f"{created}+00-00_{task}_{log['eval']['task_id']}.json", text)
+            write_text(folder / f"{created}+00-00_{task}_{log['eval']['task_id']}.json", text)
 
 
 def make_log(one: Measured, result: Mapping[str, Any]) -> Content:
@@ -172,7 +173,7 @@ def _scores(sample: Mapping[str, Any]) -> Content:
     return {
         _scorer(name): {"value": value, "answer": as_text(sample.get("answer"))}
         for name, value in found
-        if isinstance(value, int | float)
+        if isinstance(value, int | float) and math.isfinite(value)
     }
 
 

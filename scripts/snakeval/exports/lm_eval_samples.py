@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -62,7 +63,7 @@ def _by_filter(group: list[Sample]) -> dict[str, dict[str, float]]:
     for sample in group:
         metrics = sample.get("metrics")
         for name, value in metrics.items() if isinstance(metrics, Mapping) else ():
-            if isinstance(value, int | float):
+            if isinstance(value, int | float) and math.isfinite(value):
                 found = _FILTERED.fullmatch(name)
                 metric, kind = (found["metric"], found["filter"]) if found else (name, "none")
                 values.setdefault(kind, {}).setdefault(metric, []).append(float(value))
