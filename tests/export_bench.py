@@ -85,6 +85,13 @@ def renamed(config: Config, run: str) -> Config:
     return replace(config, run=run)
 
 
+def assert_nowhere(folder: Path, secret: str) -> None:
+    """Check that no file below a folder holds a secret."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            assert secret.encode() not in file.read_bytes(), file
+
+
 def _sums() -> list[dict[str, Any]]:
     """Return four samples with two repeats; two of them are right once."""
     return [

@@ -21,6 +21,14 @@ def _plan(url: str, **export: Any) -> dict[str, Any]:
     }
 
 
+def test_the_plan_has_the_environment_of_an_export(workspace: Workspace) -> None:
+    workspace.environ["SNAKEVAL_ENVIRONMENTS"] = str(workspace.folder / "environments")
+    workspace.configure(_plan("http://127.0.0.1:9/v1", formats=["csv"]))
+    without = workspace.run("--dry-run").plan
+    workspace.configure(_plan("http://127.0.0.1:9/v1", formats=["csv", "parquet"]))
+    assert workspace.run("--dry-run").plan == without | {"export": 2, "environment": without["environment"] + 1}
+
+
 def test_an_export_that_fails_fails_alone(workspace: Workspace) -> None:
     ensure_environment(ENVS / "export-mlflow.lock")
     ensure_environment(ENVS / "lm-eval.lock")
@@ -34,7 +42,7 @@ def test_an_export_that_fails_fails_alone(workspace: Workspace) -> None:
         assert before == {"deploy": 1, "ready": 1, "evaluate": 1, "teardown": 1, "aggregate": 1, "export": 3, "all": 1}
         failed = workspace.run("--retries", "0")
         assert failed.returncode == 1
-        assert "error: export mlflow, attempt 1: export mlflow failed: " in failed.output
+        assert "error: export mlflow, attempt 1: MlflowException: " in failed.output
         assert "Traceback" not in failed.output
         assert f"mlflow    failed, log: {exports.relative_to(workspace.folder)}/mlflow/log.txt" in failed.output
         (row,) = csv.DictReader((exports / "csv" / "results.csv").read_text(encoding="utf-8").splitlines())

@@ -3,27 +3,22 @@
 import csv
 import io
 import json
+import math
 import re
-import subprocess
-import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
 import yaml
 from builders import make_config, make_deployment, make_metric, make_task
 from config_workflow import ROOT
-from export_bench import MLFLOW, WANDB, export, files_of, finish, make_run
+from export_bench import export, files_of, finish, make_run
 from hypothesis import given
 from hypothesis import strategies as st
-from snakeval.config.model import Config, Export
-from snakeval.errors import ExportError
-from snakeval.exports.measured import COLUMNS, collect
-from snakeval.exports.record import export_line
+from snakeval.config.model import Config
+from snakeval.exports.inspect_log import chat_messages
+from snakeval.exports.measured import COLUMNS
 from snakeval.exports.tables import escape_latex, escape_markdown
-from snakeval.exports.trackers import completed, entry, metric_values, without_login
 from snakeval.paths import RunPaths
 
 MISSING = [{"deployment": "b", "task": "words"}]
@@ -141,7 +136,7 @@ def test_hostile_names_stay_names_in_latex(tmp_path: Path) -> None:
 @given(st.text())
 def test_latex_has_no_active_character_left(text: str) -> None:
     escaped = escape_latex(text)
-    assert not re.search(r"[\\{}$&#%_^~<>|\"`]", LATEX_COMMANDS.sub("", escaped).replace("{-}", ""))
+    assert not re.search(r"[\\{}$&#%_^~<>|\"`]", LATEX_COMMANDS.sub("", escaped).replace("-{}", "-"))
     assert "\n" not in escaped
     assert "--" not in escaped
 
@@ -203,7 +198,7 @@ def test_inspect_logs_hold_every_sample_once(run: Config) -> None:
     sums = by_name["a", "sums"]
     assert sums["eval"]["config"] == {"limit": 4, "epochs": 2}
     ids = [(sample["id"], sample["epoch"]) for sample in sums["samples"]]
-    assert ids == [(str(number), epoch) for epoch in (1, 2) for number in range(4)]
+    assert ids == [(number, epoch) for epoch in (1, 2) for number in range(4)]
     group = by_name["b", "group"]
     assert [sample["id"] for sample in group["samples"]] == ["easy/0", "easy/1", "hard/0", "hard/1"]
     assert [score["name"] for score in group["results"]["scores"]] == [
@@ -211,6 +206,17 @@ def test_inspect_logs_hold_every_sample_once(run: Config) -> None:
         "easy/exact_match[strict]",
         "hard/exact_match[strict]",
     ]
+
+
+def test_prompts_of_several_messages_are_chats_again() -> None:
+    chat = "<system>\nBe brief.\n\n<user>\nOne?\n\nTwo?\n\n<assistant>\nThree."
+    assert [(one["role"], one["content"]) for one in chat_messages(chat)] == [
+        ("system", "Be brief."),
+        ("user", "One?\n\nTwo?"),
+        ("assistant", "Three."),
+    ]
+    plain = "Which of <user>\nand\n\n<user>\nis it?"
+    assert [(one["role"], one["content"]) for one in chat_messages(plain)] == [("user", plain)]
 
 
 def test_the_files_of_an_earlier_export_do_not_stay(run: Config) -> None:
@@ -231,87 +237,25 @@ def test_the_record_is_valid_and_two_exports_write_the_same(run: Config, format:
     assert export(run, format)["files"] == record["files"]
 
 
-def test_the_end_of_a_run_says_where_exports_are(run: Config) -> None:
-    paths = _paths(run)
-    results = [paths.task("a", "sums").result]
-    assert export_line(paths, "csv", results) == "  csv       not made, results are missing"
-    export(run, "csv")
-    assert export_line(paths, "csv", results).startswith(f"  csv       {paths.export('csv')}/results.csv")
-    paths.export_record("csv").unlink()
-    assert export_line(paths, "csv", results) == f"  csv       failed, log: {paths.export('csv')}/log.txt"
-
-
-def test_trackers_get_names_that_they_allow(run: Config) -> None:
-    one = collect(run)[0]
-    assert one.result is not None
-    metrics = [
-        {"name": "pass@1", "filter": "none", "subtask": None, "value": 0.5, "stderr": 0.1, "n": 4},
-        {"name": "pass_1", "filter": None, "subtask": None, "value": 0.25, "stderr": None, "n": 4},
-        {"name": "acc", "filter": "strict", "subtask": "hard", "value": 1, "ci_low": 0.9, "ci_high": 1.0, "n": 2},
-    ]
-    assert metric_values("sums", {**one.result, "metrics": metrics}) == {
-        "sums/pass_1": 0.5,
-        "sums/pass_1_stderr": 0.1,
-        "sums/pass_1_n": 4.0,
-        "sums/pass_1.2": 0.25,
-        "sums/pass_1.2_n": 4.0,
-        "sums/hard/acc/strict": 1.0,
-        "sums/hard/acc/strict_ci_low": 0.9,
-        "sums/hard/acc/strict_ci_high": 1.0,
-        "sums/hard/acc/strict_n": 2.0,
-        "sums/duration_s": 60.5,
-        "sums/prompt_tokens": 100.0,
-        "sums/completion_tokens": 20.0,
+@pytest.mark.parametrize("format", ["inspect", "lm-eval"])
+def test_samples_of_a_program_that_knows_little(tmp_path: Path, format: str) -> None:
+    config = make_config(tmp_path)
+    odd = {
+        "doc_id": [1],
+        "repeat": "x",
+        "answer": {"a": 1},
+        "metrics": {"acc": math.nan},
+        "prompt_tokens": "9",
+        "latency_s": "long",
     }
-
-
-def test_a_result_keeps_its_identity_until_what_it_measures_changes(run: Config) -> None:
-    first, *others = collect(run)
-    assert collect(run)[0].fingerprint == first.fingerprint
-    assert len({one.fingerprint for one in (first, *others)}) == len(others) + 1
-    assert replace(first, run="other").fingerprint != first.fingerprint
-    assert first.result is not None
-    other = {**first.result, "fingerprint": {"deployment": "x", "task": "y"}}
-    assert replace(first, result=other).fingerprint != first.fingerprint
-
-
-def test_entries_of_trackers(run: Config) -> None:
-    one = collect(run)[0]
-    assert one.result is not None
-    settings = completed(
-        Export("mlflow", {**MLFLOW, "description": "d", "tags": {"team": "t"}}),
-        "demo",
-        {"MLFLOW_TRACKING_URI": "http://h"},
-    )
-    made = entry(one, one.result, settings)
-    assert made["name"] == "demo/a/sums"
-    assert made["tags"]["snakeval.fingerprint"] == one.fingerprint
-    assert (made["tags"]["mlflow.note.content"], made["tags"]["team"]) == ("d", "t")
-    assert made["params"]["limit"] == "4"
-    assert all(isinstance(value, str) for value in made["params"].values())
-    assert len(made["artifacts"]) == 2
-    own = completed(Export("wandb", {**WANDB, "copy_artifacts": False}), "demo", {})
-    assert entry(one, one.result, own)["artifacts"] == []
-    assert entry(one, one.result, own)["params"]["limit"] == 4
-
-
-def test_the_login_of_an_address_goes_another_way() -> None:
-    assert without_login("http://h:1/x") == ("http://h:1/x", {})
-    assert without_login("https://me:a%40b@h:1/x") == (
-        "https://h:1/x",
-        {"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": "a@b"},
-    )
-
-
-def test_an_exporter_that_ends_without_an_outcome_is_an_error(run: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("snakeval.exports.runner.ensure_environment", lambda lock: Path("/bin/false"))
-    with pytest.raises(ExportError, match="export parquet failed: ended with exit status 1"):
-        export(run, "parquet")
-    assert not _paths(run).export_record("parquet").exists()
-
-
-def test_the_workflow_loads_nothing_heavy_for_exports() -> None:
-    program = "import sys; import snakeval.exports, snakeval.config; print(*sys.modules)"
-    environ: dict[str, Any] = {"PYTHONPATH": str(ROOT / "scripts"), "PATH": ""}
-    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
-    assert not {"pandas", "pyarrow", "mlflow", "wandb", "tabulate", "jsonschema"} & set(done.stdout.split())
+    finish(config, "tiny", "sums", [make_metric()], [odd, odd, {"doc_id": None}, {}])
+    export(config, format)
+    if format == "inspect":
+        (log,) = files_of(config, format).glob("2*.json")
+        samples = json.loads(log.read_text(encoding="utf-8"))["samples"]
+        assert [(one["id"], one["epoch"], one["total_time"]) for one in samples] == [(n, 1, None) for n in range(4)]
+        assert samples[0]["output"]["completion"] == '{"a": 1}'
+    else:
+        (file,) = files_of(config, format).glob("tiny/samples_*.jsonl")
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        assert [(one["doc_id"], one["filter"], one["metrics"]) for one in lines] == [(n, "none", []) for n in range(4)]

@@ -2,15 +2,17 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snakeval.exports.measured import Measured
+from snakeval.exports.measured import Measured, as_text, sample_id
 from snakeval.files import write_text
 
 _STOP = {"stop": "stop", "length": "max_tokens", "content_filter": "content_filter", "tool_calls": "tool_calls"}
+_ROLE = re.compile(r"\n\n<(system|user|assistant)>\n")
 _ID_LENGTH = 22
 Content = dict[str, Any]
 
@@ -52,7 +54,7 @@ def make_log(one: Measured, result: Mapping[str, Any]) -> Content:
     }
 
 
-def _spec(one: Measured, result: Mapping[str, Any], ids: list[str]) -> Content:
+def _spec(one: Measured, result: Mapping[str, Any], ids: list[int | str]) -> Content:
     unique = hashlib.sha256(f"{one.fingerprint} {result['times']['started_at']}".encode()).hexdigest()[:_ID_LENGTH]
     packages = {name: str(version) for name, version in result["versions"].items() if isinstance(version, str)}
     return {
@@ -124,50 +126,65 @@ def _scorer(name: str) -> str:
 def _samples(one: Measured, result: Mapping[str, Any]) -> Iterator[Content]:
     grouped = any(metric["subtask"] is not None for metric in result["metrics"])
     for position, sample in enumerate(one.samples()):
-        task, doc_id = sample.get("task"), sample.get("doc_id", position)
+        task, doc_id, repeat = sample.get("task"), sample_id(sample, position), _count(sample.get("repeat"))
+        messages = chat_messages(as_text(sample.get("prompt")))
+        answer = {"role": "assistant", "content": as_text(sample.get("answer")), "source": "generate"}
         yield {
-            "id": f"{task}/{doc_id}" if grouped and isinstance(task, str) else str(doc_id),
-            "epoch": int(sample.get("repeat") or 0) + 1,
-            "input": _text(sample.get("prompt")),
-            "target": _text(sample.get("expected")),
-            "messages": _messages(sample),
+            "id": f"{task}/{doc_id}" if grouped and isinstance(task, str) else doc_id,
+            "epoch": (repeat or 0) + 1,
+            "input": messages if len(messages) > 1 else as_text(sample.get("prompt")),
+            "target": as_text(sample.get("expected")),
+            "messages": [*messages, answer],
             "output": _output(sample, _model(one)),
             "scores": _scores(sample),
             "metadata": {"task": task} if isinstance(task, str) else {},
             "model_usage": _usage(_tokens(sample), _model(one)),
-            "total_time": sample.get("latency_s"),
+            "total_time": _seconds(sample.get("latency_s")),
         }
 
 
-def _messages(sample: Mapping[str, Any]) -> list[Content]:
-    answer = {"role": "assistant", "content": _text(sample.get("answer")), "source": "generate"}
-    return [{"role": "user", "content": _text(sample.get("prompt")), "source": "input"}, answer]
+def chat_messages(prompt: str) -> list[Content]:
+    """Return the messages of a prompt; samples have chats of several messages as one text with the roles in it."""
+    parts = _ROLE.split(f"\n\n{prompt}")
+    if parts[0] or len(parts) == 1:
+        return [{"role": "user", "content": prompt, "source": "input"}]
+    pairs = zip(parts[1::2], parts[2::2], strict=True)
+    return [{"role": role, "content": text, "source": "input"} for role, text in pairs]
 
 
 def _output(sample: Mapping[str, Any], model: str) -> Content:
-    answer = _text(sample.get("answer"))
+    answer = as_text(sample.get("answer"))
     message = {"role": "assistant", "content": answer, "source": "generate", "model": model}
     reason = _STOP.get(str(sample.get("finish_reason")), "unknown")
     usage = _usage(_tokens(sample), model).get(model)
     choice = {"message": message, "stop_reason": reason}
-    return {"model": model, "choices": [choice], "completion": answer, "usage": usage, "time": sample.get("latency_s")}
+    return {
+        "model": model,
+        "choices": [choice],
+        "completion": answer,
+        "usage": usage,
+        "time": _seconds(sample.get("latency_s")),
+    }
 
 
 def _scores(sample: Mapping[str, Any]) -> Content:
     metrics = sample.get("metrics")
     found = metrics.items() if isinstance(metrics, Mapping) else ()
     return {
-        _scorer(name): {"value": value, "answer": _text(sample.get("answer"))}
+        _scorer(name): {"value": value, "answer": as_text(sample.get("answer"))}
         for name, value in found
-        if isinstance(value, int | float)
+        if isinstance(value, int | float) and math.isfinite(value)
     }
 
 
 def _tokens(sample: Mapping[str, Any]) -> dict[str, int | None]:
-    return {"prompt": sample.get("prompt_tokens"), "completion": sample.get("completion_tokens")}
+    return {kind: _count(sample.get(f"{kind}_tokens")) for kind in ("prompt", "completion")}
 
 
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _count(value: Any) -> int | None:
+    """A program of the user's may write anything here; what is no count says nothing."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _seconds(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
+
+from snakeval.exports.measured import as_text, sample_id
 
 _FORBIDDEN = re.compile(r'["<>:/|\\?*\[\]\s]+')
 _FILTERED = re.compile(r"(?P<metric>.+)\[(?P<filter>[^\[\]]*)\]", re.DOTALL)
@@ -18,27 +21,25 @@ def merged(samples: Iterable[Sample], name: Callable[[str | None], str]) -> dict
         samples: As in samples.jsonl.gz, one per sample and repeat.
         name: From the harness's name of a sample's task to the name in the files.
     """
-    groups: dict[str, dict[Any, list[Sample]]] = {}
+    groups: dict[str, dict[int | str, list[Sample]]] = {}
     for sample in samples:
         task = sample.get("task")
         own = groups.setdefault(name(task if isinstance(task, str) else None), {})
-        # A program that gives its samples no id has one answer per sample.
-        own.setdefault(sample.get("doc_id", len(own)), []).append(sample)
+        own.setdefault(sample_id(sample, len(own)), []).append(sample)
     return {
         task: sorted(
-            (line for position, group in enumerate(own.values()) for line in _lines(position, group)),
+            (line for doc_id, group in own.items() for line in _lines(doc_id, group)),
             key=lambda line: str(line["filter"]),
         )
         for task, own in groups.items()
     }
 
 
-def _lines(position: int, group: list[Sample]) -> Iterator[dict[str, Any]]:
+def _lines(doc_id: int | str, group: list[Sample]) -> Iterator[dict[str, Any]]:
     first = group[0]
-    prompt, target = _text(first.get("prompt")), _text(first.get("expected"))
+    prompt, target = as_text(first.get("prompt")), as_text(first.get("expected"))
     doc = {"prompt": prompt, "expected": target}
-    answers = [_text(sample.get("answer")) for sample in group]
-    doc_id = first.get("doc_id", position)
+    answers = [as_text(sample.get("answer")) for sample in group]
     for kind, metrics in _by_filter(group).items():
         yield {
             "doc_id": doc_id,
@@ -62,7 +63,7 @@ def _by_filter(group: list[Sample]) -> dict[str, dict[str, float]]:
     for sample in group:
         metrics = sample.get("metrics")
         for name, value in metrics.items() if isinstance(metrics, Mapping) else ():
-            if isinstance(value, int | float):
+            if isinstance(value, int | float) and math.isfinite(value):
                 found = _FILTERED.fullmatch(name)
                 metric, kind = (found["metric"], found["filter"]) if found else (name, "none")
                 values.setdefault(kind, {}).setdefault(metric, []).append(float(value))
@@ -78,9 +79,3 @@ def digest(text: str) -> str:
 def safe_name(name: str) -> str:
     """Return a name of a model or task as a part of a file name, as lm-eval makes it."""
     return _FORBIDDEN.sub("__", name)
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,5 +1,6 @@
 """What there is to export: every task of a run on every deployment, and the flat rows that tables are made of."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,6 +100,19 @@ def as_rows(found: Sequence[Measured]) -> list[dict[str, Any]]:
     A task without a result has one row with `status` "missing" and no numbers.
     """
     return [row for one in found for row in _rows(one)]
+
+
+def sample_id(sample: Mapping[str, Any], position: int) -> int | str:
+    """Return the id of a sample; programs of users need not give any, then each sample is one of its own."""
+    doc_id = sample.get("doc_id")
+    return doc_id if isinstance(doc_id, int | str) and not isinstance(doc_id, bool) else position
+
+
+def as_text(value: Any) -> str:
+    """Return a prompt, an answer or what was expected as text, whatever the harness has made of it."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _rows(one: Measured) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,8 @@ from snakeval.files import read_json, write_json
 from snakeval.harnesses.outcome import describe_status
 
 RUNNERS = Path(__file__).resolve().parent / "runners"
-TIMEOUT_S = 3600
+TIMEOUT_S = 600
+TIMEOUT_OF_ENTRY_S = 60
 
 
 def run_exporter(
@@ -24,7 +25,7 @@ def run_exporter(
 
     Args:
         format: The format or tracker.
-        request: What to export, as JSON; holds no secret.
+        request: What to export, as JSON, each result one of its `entries`; holds no secret.
         log: Open log, for the exporter's output.
         environ: Variables for the exporter; may hold secrets.
 
@@ -33,8 +34,9 @@ def run_exporter(
     """
     lock = export_lock(format)
     if lock is None:
-        raise ExportError(f"export {format} has no environment")
+        raise ExportError(f"there is no environment for {format}")
     python = ensure_environment(lock)
+    timeout_s = TIMEOUT_S + TIMEOUT_OF_ENTRY_S * len(request["entries"])
     with tempfile.TemporaryDirectory(prefix="snakeval-export-") as name:
         file = Path(name) / "request.json"
         write_json(file, {"format": format, **request}, mode=0o600)
@@ -46,12 +48,12 @@ def run_exporter(
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                timeout=TIMEOUT_S,
+                timeout=timeout_s,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise ExportError(f"export {format} was not done within {TIMEOUT_S} s") from None
+            raise ExportError(f"it was not done within {timeout_s} s") from None
         outcome = read_json(file.with_name("outcome.json")) or {}
     if done.returncode != 0 or "sent" not in outcome:
-        raise ExportError(f"export {format} failed: {outcome.get('error') or describe_status(done.returncode)}")
+        raise ExportError(outcome.get("error") or f"the exporter {describe_status(done.returncode)}; its log says more")
     return list(outcome["sent"])

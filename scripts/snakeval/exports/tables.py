@@ -29,8 +29,6 @@ _LATEX = {
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
     "`": r"\textasciigrave{}",
-    # Two of them would become a dash.
-    "-": "{-}",
 }
 MISSING = "missing"
 
@@ -150,7 +148,9 @@ def _content(row: Mapping[str, Any] | None, kind: tuple[str, str]) -> Cell:
 
 def escape_latex(text: str) -> str:
     """Return text for LaTeX, whatever characters it has; line breaks and control characters become spaces."""
-    return "".join(_LATEX.get(character, character) for character in _one_line(text))
+    escaped = "".join(_LATEX.get(character, character) for character in _one_line(text))
+    # Two hyphens would become a dash.
+    return re.sub(r"-(?=-)", "-{}", escaped)
 
 
 def escape_markdown(text: str) -> str:
