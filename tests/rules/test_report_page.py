@@ -192,6 +192,8 @@ def test_the_comparison_and_its_gate(opened: Opened) -> None:
     assert section.locator("td.worse").inner_text() == "worse"
     assert "-0.1500 to -0.0500" in section.inner_text()
     assert section.locator("svg").count() == 1
+    section.get_by_text("Samples that changed").click()
+    assert section.locator("details[open] td:visible", has_text=re.compile("^3$")).count() == 1
 
 
 def test_charts_timings_and_tokens(opened: Opened) -> None:
