@@ -315,9 +315,9 @@ def show_failures() -> None:
 
 def write_report_of_failed_run() -> None:
     """Write the report of what there is; whatever goes wrong with it hides nothing of the failure itself."""
-    from snakeval.report.page import write_report
-
     try:
+        from snakeval.report.page import write_report
+
         names = current_comparisons()
         write_report(
             CONFIG, [RUN.comparison(name, "json") for name in names], RUN.report

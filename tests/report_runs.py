@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from builders import make_config, make_deployment, make_metric, make_outcome, make_task
-from snakeval.config.model import Config
+from snakeval.config.model import Config, Deployment, Task
 from snakeval.files import write_json, write_text
 from snakeval.paths import RunPaths
 from snakeval.records import write_lock_file
@@ -46,19 +46,13 @@ def make_run(
     paths, rng = RunPaths(output_dir / config.run), random.Random(seed)
     for place, deployment in enumerate(config.deployments):
         for number, task in enumerate(config.tasks):
-            files = paths.task(deployment.name, task.name)
-            files.folder.mkdir(parents=True)
+            paths.task(deployment.name, task.name).folder.mkdir(parents=True)
             if (deployment.name, task.name) in missing:
                 _fail(paths, deployment.name, task.name)
                 continue
             right = [rng.random() < 0.85 - 0.5 * place / len(deployments) for _ in range(samples)]
-            write_samples(files.samples, _samples(task.name, right, rng))
-            value = sum(right) / samples
-            low, high = wilson(value, samples)
-            metric = make_metric(value=value, stderr=(value * (1 - value) / samples) ** 0.5, n=samples)
-            outcome = make_outcome(_with(metric, low, high), asked=samples, answered=samples)
-            begin = START + 20 + number * TASK_S
-            write_result(files.result, build_result(config, deployment, task, outcome, begin, begin + TASK_S, 1))
+            write_samples(paths.task(deployment.name, task.name).samples, _samples(task.name, right, rng))
+            _score(config, deployment, task, right, START + 20 + number * TASK_S)
         server = {"started_at": START, "ready_at": START + 15, "restarts": 0}
         server["updated_at"] = START + 30 + len(tasks) * TASK_S
         write_json(paths.server(deployment.name).state, server)
@@ -100,8 +94,13 @@ def comparison(candidate: str = "beta", baseline: str = "alpha", task: str = "su
     }
 
 
-def _with(metric: Any, low: float, high: float) -> Any:
-    return type(metric)(**{**metric.__dict__, "ci_low": low, "ci_high": high, "ci_method": "wilson"})
+def _score(config: Config, deployment: Deployment, task: Task, right: Sequence[bool], begin: float) -> None:
+    n, value = len(right), sum(right) / len(right)
+    low, high = wilson(value, n)
+    numbers = {"stderr": (value * (1 - value) / n) ** 0.5, "n": n, "ci_low": low, "ci_high": high}
+    outcome = make_outcome(make_metric(value=value, ci_method="wilson", **numbers), asked=n, answered=n)
+    path = RunPaths(config.execution.output_dir / config.run).task(deployment.name, task.name).result
+    write_result(path, build_result(config, deployment, task, outcome, begin, begin + TASK_S, 1))
 
 
 def _samples(task: str, right: Sequence[bool], rng: random.Random) -> Iterator[dict[str, Any]]:

@@ -59,6 +59,14 @@ def comparison_summary(comparison: Mapping[str, Any], path: str) -> str:
     return "\n\n".join(parts)
 
 
+def sample_names(samples: Sequence[Mapping[str, Any]]) -> str:
+    """Return the ids of samples, the first ones of many, with their task where there are several."""
+    several = len({one["task"] for one in samples}) > 1
+    names = [f"{one['task']}/{one['doc_id']}" if several else str(one["doc_id"]) for one in samples[:_SHOWN_SAMPLES]]
+    more = f", and {len(samples) - _SHOWN_SAMPLES} more" if len(samples) > _SHOWN_SAMPLES else ""
+    return ", ".join(names) + more
+
+
 def _line(task: Mapping[str, Any]) -> list[str]:
     scores = [f"{task[side]['value']:.4f}" if task[side] else "" for side in ("baseline", "candidate")]
     interval = "" if task["ci_low"] is None else f"{task['ci_low']:+.4f} to {task['ci_high']:+.4f}"
@@ -97,15 +105,8 @@ def _task_page(task: Mapping[str, Any]) -> list[str]:
     for key, label in (("right_to_wrong", "Right to wrong"), ("wrong_to_right", "Wrong to right")):
         samples = (task["flips"] or {}).get(key, [])
         if samples:
-            parts.append(f"{label} ({len(samples)}): {_samples(samples)}")
+            parts.append(f"{label} ({len(samples)}): {sample_names(samples)}")
     return parts
-
-
-def _samples(samples: Sequence[Mapping[str, Any]]) -> str:
-    several = len({one["task"] for one in samples}) > 1
-    names = [f"{one['task']}/{one['doc_id']}" if several else str(one["doc_id"]) for one in samples[:_SHOWN_SAMPLES]]
-    more = f", and {len(samples) - _SHOWN_SAMPLES} more" if len(samples) > _SHOWN_SAMPLES else ""
-    return ", ".join(names) + more
 
 
 def _settings(differences: Sequence[Mapping[str, Any]]) -> str:

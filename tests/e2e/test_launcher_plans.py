@@ -22,8 +22,8 @@ def test_it_plans_as_it_is(name: str, tasks: int, tmp_path: Path) -> None:
     workspace.environ["HF_TOKEN"] = "planted"
     done = workspace.run("--dry-run")
     assert done.returncode == 0, done.output
-    assert {rule: done.plan.get(rule) for rule in ("deploy", "ready", "evaluate", "teardown", "aggregate")} == {
-        "deploy": 1, "ready": tasks, "evaluate": tasks, "teardown": 1, "aggregate": 1,
+    assert {rule: done.plan.get(rule) for rule in ("deploy", "ready", "evaluate", "teardown", "report")} == {
+        "deploy": 1, "ready": tasks, "evaluate": tasks, "teardown": 1, "report": 1,
     }  # fmt: skip
     told = "notice: execution.hostname: left out, jobs are submitted from the machine on which Snakemake runs"
     assert done.output.count(told) == 1

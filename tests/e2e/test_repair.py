@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.openai_server import FakeOpenAIServer
 from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
@@ -54,6 +55,22 @@ def test_only_the_failed_task_runs_again(workspace: Workspace) -> None:
     assert "missing" not in (workspace.results / "summary.md").read_text()
     assert 'id="failures"' not in (workspace.results / "report.html").read_text()
     assert "Nothing to be done" in workspace.run("--dry-run").output
+
+
+def test_a_report_that_cannot_be_written_hides_no_failure(workspace: Workspace) -> None:
+    # Found before the real one, because Snakemake is started as a module.
+    (workspace.folder / "altair.py").write_text("raise RuntimeError('no charts today')\n")
+    with FakeOpenAIServer("tiny") as server:
+        endpoint = {"type": "none", "name": "there", "url": server.base_url, "model_id": "tiny"}
+        sick = _sums("sick", "--need", str(workspace.folder / "cure"))
+        workspace.configure({"deployment": endpoint, "evaluation": {"tasks": [sick], "limit": 1}})
+        done = workspace.run("--retries", "0")
+    assert done.returncode == 1
+    assert "missing: there/sick" in done.output
+    assert "cure is missing" in done.output
+    assert "notice: no report was written: no charts today" in done.output
+    assert "Traceback" not in done.output
+    assert not (workspace.results / "report.html").exists()
 
 
 @pytest.mark.parametrize(

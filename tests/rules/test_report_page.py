@@ -192,6 +192,8 @@ def test_the_comparison_and_its_gate(opened: Opened) -> None:
     assert section.locator("td.worse").inner_text() == "worse"
     assert "-0.1500 to -0.0500" in section.inner_text()
     assert section.locator("svg").count() == 1
+    section.get_by_text("Samples that changed").click()
+    assert section.locator("details[open] td:visible", has_text=re.compile("^3$")).count() == 1
 
 
 def test_charts_timings_and_tokens(opened: Opened) -> None:
@@ -251,7 +253,9 @@ def test_nothing_is_wider_than_the_window(browser: Browser, report: Path, width:
 
 def test_no_name_is_cut_off_by_its_chart(browser: Browser, tmp_path: Path) -> None:
     config = make_run(tmp_path, ["smollm2-135m-instruct", "SMOLLM2-1.7B"], ["boolean_expressions", "mmmmmmmmmmmmm"])
-    write_report(config, [], tmp_path / "report.html")
+    compared = tmp_path / "compared.json"
+    compared.write_text(json.dumps(comparison(task="boolean_expressions")), encoding="utf-8")
+    write_report(config, [compared], tmp_path / "report.html")
     outside = """() => [...document.querySelectorAll("svg text")].filter((text) => {
         const [inner, outer] = [text.getBoundingClientRect(), text.ownerSVGElement.getBoundingClientRect()];
         return inner.left < outer.left || inner.right > outer.right || inner.top < outer.top;

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_runs import comparison, make_run
 from snakeval.files import write_json
@@ -123,6 +123,7 @@ def test_what_deployments_share_is_packed_once(tmp_path: Path) -> None:
     assert [one["counts"] for one in content["deployments"]] == [{WRONG: 3}] * 2
 
 
+@settings(max_examples=20)
 @given(budget=st.integers(1_000, 40_000))
 def test_the_budget_holds_and_the_worst_stay(budget: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.getbasetemp() / "budget.jsonl.gz"

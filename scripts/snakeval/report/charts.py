@@ -34,7 +34,7 @@ def differences(comparison: Mapping[str, Any]) -> str | None:
     if not tasks:
         return None
     rows = [_interval(one["task"], one["difference"], one["ci_low"], one["ci_high"]) for one in tasks]
-    title = f"candidate - baseline, {100 * (1 - comparison['alpha']):g} % interval"
+    title = f"difference, {100 * (1 - comparison['alpha']):g} % interval"
     zero = alt.Chart(alt.Data(values=[{"value": 0}])).mark_rule(color="var(--muted)", strokeDash=[3, 3])
     return _svg(_intervals(rows, [one["task"] for one in tasks], None, title, zero.encode(x="value:Q")))
 

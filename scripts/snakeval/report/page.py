@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from snakeval import __version__
+from snakeval.comparison_text import sample_names
 from snakeval.config.model import Config, Task
 from snakeval.files import write_text
 from snakeval.paths import RunPaths
@@ -85,7 +86,7 @@ def render(report: Report, sections: Sequence[TaskSection]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "seconds": _seconds, "count": _count}
+    environment.filters |= {"number": _number, "seconds": _seconds, "count": _count, "names": sample_names}
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     links = {section.task.name: f"#{section.anchor}" for section in sections}
     return environment.get_template("page.html.j2").render(

@@ -158,7 +158,6 @@ def _content(sources: Sequence[Source], picked: Sequence[Picked], most: int) -> 
         {
             "name": source.deployment,
             "counts": one.counts,
-            "file": str(source.file),
             "damage": one.damage,
             "metrics": [_metric(metric) for metric in source.metrics],
         }
