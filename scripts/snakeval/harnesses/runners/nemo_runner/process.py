@@ -1,0 +1,94 @@
+"""Runs nemo-evaluator, shows what it prints without its progress bars, and makes progress.json of those."""
+
+import ctypes
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+KEPT_LINES = 400
+WRITE_INTERVAL_S = 0.5
+_BAR = re.compile(r"^(?P<label>.*?)\s*\d+%\|.*?\|\s*(?P<done>\d+)/(?P<total>\d+)\s*\[")
+# Bars of other steps (building prompts, bootstrapping) say nothing of requests.
+_REQUESTS = ("", "Requesting API:", "Generating results for")
+_PR_SET_PDEATHSIG = 1
+
+
+def run_evaluator(command: list[str], progress: Path) -> tuple[int, str]:
+    """Run the command to its end and return its status and the end of what it printed.
+
+    It is killed when this process is.
+    """
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent
+    )
+    output = _Output(progress)
+    if process.stdout is not None:
+        descriptor = process.stdout.fileno()
+        while block := os.read(descriptor, 65536):
+            output.feed(block.decode("utf-8", errors="replace"))
+    output.end()
+    return process.wait(), output.tail()
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class _Output:
+    def __init__(self, progress: Path) -> None:
+        self._progress = progress
+        self._rest = ""
+        self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self._written_at = 0.0
+
+    def feed(self, text: str) -> None:
+        """Take what has been printed since."""
+        *lines, self._rest = re.split(r"\r\n|\n|\r", self._rest + text)
+        for line in lines:
+            self._line(line)
+        self._bar(self._rest)
+
+    def end(self) -> None:
+        """Take the last line, if it has no end."""
+        if self._rest:
+            self._line(self._rest)
+
+    def tail(self) -> str:
+        """Return the last lines that were no progress bars."""
+        return "\n".join(self._lines)
+
+    def _line(self, line: str) -> None:
+        if not line.strip() or self._bar(line):
+            return
+        self._lines.append(line)
+        print(line, flush=True)
+
+    def _bar(self, line: str) -> bool:
+        found = _BAR.match(line)
+        if not found:
+            return False
+        known = any(found["label"].startswith(label) if label else not found["label"] for label in _REQUESTS)
+        done, total = int(found["done"]), int(found["total"])
+        if known and (done == total or time.monotonic() - self._written_at >= WRITE_INTERVAL_S):
+            self._written_at = time.monotonic()
+            write_json(self._progress, {"done": done, "total": total})
+        return True
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file so that readers see the old one or the new one."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def evaluator_command(run_config: Path) -> list[str]:
+    """Return the call of nemo-evaluator in this environment; every setting is in the file."""
+    return [str(Path(sys.executable).with_name("nemo-evaluator")), "run_eval", "--run_config", str(run_config)]
