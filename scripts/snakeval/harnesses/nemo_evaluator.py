@@ -51,7 +51,7 @@ class NemoEvaluatorHarness:
         write_json(request, build_request(task, endpoint, work_dir))
         argv = [str(python), "-P", "-m", "nemo_runner", str(request)]
         cwd = config.data_dir.absolute() if config.data_dir else work_dir
-        return HarnessCommand(argv, build_environment(task, endpoint, python), cwd)
+        return HarnessCommand(argv, build_environment(task, endpoint, work_dir, python), cwd)
 
     def progress(self, work_dir: Path) -> Progress | None:
         """Return answered and expected samples."""
@@ -74,7 +74,7 @@ class NemoEvaluatorHarness:
         return read_samples(work_dir / "samples.jsonl")
 
 
-def build_environment(task: Task, endpoint: Endpoint, python: Path) -> dict[str, str]:
+def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, python: Path) -> dict[str, str]:
     """Return the variables of nemo-evaluator and the harness, the endpoint's key among them."""
     dataset = task.settings.get("dataset_dir")
     parallelism = task.settings.get("parallelism") or PARALLELISM
@@ -84,13 +84,24 @@ def build_environment(task: Task, endpoint: Endpoint, python: Path) -> dict[str,
         **({"NEMO_EVALUATOR_DATASET_DIR": str(Path(dataset).absolute())} if dataset else {}),
         "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": str(RUNNERS),
+        "SNAKEVAL_HARNESS_FOLDER": str(work_dir),
         "ADAPTER_HOST": LOOPBACK,
         "ADAPTER_PORT": str(free_port(LOOPBACK)),
         "ADAPTER_SERVER_THREADS": str(max(32, 2 * parallelism)),
         "NEMO_EVALUATOR_TELEMETRY_LEVEL": "0",
+        **({} if _logs_requests(task.settings) else {"NEMO_EVALUATOR_LOG_LEVEL": "WARNING"}),
         "NEMO_EVALUATOR_SHUTDOWN_TIMEOUT_SECONDS": "5",
         "TOKENIZERS_PARALLELISM": "false",
+        # The runner reads progress bars; the core's pseudo-terminal is 0 characters wide, so that they would be empty.
+        "TQDM_NCOLS": "120",
+        "TQDM_MININTERVAL": "1",
     }
+
+
+def _logs_requests(settings: Mapping[str, Any]) -> bool:
+    """Return whether the log is to have more than warnings: several lines for every request."""
+    chosen = settings.get("adapter_config") or {}
+    return any(chosen.get(name) for name in ("use_request_logging", "use_response_logging", "interceptors"))
 
 
 def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> dict[str, Any]:

@@ -23,6 +23,10 @@ def complete_run_config(request: RunRequest) -> dict[str, Any]:
     except (MisconfigurationError, ValueError, KeyError) as error:
         raise RunnerError("harness", f"nemo-evaluator refuses the task's settings: {error}") from None
     chain = evaluation.target.api_endpoint.adapter_config.model_dump()
+    if chain["mode"] != "server":
+        raise RunnerError(
+            "harness", f"adapter_config.mode is {chain['mode']}; requests can be followed by a server alone"
+        )
     chain["discovery"]["modules"].append("nemo_runner.endpoint")
     chain["interceptors"] = replace_endpoint(chain["interceptors"], request)
     complete = deepcopy(request.run_config)

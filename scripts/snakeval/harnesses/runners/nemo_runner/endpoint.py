@@ -5,6 +5,8 @@ empty text of a missing one, which would be scored; the latter gives equal reque
 would collapse.
 """
 
+import os
+import re
 import threading
 import time
 from pathlib import Path
@@ -28,6 +30,7 @@ NAME = "snakeval_endpoint"
 FIRST_PAUSE_S = 0.5
 # Some harnesses wait for a minute after other statuses; after this one they try again as they do after any error.
 FAILED_STATUS = 502
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]+")
 
 
 @register_for_adapter(name=NAME, description="Sends requests, keeps answers across attempts, and never invents one")
@@ -96,7 +99,7 @@ class SnakevalEndpoint(RequestToResponseInterceptor):
             # Nothing but the harness decides where requests go and with which key.
             self._local.session.trust_env = False
         skipped = ("host", "content-length", "accept-encoding", "connection")
-        headers = {name: value for name, value in ar.r.headers if name.lower() not in skipped}
+        headers = {name: _resolved(value) for name, value in ar.r.headers if name.lower() not in skipped}
         started = time.monotonic()
         try:
             reply = self._local.session.post(
@@ -117,6 +120,11 @@ class SnakevalEndpoint(RequestToResponseInterceptor):
             hopeless = self._in_a_row >= self._params.give_up_after
         if hopeless:
             raise FatalErrorException(f"gave up after {self._params.give_up_after} failed requests in a row")
+
+
+def _resolved(value: str) -> str:
+    """Return what a variable holds in the place of its name: no header of a configuration is to hold a key itself."""
+    return os.environ.get(value, value) if _VARIABLE.fullmatch(value) else value
 
 
 def _response(ar: AdapterRequest, status: int, text: str, latency_s: float) -> AdapterResponse:

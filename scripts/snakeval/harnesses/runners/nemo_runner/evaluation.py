@@ -91,7 +91,8 @@ def _outcome(request: RunRequest, results: dict[str, Any], evidence: Evidence, a
         "samples": {"asked": evidence.asked, "answered": evidence.asked, "failed": 0},
         "tokens": _tokens(request.answers_path),
         "requests": {"sent": account.sent, "cached": account.resumed, "retried": account.failures},
-        "versions": {name: metadata.version(name) for name in ("nemo-evaluator", request.package)} | evidence.versions,
+        "versions": {name: metadata.version(name) for name in ("nemo-evaluator", request.package)}
+        | dict(evidence.versions),
     }
 
 

@@ -114,7 +114,8 @@ class Account:
         """Say how many requests have no answer and why."""
         reasons = ", ".join(f"{reason} ({count}x)" for reason, count in self.reasons.most_common())
         example = f", e.g. '{' '.join(self.example.split())[:200]}'" if self.example.strip() else ""
-        return f"{self.unanswered} of {self.sent + self.resumed + self.unanswered} requests got no answer: {reasons}{example}"
+        asked = self.sent + self.resumed + self.unanswered
+        return f"{self.unanswered} of {asked} requests got no answer: {reasons}{example}"
 
 
 def read_account(events: Path) -> Account:

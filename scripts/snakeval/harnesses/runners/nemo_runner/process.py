@@ -9,15 +9,20 @@ import subprocess
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 KEPT_LINES = 400
+GRACE_S = 5.0
+FOLDER_VARIABLE = "SNAKEVAL_HARNESS_FOLDER"
 WRITE_INTERVAL_S = 0.5
 _BAR = re.compile(r"^(?P<label>.*?)\s*\d+%\|.*?\|\s*(?P<done>\d+)/(?P<total>\d+)\s*\[")
 # Bars of other steps (building prompts, bootstrapping) say nothing of requests.
 _REQUESTS = ("", "Requesting API:", "Generating results for")
 _PR_SET_PDEATHSIG = 1
+# Said of every request, by the cache that feeds the report with the first few.
+_NOISE = ("Maximum cached re", "is None, replacing with empty string")
 
 
 def run_evaluator(command: list[str], progress: Path) -> tuple[int, str]:
@@ -35,6 +40,27 @@ def run_evaluator(command: list[str], progress: Path) -> tuple[int, str]:
             output.feed(block.decode("utf-8", errors="replace"))
     output.end()
     return process.wait(), output.tail()
+
+
+def end_leftovers(folder: str) -> None:
+    """Kill what an attempt has left whose runner was killed: processes with the task's folder in their environment."""
+    import psutil
+
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    left = [process for process in psutil.process_iter() if process.pid not in own and _belongs(process, folder)]
+    for process in left:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(left, timeout=GRACE_S)
+
+
+def _belongs(process: Any, folder: str) -> bool:
+    import psutil
+
+    try:
+        return bool(process.environ().get(FOLDER_VARIABLE) == folder)
+    except (psutil.Error, OSError):
+        return False
 
 
 def _die_with_parent() -> None:
@@ -65,7 +91,7 @@ class _Output:
         return "\n".join(self._lines)
 
     def _line(self, line: str) -> None:
-        if not line.strip() or self._bar(line):
+        if not line.strip() or self._bar(line) or any(noise in line for noise in _NOISE):
             return
         self._lines.append(line)
         print(line, flush=True)

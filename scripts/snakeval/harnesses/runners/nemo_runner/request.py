@@ -51,5 +51,7 @@ class RunRequest:
 
 def read_request(path: Path) -> RunRequest:
     """Read request.json."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return RunRequest(**{name: Path(value) if name in PATHS else value for name, value in content.items()})
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    for name in PATHS:
+        content[name] = Path(content[name])
+    return RunRequest(**content)

@@ -11,7 +11,7 @@ from .request import RunRequest
 
 
 def build_metrics(results: Mapping[str, Any], evidence: Evidence, request: RunRequest) -> list[dict[str, Any]]:
-    """Return every number with its standard error and its count of samples; those that no sample is behind are left out.
+    """Return every number that samples are behind, with its standard error and their count.
 
     The harness's group, or its only task, is the task itself; other tasks are its parts.
 
