@@ -92,8 +92,9 @@ def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, python: Pa
         **({} if _logs_requests(task.settings) else {"NEMO_EVALUATOR_LOG_LEVEL": "WARNING"}),
         "NEMO_EVALUATOR_SHUTDOWN_TIMEOUT_SECONDS": "5",
         "TOKENIZERS_PARALLELISM": "false",
-        # The runner reads progress bars; the core's pseudo-terminal is 0 characters wide, so that they would be empty.
+        # The runner reads progress bars; the core's pseudo-terminal has the size 0, so that there would be none.
         "TQDM_NCOLS": "120",
+        "TQDM_NROWS": "20",
         "TQDM_MININTERVAL": "1",
     }
 
