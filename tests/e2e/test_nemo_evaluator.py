@@ -22,10 +22,10 @@ SERVER = REPOSITORY / "scripts" / "snakeval" / "servers" / "llamacpp.py"
 SHORT = {"params_to_add": {"max_tokens": 40}}
 TASKS: dict[str, tuple[str, dict[str, Any]]] = {
     "bfcl.bfclv3_ast_prompting": ("nvidia-bfcl", {"limit": 2, "adapter_config": SHORT}),
-    "simple_evals.mmlu_pro": ("nvidia-simple-evals", {"limit": 6, "max_new_tokens": 24, "temperature": 0.0}),
+    "simple_evals.mmlu_pro": ("nvidia-simple-evals", {"limit": 4, "max_new_tokens": 24, "temperature": 0.0}),
     "lm-evaluation-harness.gsm8k_cot_instruct": (
         "nvidia-lm-eval",
-        {"limit": 4, "max_new_tokens": 24, "temperature": 0.0},
+        {"limit": 3, "max_new_tokens": 24, "temperature": 0.0},
     ),
 }
 
@@ -48,7 +48,9 @@ def server(llamacpp_python: Path) -> Iterator[str]:
     port = free_port("127.0.0.1")
     command = [str(llamacpp_python), str(SERVER), "--checkpoint", CHECKPOINT, "--served-model-name", "smol"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--max-model-len", "4096", "--max-num-seqs", "1"]
-    process = subprocess.Popen([*command, "--no-cache-prompt"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*command, "--no-cache-prompt", "--threads", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         eventually(lambda: _answers(f"http://127.0.0.1:{port}/health"))
         yield f"http://127.0.0.1:{port}/v1"
@@ -125,6 +127,7 @@ def test_numbers_and_answers_are_those_of_the_harness_called_by_hand(
                 "max_model_len": 4096,
                 "max_num_seqs": 1,
                 "cache_prompt": False,
+                "threads": 1,
             },
             "evaluation": {
                 "data_dir": "data",

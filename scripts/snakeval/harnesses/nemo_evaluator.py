@@ -50,7 +50,9 @@ class NemoEvaluatorHarness:
         request = work_dir / "request.json"
         write_json(request, build_request(task, endpoint, work_dir))
         argv = [str(python), "-P", "-m", "nemo_runner", str(request)]
-        cwd = config.data_dir.absolute() if config.data_dir else work_dir
+        # Where `datasets` finds a folder of a dataset's name before it asks the hub.
+        folder = task.settings.get("dataset_dir") or config.data_dir
+        cwd = Path(folder).absolute() if folder else work_dir
         return HarnessCommand(argv, build_environment(task, endpoint, work_dir, python), cwd)
 
     def progress(self, work_dir: Path) -> Progress | None:

@@ -20,11 +20,12 @@ class NoAnswer(Exception):
         self.permanent = permanent
 
 
-def check_answer(status: int, text: str) -> None:
+def check_answer(request: Any, status: int, text: str) -> None:
     """Raise NoAnswer unless the body of a reply holds an answer in every choice, or embeddings.
 
     An empty text is an answer, none at all is not, nor is an empty one of a model that has run out of tokens while
-    reasoning. A call of a tool needs no text.
+    reasoning. A call of a tool needs no text. A server that leaves out log-probabilities of the prompt's tokens shifts
+    all values behind; such scores look real and are not.
     """
     if status != 200:
         raise NoAnswer(f"HTTP {status}", text, 400 <= status < 500 and status not in (408, 409, 425, 429))
@@ -39,6 +40,18 @@ def check_answer(status: int, text: str) -> None:
         raise NoAnswer("answer has no choices", text, False)
     for choice in choices:
         _check_choice(choice)
+    if isinstance(request, dict) and request.get("echo") and request.get("logprobs") is not None and len(choices) == 1:
+        _check_logprobs(choices[0], body.get("usage"))
+
+
+def _check_logprobs(choice: dict[str, Any], usage: Any) -> None:
+    logprobs = choice.get("logprobs")
+    values = logprobs.get("token_logprobs") if isinstance(logprobs, dict) else None
+    if not isinstance(values, list):
+        raise NoAnswer("no logprobs", "the answer has no token_logprobs; the server does not echo the prompt", True)
+    counts = [usage.get(f"{name}_tokens") for name in ("prompt", "completion")] if isinstance(usage, dict) else []
+    if counts and all(isinstance(count, int) for count in counts) and len(values) != sum(counts):
+        raise NoAnswer("wrong logprobs", f"{len(values)} values for {counts[0]} + {counts[1]} tokens", True)
 
 
 def _check_choice(choice: dict[str, Any]) -> None:

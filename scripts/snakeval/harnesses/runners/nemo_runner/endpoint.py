@@ -110,7 +110,7 @@ class SnakevalEndpoint(RequestToResponseInterceptor):
         except (requests.RequestException, OSError) as error:
             raise NoAnswer("connection error", f"{type(error).__name__}: {error}", False) from None
         text = reply.content.decode("utf-8", errors="replace")
-        check_answer(reply.status_code, text)
+        check_answer(body, reply.status_code, text)
         return Answer(text, round(time.monotonic() - started, 3))
 
     def _count(self, failure: NoAnswer) -> None:

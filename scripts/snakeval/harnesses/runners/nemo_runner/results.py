@@ -29,7 +29,8 @@ def build_metrics(results: Mapping[str, Any], evidence: Evidence, request: RunRe
             if not counted:
                 print(f"warning: {owner}: {name} is left out, there is no sample behind it", file=sys.stderr)
                 continue
-            metrics.append(_metric(subtask, name, filter_name, score, counted, request.repeats))
+            metric = _metric(subtask, name, filter_name, score, counted, request.repeats)
+            metrics.append(metric | {"higher_is_better": name not in evidence.lower_is_better})
     metrics += evidence.metrics
     if not metrics:
         raise RunnerError("harness", f"{request.framework} computed no metric for task {request.task}")
@@ -64,5 +65,4 @@ def _metric(
         "value": float(value),
         "stderr": float(stderr) if known and stderr is not None else None,
         "n": count,
-        "higher_is_better": True,
     }

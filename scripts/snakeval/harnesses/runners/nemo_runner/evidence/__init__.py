@@ -22,6 +22,7 @@ class Evidence:
         example: What it wrote in the place of one of those.
         metrics: Numbers that results.yml lacks.
         versions: Of the harness's task definitions, where it tells.
+        lower_is_better: Names of metrics whose small values are the good ones.
         limited_parts: How many parts the limit holds for, one by one.
     """
 
@@ -32,6 +33,7 @@ class Evidence:
     example: str = ""
     metrics: list[dict[str, Any]] = field(default_factory=list)
     versions: Mapping[str, Any] = field(default_factory=dict)
+    lower_is_better: frozenset[str] = frozenset()
     limited_parts: int = 1
 
 

@@ -1,6 +1,7 @@
 """NVIDIA's fork of lm-evaluation-harness: a file of samples for every task, a line per sample and filter."""
 
 import json
+import math
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ def read_lm_eval(request: RunRequest) -> Evidence:
         return counts[owner, name, filter_name] or counts[owner, _stem(name), filter_name]
 
     versions = {"task": summary.get("versions") or {}}
-    return Evidence(samples, len(samples), count, versions=versions, limited_parts=parts)
+    directions = [one for task in (summary.get("higher_is_better") or {}).values() for one in task.items()]
+    lower = frozenset(name for name, higher in directions if higher is False)
+    return Evidence(samples, len(samples), count, versions=versions, lower_is_better=lower, limited_parts=parts)
 
 
 def _stem(name: str) -> str:
@@ -85,13 +88,14 @@ def _entries(request: RunRequest, task: str) -> list[dict[str, Any]]:
 def _sample(task: str, doc_id: int, group: list[dict[str, Any]], replies: Replies) -> dict[str, Any]:
     first = group[0]
     prompt = _prompt(first["arguments"])
+    choices = [str(one.get("arg_1")).strip() for one in first["arguments"].values()]
     return {
         "task": task,
         "doc_id": doc_id,
         "repeat": 0,
         "prompt": prompt,
-        "answer": _answer(first["resps"]),
-        "expected": first.get("target"),
+        "answer": _answer(first["resps"], choices),
+        "expected": _expected(first.get("target"), choices),
         "metrics": {
             f"{metric}[{entry['filter']}]": float(entry[metric])
             for entry in group
@@ -112,6 +116,29 @@ def _prompt(arguments: dict[str, Any]) -> str:
         return str(text)
 
 
-def _answer(responses: list[Any]) -> Any:
+def _answer(responses: list[Any], choices: list[str]) -> Any:
+    """Return the text, several of them, or the likeliest of several choices."""
+    likely = [_log_likelihood(answers) for answers in responses]
+    if len(likely) > 1 and all(value is not None for value in likely):
+        return choices[max(range(len(likely)), key=lambda index: likely[index] or -math.inf)]
     texts = [text for answers in responses for text in (answers if isinstance(answers, list) else [answers])]
     return texts[0] if len(texts) == 1 else texts
+
+
+def _log_likelihood(answers: Any) -> float | None:
+    """Return the number of [[log-probability, is greedy]], None for a text."""
+    first = answers[0] if isinstance(answers, list) and answers else None
+    value = first[0] if isinstance(first, list) and first else None
+    try:
+        return float(value) if value is not None else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _expected(target: Any, choices: list[str]) -> Any:
+    """Return the right choice by its text, where the target is its number."""
+    try:
+        number = int(target)
+    except (TypeError, ValueError):
+        return target
+    return choices[number] if len(choices) > 1 and 0 <= number < len(choices) else target
