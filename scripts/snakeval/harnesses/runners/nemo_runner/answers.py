@@ -49,9 +49,9 @@ def _check_logprobs(choice: dict[str, Any], usage: Any) -> None:
     values = logprobs.get("token_logprobs") if isinstance(logprobs, dict) else None
     if not isinstance(values, list):
         raise NoAnswer("no logprobs", "the answer has no token_logprobs; the server does not echo the prompt", True)
-    counts = [usage.get(f"{name}_tokens") for name in ("prompt", "completion")] if isinstance(usage, dict) else []
-    if counts and all(isinstance(count, int) for count in counts) and len(values) != sum(counts):
-        raise NoAnswer("wrong logprobs", f"{len(values)} values for {counts[0]} + {counts[1]} tokens", True)
+    prompt, generated = (usage.get(f"{name}_tokens") for name in ("prompt", "completion")) if usage else (None, None)
+    if isinstance(prompt, int) and isinstance(generated, int) and len(values) != prompt + generated:
+        raise NoAnswer("wrong logprobs", f"{len(values)} values for {prompt} + {generated} tokens", True)
 
 
 def _check_choice(choice: dict[str, Any]) -> None:

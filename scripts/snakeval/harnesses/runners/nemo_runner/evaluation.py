@@ -33,7 +33,7 @@ def evaluate(request: RunRequest) -> None:
     run_config = request.output_path.with_name("run_config.yaml")
     run_config.write_text(yaml.safe_dump(complete_run_config(request)), encoding="utf-8")
     status, tail = run_evaluator(evaluator_command(run_config), request.progress_path)
-    account = read_account(request.events_path)
+    account = read_account(read_lines(request.events_path))
     results = _read_results(request.output_path / "results.yml")
     if account.unanswered:
         raise RunnerError("endpoint", account.describe())

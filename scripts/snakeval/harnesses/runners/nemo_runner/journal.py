@@ -4,7 +4,7 @@ import hashlib
 import json
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,11 +118,11 @@ class Account:
         return f"{self.unanswered} of {asked} requests got no answer: {reasons}{example}"
 
 
-def read_account(events: Path) -> Account:
-    """Return what the events of an attempt come to."""
+def read_account(events: Iterable[dict[str, Any]]) -> Account:
+    """Return what the events of an attempt come to, in the order in which they were."""
     last: dict[str, dict[str, Any]] = {}
     counts: Counter[str] = Counter()
-    for event in read_lines(events):
+    for event in events:
         counts[event["event"]] += 1
         last[event["key"]] = event
     open_ends = [event for event in last.values() if event["event"] == FAILED]

@@ -1,7 +1,6 @@
 """NVIDIA's fork of lm-evaluation-harness: a file of samples for every task, a line per sample and filter."""
 
 import json
-import math
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -118,9 +117,9 @@ def _prompt(arguments: dict[str, Any]) -> str:
 
 def _answer(responses: list[Any], choices: list[str]) -> Any:
     """Return the text, several of them, or the likeliest of several choices."""
-    likely = [_log_likelihood(answers) for answers in responses]
-    if len(likely) > 1 and all(value is not None for value in likely):
-        return choices[max(range(len(likely)), key=lambda index: likely[index] or -math.inf)]
+    likely = [value for value in map(_log_likelihood, responses) if value is not None]
+    if len(likely) > 1 and len(likely) == len(choices):
+        return choices[likely.index(max(likely))]
     texts = [text for answers in responses for text in (answers if isinstance(answers, list) else [answers])]
     return texts[0] if len(texts) == 1 else texts
 
