@@ -71,6 +71,12 @@ def test_what_a_harness_has_no_parameter_for_is_left_to_the_adapter() -> None:
     }
 
 
+def test_a_system_prompt_needs_a_chat() -> None:
+    task = _task("lm-evaluation-harness", "mmlu", protocol=Protocol.COMPLETIONS, system_prompt="Be brief.")
+    with pytest.raises(HarnessError, match="system_prompt needs protocol chat"):
+        build_request(task, ENDPOINT, Path("/work"))
+
+
 def test_a_prompt_of_the_adapter_s_own_wins() -> None:
     own = {"use_system_prompt": True, "custom_system_prompt": "Own."}
     request = build_request(_task(system_prompt="Other.", adapter_config=own), ENDPOINT, Path("/work"))
@@ -110,6 +116,17 @@ def test_nothing_reaches_the_harness_s_shell_that_it_would_take_for_more(
         build_request(_task(**settings), endpoint, Path(work))
     assert said in str(error.value)
     assert "quotes nothing" in str(error.value)
+
+
+def test_a_missing_secret_is_named_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JUDGE_API_KEY", raising=False)
+    task = _task(name="AIME_2025")
+    with pytest.raises(HarnessError, match=r"simple_evals\.AIME_2025 reads a key from JUDGE_API_KEY, which is not set"):
+        HARNESS.command(task, ENDPOINT, tmp_path, PYTHON, a_config())
+    mapped = replace(task, env_vars={"JUDGE_API_KEY": "host:MY_KEY"})
+    assert HARNESS.command(mapped, ENDPOINT, tmp_path, PYTHON, a_config()).argv
+    monkeypatch.setenv("JUDGE_API_KEY", "planted")
+    assert HARNESS.command(task, ENDPOINT, tmp_path, PYTHON, a_config()).argv
 
 
 def test_the_key_is_in_the_environment_and_nowhere_else(tmp_path: Path) -> None:

@@ -116,6 +116,7 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> dict[str, A
     registered = REGISTRY.harness(task.harness)
     if registered is None:
         raise HarnessError(f"there is no harness {task.harness} in {REGISTRY.folder}")
+    _require_secrets(task, registered)
     retried = "max_retries" in registered.settings
     retries = task.settings.get("max_retries")
     retries = RETRIES if retries is None else int(retries)
@@ -139,13 +140,21 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> dict[str, A
     }
 
 
+def _require_secrets(task: Task, registered: RegisteredHarness) -> None:
+    known = registered.tasks.get(task.task)
+    for name in known.secrets if known else ():
+        if name not in task.env_vars and not os.environ.get(name):
+            hint = f"set it, or say where it comes from: env_vars: {{{name}: host:NAME}}"
+            raise HarnessError(f"task {task.harness}.{task.task} reads a key from {name}, which is not set; {hint}")
+
+
 def _run_config(task: Task, registered: RegisteredHarness, endpoint: Endpoint, output: Path) -> dict[str, Any]:
     kind, path = _TYPES[task.protocol]
     target = {
         "url": f"{endpoint.base_url.rstrip('/')}/{path}",
         "model_id": endpoint.model,
         "type": kind,
-        "adapter_config": _adapter_config(task.settings),
+        "adapter_config": _adapter_config(task),
     }
     for what, value in (("the served model's name", endpoint.model), ("the folder of results", str(output))):
         if not _PLAIN.fullmatch(value):
@@ -171,10 +180,12 @@ def _params(task: Task, registered: RegisteredHarness) -> dict[str, Any]:
     return params | ({"extra": extra} if extra else {})
 
 
-def _adapter_config(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _adapter_config(task: Task) -> dict[str, Any]:
     """Return what the adapter is told; `system_prompt` is its business where nothing else is said."""
-    chosen = dict(settings.get("adapter_config") or {})
-    prompt = settings.get("system_prompt")
+    chosen = dict(task.settings.get("adapter_config") or {})
+    prompt = task.settings.get("system_prompt")
+    if prompt and task.protocol is not Protocol.CHAT:
+        raise HarnessError(f"system_prompt needs protocol chat; {task.harness}.{task.task} sends {task.protocol.value}")
     if prompt and not {"use_system_prompt", "custom_system_prompt", "interceptors"} & chosen.keys():
         chosen |= {"use_system_prompt": True, "custom_system_prompt": prompt}
     return chosen
