@@ -1,6 +1,7 @@
 """Module nemo-evaluator, the pure side: request, environment, refusals, and how answers are told from failures."""
 
 import json
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from snakeval.config.model import Protocol, Task
 from snakeval.errors import EndpointError, HarnessError
 from snakeval.harnesses import Endpoint, Progress, harness_of
 from snakeval.harnesses.nemo_evaluator import KEY_VARIABLE, RUNNERS, build_environment, build_request
+from snakeval.harnesses.runners.nemo_runner import process
 from snakeval.harnesses.runners.nemo_runner.answers import NoAnswer, check_answer
+from snakeval.harnesses.runners.nemo_runner.failures import RunnerError
 from snakeval.harnesses.runners.nemo_runner.journal import Answer, Journal, read_account, read_lines, request_key
+from snakeval.harnesses.runners.nemo_runner.process import adapter_port
 from unit.harness_cases import ENDPOINT, a_config, a_task
 
 HARNESS = harness_of("nemo-evaluator")
@@ -149,8 +153,32 @@ def test_the_environment(tmp_path: Path) -> None:
     assert KEY_VARIABLE not in build_environment(_task(), Endpoint("http://h/v1", "m", None), tmp_path, PYTHON)
     logged = _task(adapter_config={"use_request_logging": True})
     assert "NEMO_EVALUATOR_LOG_LEVEL" not in build_environment(logged, ENDPOINT, tmp_path, PYTHON)
-    ports = {build_environment(_task(), ENDPOINT, tmp_path, PYTHON)["ADAPTER_PORT"] for _ in range(5)}
+
+
+def test_the_adapter_s_port_is_free() -> None:
+    ports = {adapter_port("127.0.0.1") for _ in range(5)}
     assert len(ports) > 1
+    assert ports < set(range(20000, 32000))
+    with pytest.MonkeyPatch.context() as patch, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        patch.setattr(process, "PORTS", range(port, port + 1))
+        with pytest.raises(RunnerError, match=f"no port of 127.0.0.1 is free from {port} to {port}"):
+            adapter_port("127.0.0.1")
+
+
+def test_progress_bars_are_read_and_not_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = process._Output(tmp_path / "progress.json")
+    output.feed("Building contexts: 100%|####| 9/9 [00:00<00:00, 9it/s]\r\n")
+    assert not (tmp_path / "progress.json").exists()
+    output.feed("hel")
+    output.feed("lo\nRequesting API:  50%|##  | 1/2 [00:00<00:00, 9it/s]\r")
+    assert HARNESS.progress(tmp_path) == Progress(1, 2)
+    output.feed("Requesting API: 100%|####| 2/2 [00:01<00:00, 9it/s]\n[W] Maximum cached responses limit reached\nbye")
+    output.end()
+    assert HARNESS.progress(tmp_path) == Progress(2, 2)
+    assert capsys.readouterr().out == "hello\nbye\n"
+    assert output.tail() == "hello\nbye"
 
 
 def test_the_command_runs_where_the_data_is_and_keeps_the_answers(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from snakeval.errors import EndpointError, HarnessError, SnakevalError
 from snakeval.files import read_json, write_json
 from snakeval.harnesses import Endpoint, HarnessCommand, Outcome, Progress
 from snakeval.harnesses.outcome import describe_status, read_outcome, read_progress, read_samples
-from snakeval.ports import LOOPBACK, free_port
+from snakeval.ports import LOOPBACK
 
 RUNNERS = Path(__file__).resolve().parent / "runners"
 REGISTRY = Registry(Path(__file__).resolve().parents[3] / "config" / "harnesses")
@@ -88,7 +88,6 @@ def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, python: Pa
         "PYTHONPATH": str(RUNNERS),
         "SNAKEVAL_HARNESS_FOLDER": str(work_dir),
         "ADAPTER_HOST": LOOPBACK,
-        "ADAPTER_PORT": str(free_port(LOOPBACK)),
         "ADAPTER_SERVER_THREADS": str(max(32, 2 * parallelism)),
         "NEMO_EVALUATOR_TELEMETRY_LEVEL": "0",
         **({} if _logs_requests(task.settings) else {"NEMO_EVALUATOR_LOG_LEVEL": "WARNING"}),

@@ -3,8 +3,10 @@
 import ctypes
 import json
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,8 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .failures import RunnerError
+
 KEPT_LINES = 400
 GRACE_S = 5.0
+PORTS = range(20000, 32000)
 FOLDER_VARIABLE = "SNAKEVAL_HARNESS_FOLDER"
 WRITE_INTERVAL_S = 0.5
 _BAR = re.compile(r"^(?P<label>.*?)\s*\d+%\|.*?\|\s*(?P<done>\d+)/(?P<total>\d+)\s*\[")
@@ -31,7 +36,13 @@ def run_evaluator(command: list[str], progress: Path) -> tuple[int, str]:
     It is killed when this process is.
     """
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent
+        command,
+        # Chosen here, because this may be another machine than the one that asked for the run.
+        env={"ADAPTER_PORT": str(adapter_port(os.environ["ADAPTER_HOST"])), **os.environ},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=_die_with_parent,
     )
     output = _Output(progress)
     if process.stdout is not None:
@@ -40,6 +51,18 @@ def run_evaluator(command: list[str], progress: Path) -> tuple[int, str]:
             output.feed(block.decode("utf-8", errors="replace"))
     output.end()
     return process.wait(), output.tail()
+
+
+def adapter_port(host: str) -> int:
+    """Return a port on which nobody listens, below those that the system gives to connections.
+
+    The adapter binds it seconds later; a connection must not have taken it by then.
+    """
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((host, port))
+            return port
+    raise RunnerError("harness", f"no port of {host} is free from {PORTS.start} to {PORTS.stop - 1}")
 
 
 def end_leftovers(folder: str) -> None:
