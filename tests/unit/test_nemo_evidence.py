@@ -32,9 +32,9 @@ def _results(text: str) -> dict[str, Any]:
 def _lm_eval(tmp_path: Path, effective: int = 2) -> RunRequest:
     request = _request(tmp_path, "lm-evaluation-harness")
     summary = {
-        "results": {"both": {}, "one": {}},
-        "groups": {"both": {}},
-        "group_subtasks": {"both": ["one"], "one": []},
+        "results": {"all": {}, "both": {}, "one": {}},
+        "groups": {"all": {}, "both": {}},
+        "group_subtasks": {"all": ["both"], "both": ["one"], "one": []},
         "n-samples": {"one": {"original": 9, "effective": effective}},
         "higher_is_better": {"one": {"acc": True, "word_perplexity": False}},
         "versions": {"one": 1.0},
@@ -52,7 +52,9 @@ def _lm_eval(tmp_path: Path, effective: int = 2) -> RunRequest:
 
 
 LM_EVAL = """
-groups: {both: {metrics: {acc: {scores: {acc: {value: 0.5, stats: {stderr: 0.5}}}}}}}
+groups:
+  both: {metrics: {acc: {scores: {acc: {value: 0.5, stats: {stderr: 0.5}}}}}}
+  all: {metrics: {acc: {scores: {acc: {value: 0.5, stats: {stderr: 0.5}}}}}}
 tasks:
   one:
     metrics:
@@ -75,6 +77,7 @@ def test_lm_eval(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert told == {
         ("one", "acc"): (0.5, 2, True),
         ("one", "word_perplexity"): (2.5, 2, False),
+        ("both", "acc"): (0.5, 2, True),
         (None, "acc"): (0.5, 2, True),
     }
     assert "brier is left out, there is no sample behind it" in capsys.readouterr().err

@@ -19,7 +19,7 @@ def build_metrics(results: Mapping[str, Any], evidence: Evidence, request: RunRe
         RunnerError: a value is no number, or nothing is left.
     """
     groups, tasks = results.get("groups") or {}, results.get("tasks") or {}
-    whole = next(iter(groups)) if len(groups) == 1 else None
+    whole = evidence.whole or (next(iter(groups)) if len(groups) == 1 else None)
     entries = {**tasks, **groups}
     metrics = []
     for owner, entry in entries.items():

@@ -24,6 +24,7 @@ class Evidence:
         versions: Of the harness's task definitions, where it tells.
         lower_is_better: Names of metrics whose small values are the good ones.
         limited_parts: How many parts the limit holds for, one by one.
+        whole: What results.yml calls the task itself, where it has several groups.
     """
 
     samples: list[dict[str, Any]]
@@ -35,6 +36,7 @@ class Evidence:
     versions: Mapping[str, Any] = field(default_factory=dict)
     lower_is_better: frozenset[str] = frozenset()
     limited_parts: int = 1
+    whole: str | None = None
 
 
 def read_evidence(request: RunRequest) -> Evidence:

@@ -42,7 +42,15 @@ def read_lm_eval(request: RunRequest) -> Evidence:
     versions = {"task": summary.get("versions") or {}}
     directions = [one for task in (summary.get("higher_is_better") or {}).values() for one in task.items()]
     lower = frozenset(name for name, higher in directions if higher is False)
-    return Evidence(samples, len(samples), count, versions=versions, lower_is_better=lower, limited_parts=parts)
+    return Evidence(
+        samples,
+        len(samples),
+        count,
+        versions=versions,
+        lower_is_better=lower,
+        limited_parts=parts,
+        whole=_whole(summary),
+    )
 
 
 def _stem(name: str) -> str:
@@ -51,8 +59,10 @@ def _stem(name: str) -> str:
 
 
 def _whole(summary: dict[str, Any]) -> str | None:
-    names = list(summary.get("groups") or summary["results"])
-    return names[0] if len(names) == 1 else None
+    """Return the only task or group that is in no group; None when there are several."""
+    inner = {name for members in (summary.get("group_subtasks") or {}).values() for name in members}
+    outer = [name for name in summary["results"] if name not in inner]
+    return outer[0] if len(outer) == 1 else None
 
 
 def _owners(summary: dict[str, Any], task: str) -> set[str]:
