@@ -19,13 +19,13 @@ from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 SERVER = REPOSITORY / "scripts" / "snakeval" / "servers" / "llamacpp.py"
 # BFCL has no setting for the length of answers; the adapter has.
-SHORT = {"params_to_add": {"max_tokens": 40}}
+SHORT = {"params_to_add": {"max_tokens": 24}}
 TASKS: dict[str, tuple[str, dict[str, Any]]] = {
     "bfcl.bfclv3_ast_prompting": ("nvidia-bfcl", {"limit": 2, "adapter_config": SHORT}),
-    "simple_evals.mmlu_pro": ("nvidia-simple-evals", {"limit": 4, "max_new_tokens": 24, "temperature": 0.0}),
+    "simple_evals.mmlu_pro": ("nvidia-simple-evals", {"limit": 3, "max_new_tokens": 16, "temperature": 0.0}),
     "lm-evaluation-harness.gsm8k_cot_instruct": (
         "nvidia-lm-eval",
-        {"limit": 3, "max_new_tokens": 24, "temperature": 0.0},
+        {"limit": 2, "max_new_tokens": 16, "temperature": 0.0},
     ),
 }
 
@@ -74,7 +74,7 @@ def _by_hand(task: str, folder: Path, url: str) -> Path:
     told = {f"config.params.{names.get(k, k)}": v for k, v in settings.items() if k != "adapter_config"}
     told["config.params.parallelism"] = 1
     if "adapter_config" in settings:
-        told["target.api_endpoint.adapter_config.params_to_add.max_tokens"] = 40
+        told["target.api_endpoint.adapter_config.params_to_add.max_tokens"] = 24
     output = folder / f"by-hand-{task}"
     command = [str(binaries / "nemo-evaluator"), "run_eval", "--eval_type", task, "--model_id", "smol"]
     command += ["--model_url", f"{url}/chat/completions", "--model_type", "chat", "--output_dir", str(output)]
