@@ -11,6 +11,7 @@ from snakeval.config.model import Protocol
 from snakeval.config.registry import RegisteredHarness, RegisteredTask, Registry
 from snakeval.config.schema import load_schema
 from snakeval.config.tasks import TaskIndex, natural_protocol, shipped_tasks
+from snakeval.environments import ENVS
 from snakeval.errors import Problem, UsageError
 from snakeval.harnesses import MODULES
 
@@ -159,7 +160,8 @@ def _registered_row(harness: RegisteredHarness, task: RegisteredTask) -> TaskRow
 def _runner(harness: RegisteredHarness, task: RegisteredTask) -> str | None:
     if task.native is not None:
         return f"{LM_EVAL} as {task.native['task']}"
-    return harness.module if harness.module in MODULES else None
+    installable = (ENVS / f"{harness.environment}.lock").exists()
+    return harness.module if harness.module in MODULES and installable else None
 
 
 def _registered_document(harness: RegisteredHarness, task: RegisteredTask) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def environment_python(name: str) -> Path:
 
 def harness_lock(task: Task) -> Path | None:
     """Return the lock of the environment that the task's harness runs in, None for a program of the user's."""
-    lock = ENVS / f"{task.harness}.lock"
+    lock = ENVS / f"{task.environment or task.harness}.lock"
     return lock if lock.exists() else None
 
 

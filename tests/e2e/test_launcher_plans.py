@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from snakeval.harnesses import MODULES
 from workspace import REPOSITORY, Workspace
 
 FILES = REPOSITORY / "tests" / "fixtures" / "launcher"
@@ -31,16 +30,15 @@ def test_it_plans_as_it_is(name: str, tasks: int, tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.skipif("nemo-evaluator" in MODULES, reason="the harnesses of the registry have a module")
-def test_a_harness_without_a_module_ends_the_call_before_anything_starts(tmp_path: Path) -> None:
+def test_a_harness_without_an_environment_ends_the_call_before_anything_starts(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     there = {"type": "none", "url": "http://127.0.0.1:9/v1", "model_id": "m"}
-    workspace.configure({"deployment": there, "evaluation": {"tasks": ["simple_evals.mmlu_pro"]}})
+    workspace.configure({"deployment": there, "evaluation": {"tasks": ["scicode.scicode"]}})
     planned = workspace.run("--dry-run")
     assert planned.returncode == 0, planned.output
     assert planned.plan["evaluate"] == 1
     done = workspace.run()
     assert done.returncode == 1
-    assert "error: evaluation.tasks.simple_evals.mmlu_pro cannot be run yet: harness simple_evals" in done.output
+    assert "error: evaluation.tasks.scicode.scicode cannot be run yet: harness scicode" in done.output
     assert "Traceback" not in done.output
     assert not (tmp_path / "results").exists()

@@ -1,6 +1,7 @@
 """The registry: every task of the launcher by its name, in the file of its harness and in the index."""
 
 import os
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,6 @@ from snakeval.config import Config, Protocol, load_config
 from snakeval.config import registry as registry_module
 from snakeval.config.registry import Registry
 from snakeval.errors import ConfigError
-from snakeval.harnesses import MODULES
 from snakeval.harnesses.availability import harness_problems, is_runnable
 
 HARNESSES = ROOT / "config" / "harnesses"
@@ -192,6 +192,14 @@ def test_own_definitions_come_first(workflow: Workflow) -> None:
             "{adapter_config: {process_reasoning_traces: true}, tasks: [colours, hle.hle]}",
             "adapter_config.process_reasoning_traces cannot be honoured for task colours (lm-eval)",
         ),
+        (
+            "{tasks: [{name: hle.hle, adapter_config: {use_cachin: true}}]}",
+            "tasks.hle.hle.adapter_config.use_cachin is no setting of nemo-evaluator's adapter",
+        ),
+        (
+            "{adapter_config: {mode: client}, tasks: [hle.hle]}",
+            "adapter_config.mode is no setting of nemo-evaluator's adapter",
+        ),
         ("{tasks: [bfcl.bfclv4]}", "tasks.bfcl.bfclv4.name names an unknown task of bfcl"),
         ("{tasks: [{name: bfcl.bfclv3, harness: hle}]}", "tasks.bfcl.bfclv3.harness contradicts the name of the task"),
     ],
@@ -232,14 +240,26 @@ def test_a_pasted_key_is_refused_and_not_shown(workflow: Workflow) -> None:
 
 def test_what_cannot_run_is_planned_and_told_before_the_run(workflow: Workflow) -> None:
     config = _load(workflow, "{tasks: [colours, hle.hle, lm-evaluation-harness.gsm8k, scicode]}")
-    assert [is_runnable(task) for task in config.tasks] == [
-        "nemo-evaluator" in MODULES or n in (0, 2) for n in range(4)
-    ]
+    assert [is_runnable(task) for task in config.tasks] == [True, False, True, False]
+    reason = "has no environment, and harnesses in images do not run on backend local"
     assert [str(problem).splitlines()[0] for problem in harness_problems(config)] == [
-        f"error: evaluation.tasks.{name} cannot be run yet: harness {harness} has no module on backend local"
+        f"error: evaluation.tasks.{name} cannot be run yet: harness {harness} {reason}"
         for name, harness in (("hle.hle", "hle"), ("scicode", "scicode"))
     ]
     assert harness_problems(_load(workflow, "{tasks: [colours, lm-evaluation-harness.gsm8k]}")) == []
+
+
+def test_pip_harnesses_run_in_their_environment_and_not_in_a_chosen_image(workflow: Workflow) -> None:
+    names = {"simple_evals.mmlu_pro": "nvidia-simple-evals", "bfcl.bfclv3": "nvidia-bfcl"}
+    for lock in names.values():
+        shutil.copy(ROOT / "envs" / f"{lock}.lock", workflow.root / "checkout/envs")
+        shutil.copy(ROOT / "envs" / f"{lock}.in", workflow.root / "checkout/envs")
+    for name, environment in names.items():
+        (task,) = _load(workflow, f"{{tasks: [{name}]}}").tasks
+        assert (task.environment, is_runnable(task)) == (environment, True)
+        assert task.components["versions.nemo-evaluator"] == "0.2.8"
+        (own,) = _load(workflow, f"{{tasks: [{{name: {name}, container: 'my/image:1'}}]}}").tasks
+        assert (own.environment, is_runnable(own)) == ("", False)
 
 
 def test_embeddings_are_asked_of_who_answers_them(workflow: Workflow) -> None:

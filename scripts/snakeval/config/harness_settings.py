@@ -14,6 +14,45 @@ SETTINGS = {
 # What harnesses of the registry have no parameter for, or one below `extra`.
 UNREGISTERED = ("stop", "seed", "tokenizer", "num_fewshot")
 REPEATS = ("n_samples", "num_repeats")
+# What nemo-evaluator 0.2.8 calls the settings of its adapter.
+ADAPTER_SETTINGS = (
+    "custom_system_prompt",
+    "discovery",
+    "end_reasoning_token",
+    "generate_html_report",
+    "headers_to_add",
+    "headers_to_remove",
+    "headers_to_rename",
+    "html_report_size",
+    "include_if_reasoning_not_finished",
+    "include_json",
+    "interceptors",
+    "log_failed_requests",
+    "logging_aggregated_stats_interval",
+    "max_logged_requests",
+    "max_logged_responses",
+    "max_saved_requests",
+    "max_saved_responses",
+    "params_to_add",
+    "params_to_remove",
+    "params_to_rename",
+    "post_eval_hooks",
+    "process_reasoning_traces",
+    "progress_tracking_interval",
+    "progress_tracking_url",
+    "save_requests",
+    "save_responses",
+    "start_reasoning_token",
+    "track_reasoning",
+    "tracking_requests_stats",
+    "use_caching",
+    "use_progress_tracking",
+    "use_raise_client_errors",
+    "use_reasoning",
+    "use_request_logging",
+    "use_response_logging",
+    "use_system_prompt",
+)
 LM_EVAL_ANYWAY = ("--trust_remote_code",)  # It never runs a dataset's own code.
 
 

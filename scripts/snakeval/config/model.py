@@ -71,6 +71,7 @@ class Task:
         fingerprint: Hash of everything here that can change a score.
         module: The module of snakeval.harnesses that runs the harness; empty for the one of its name.
         components: As `Deployment.components`.
+        environment: The environment that the harness runs in, where it is not called like the harness.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Task:
     fingerprint: str
     components: Mapping[str, Any] = field(default_factory=dict)
     module: str = ""
+    environment: str = ""
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,11 @@ class RegisteredHarness:
     settings: frozenset[str]
     tasks: Mapping[str, RegisteredTask]
 
+    @property
+    def environment(self) -> str:
+        """What the environment of its package is called, if there is one; empty without a package."""
+        return (self.package or "").partition("==")[0]
+
 
 @dataclass(frozen=True)
 class Registry:

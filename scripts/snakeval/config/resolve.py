@@ -133,6 +133,7 @@ def _task(task: ResolvedTask, draft: Draft, envs: Path) -> Task:
         fingerprint=fingerprint(scored),
         components=components(scored),
         module=task.registered.module if task.registered else "",
+        environment=_environment(task, envs),
     )
 
 
@@ -156,10 +157,16 @@ def _comparison(entry: Entry, draft: Draft) -> Comparison:
 
 def _versions(task: ResolvedTask, envs: Path) -> dict[str, str]:
     """Return what pins the harness: the packages of its environment, else the image of the registry."""
-    lock = envs / f"{task.harness}.lock"
-    if task.registered and not lock.exists():
+    environment = _environment(task, envs)
+    if task.registered and not environment:
         return {"container": task.entry.data["container"] or task.registered.container}
-    return pinned_versions(lock) if task.harness != "command" else {}
+    return pinned_versions(envs / f"{environment or task.harness}.lock") if task.harness != "command" else {}
+
+
+def _environment(task: ResolvedTask, envs: Path) -> str:
+    """Return the environment of a registered harness; empty when it runs in its image alone."""
+    name = task.registered.environment if task.registered and not task.entry.data["container"] else ""
+    return name if name and (envs / f"{name}.lock").exists() else ""
 
 
 def _scored(entry: Entry) -> dict[str, Any]:

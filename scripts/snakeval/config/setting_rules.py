@@ -5,7 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from snakeval.config.draft import Draft, Entry
-from snakeval.config.harness_settings import REPEATS, SETTINGS, UNREGISTERED, extra_names, lm_eval_takes
+from snakeval.config.harness_settings import (
+    ADAPTER_SETTINGS,
+    REPEATS,
+    SETTINGS,
+    UNREGISTERED,
+    extra_names,
+    lm_eval_takes,
+)
 from snakeval.config.secrets import looks_secret
 from snakeval.config.tasks import ResolvedTask
 from snakeval.config.wording import choices, show
@@ -55,6 +62,8 @@ def _of_registered(task: ResolvedTask) -> Iterator[Problem]:
             yield _unused(task, (key,), task.entry.data[key])
     if task.entry.data["repeats"] != 1 and not any(f"extra.{name}" in harness.settings for name in REPEATS):
         yield _unused(task, ("repeats",), task.entry.data["repeats"])
+    for name, value in task.entry.data["adapter_config"].items() if "adapter_config" in task.entry.own else ():
+        yield from _of_adapter(task.entry, name, value)
     if "extra" in task.entry.own:
         known = extra_names(harness.settings)
         for name, value in task.entry.data["extra"].items():
@@ -62,6 +71,14 @@ def _of_registered(task: ResolvedTask) -> Iterator[Problem]:
                 hint = f"`snakeval tasks show {harness.name}.{task.task}` lists its settings"
                 what = f"is not used by {harness.name}"
                 yield Problem(task.entry.at("extra", name), what, show(value, name), choices(name, sorted(known)), hint)
+
+
+def _of_adapter(entry: Entry, name: str, value: Any) -> Iterator[Problem]:
+    if name not in ADAPTER_SETTINGS:
+        hint = "docs/registry.md says what the adapter can be told"
+        what = "is no setting of nemo-evaluator's adapter"
+        expected = choices(name, ADAPTER_SETTINGS)
+        yield Problem(entry.at("adapter_config", name), what, show(value, name), expected, hint)
 
 
 def _of_others(task: ResolvedTask) -> Iterator[Problem]:
@@ -84,6 +101,8 @@ def _of_all(tasks: Sequence[ResolvedTask], draft: Draft) -> Iterator[Problem]:
             yield Problem(shared.at("extra", name), "is used by no task", show(value, name), "nothing", hint)
     # What happens to answers on their way changes scores: it must not hold for some tasks and silently not for others.
     for name, value in shared.data["adapter_config"].items():
+        if any(task.registered for task in tasks):
+            yield from _of_adapter(shared, name, value)
         for task in tasks:
             if not task.registered:
                 what = f"cannot be honoured for task {task.entry.data['name']} ({task.harness})"

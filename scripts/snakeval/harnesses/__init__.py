@@ -9,7 +9,7 @@ from snakeval.config.model import Config, Task
 from snakeval.errors import SnakevalError
 
 # Names of modules that `harness_of` knows; what others are needed for can be planned and not run.
-MODULES = ("lm-eval", "command")
+MODULES = ("lm-eval", "command", "nemo-evaluator")
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,11 @@ def harness_of(name: str) -> Harness:
     """Return the harness module of this name, one of `MODULES`; raises KeyError for any other."""
     from snakeval.harnesses.command import CommandHarness
     from snakeval.harnesses.lm_eval import LmEvalHarness
+    from snakeval.harnesses.nemo_evaluator import NemoEvaluatorHarness
 
-    harnesses: dict[str, Harness] = {"lm-eval": LmEvalHarness(), "command": CommandHarness()}
+    harnesses: dict[str, Harness] = {
+        "lm-eval": LmEvalHarness(),
+        "command": CommandHarness(),
+        "nemo-evaluator": NemoEvaluatorHarness(),
+    }
     return harnesses[name]

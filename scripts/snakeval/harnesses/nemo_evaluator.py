@@ -1,0 +1,200 @@
+"""Harness module `nemo-evaluator`: NVIDIA's harnesses through the core of NeMo Evaluator, by runners/nemo_runner."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from snakeval.config.harness_settings import REPEATS, SETTINGS
+from snakeval.config.model import Config, Protocol, Task
+from snakeval.config.registry import RegisteredHarness, Registry
+from snakeval.errors import EndpointError, HarnessError, SnakevalError
+from snakeval.files import read_json, write_json
+from snakeval.harnesses import Endpoint, HarnessCommand, Outcome, Progress
+from snakeval.harnesses.outcome import describe_status, read_outcome, read_progress, read_samples
+from snakeval.ports import LOOPBACK
+
+RUNNERS = Path(__file__).resolve().parent / "runners"
+REGISTRY = Registry(Path(__file__).resolve().parents[3] / "config" / "harnesses")
+KEY_VARIABLE = "SNAKEVAL_ENDPOINT_KEY"
+# Where harnesses look for a key without being told to; a user's own must not reach somebody else's endpoint.
+USUAL_KEY_VARIABLES = ("OPENAI_API_KEY", "API_KEY")
+REQUEST_TIMEOUT_S = 300
+PARALLELISM = 8
+RETRIES = 5
+_TYPES = {
+    Protocol.CHAT: ("chat", "chat/completions"),
+    Protocol.COMPLETIONS: ("completions", "completions"),
+    Protocol.LOGLIKELIHOOD: ("completions", "completions"),
+    Protocol.EMBEDDINGS: ("embedding", "embeddings"),
+}
+# The harnesses' command lines are templates of a shell's, which quote nothing.
+_PLAIN = re.compile(r"[A-Za-z0-9._:/@+=-]+")
+_SHELL = re.compile(r"[;&|<>$`\n\r'\\]")
+
+
+class NemoEvaluatorHarness:
+    """Calls `nemo-evaluator run_eval`; answers so far are kept in answers.jsonl of the work folder."""
+
+    def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:
+        """Write request.json and return the command; see `Harness.command`.
+
+        Raises:
+            HarnessError: a value cannot be given to a harness without the shell reading more into it.
+        """
+        work_dir = work_dir.resolve()
+        work_dir.mkdir(parents=True, exist_ok=True)
+        for name in ("outcome.json", "error.json", "samples.jsonl", "progress.json"):
+            (work_dir / name).unlink(missing_ok=True)
+        request = work_dir / "request.json"
+        write_json(request, build_request(task, endpoint, work_dir))
+        argv = [str(python), "-P", "-m", "nemo_runner", str(request)]
+        # Where `datasets` finds a folder of a dataset's name before it asks the hub.
+        folder = task.settings.get("dataset_dir") or config.data_dir
+        cwd = Path(folder).absolute() if folder else work_dir
+        return HarnessCommand(argv, build_environment(task, endpoint, work_dir, python), cwd)
+
+    def progress(self, work_dir: Path) -> Progress | None:
+        """Return answered and expected samples."""
+        return read_progress(work_dir / "progress.json")
+
+    def failure(self, work_dir: Path, returncode: int) -> SnakevalError:
+        """Return the error in error.json, or one about the exit status."""
+        error = read_json(work_dir / "error.json")
+        if isinstance(error, dict) and isinstance(error.get("message"), str):
+            kind = EndpointError if error.get("kind") == "endpoint" else HarnessError
+            return kind(error["message"])
+        return HarnessError(f"nemo-evaluator {describe_status(returncode)} and left no error.json; its log says more")
+
+    def outcome(self, work_dir: Path) -> Outcome:
+        """Return the validated content of outcome.json."""
+        return read_outcome(work_dir / "outcome.json")
+
+    def samples(self, work_dir: Path) -> Iterator[dict[str, Any]]:
+        """Yield one object per sample and repeat."""
+        return read_samples(work_dir / "samples.jsonl")
+
+
+def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, python: Path) -> dict[str, str]:
+    """Return the variables of nemo-evaluator and the harness, the endpoint's key among them."""
+    dataset = task.settings.get("dataset_dir")
+    parallelism = task.settings.get("parallelism") or PARALLELISM
+    return {
+        **{name: "" for name in USUAL_KEY_VARIABLES if name not in task.env_vars},
+        **({KEY_VARIABLE: endpoint.api_key} if endpoint.api_key else {}),
+        **({"NEMO_EVALUATOR_DATASET_DIR": str(Path(dataset).absolute())} if dataset else {}),
+        "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)]),
+        "PYTHONPATH": str(RUNNERS),
+        "SNAKEVAL_HARNESS_FOLDER": str(work_dir),
+        "ADAPTER_HOST": LOOPBACK,
+        "ADAPTER_SERVER_THREADS": str(max(32, 2 * parallelism)),
+        "NEMO_EVALUATOR_TELEMETRY_LEVEL": "0",
+        **({} if _logs_requests(task.settings) else {"NEMO_EVALUATOR_LOG_LEVEL": "WARNING"}),
+        "NEMO_EVALUATOR_SHUTDOWN_TIMEOUT_SECONDS": "5",
+        "TOKENIZERS_PARALLELISM": "false",
+        # The runner reads progress bars; the core's pseudo-terminal has the size 0, so that there would be none.
+        "TQDM_NCOLS": "120",
+        "TQDM_NROWS": "20",
+        "TQDM_MININTERVAL": "1",
+    }
+
+
+def _logs_requests(settings: Mapping[str, Any]) -> bool:
+    """Return whether the log is to have more than warnings: several lines for every request."""
+    chosen = settings.get("adapter_config") or {}
+    return any(chosen.get(name) for name in ("use_request_logging", "use_response_logging", "interceptors"))
+
+
+def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> dict[str, Any]:
+    """Return the content of request.json; the API key is in it by the name of its variable.
+
+    Raises:
+        HarnessError: see `NemoEvaluatorHarness.command`.
+    """
+    registered = REGISTRY.harness(task.harness)
+    if registered is None:
+        raise HarnessError(f"there is no harness {task.harness} in {REGISTRY.folder}")
+    _require_secrets(task, registered)
+    retried = "max_retries" in registered.settings
+    retries = task.settings.get("max_retries")
+    retries = RETRIES if retries is None else int(retries)
+    return {
+        "run_config": _run_config(task, registered, endpoint, work_dir / "nemo_evaluator"),
+        "framework": task.harness,
+        "package": task.environment,
+        "task": task.task,
+        "limit": task.limit,
+        "repeats": task.repeats,
+        "parallelism": task.settings.get("parallelism") or PARALLELISM,
+        "request_timeout_s": task.settings.get("request_timeout_s") or REQUEST_TIMEOUT_S,
+        "retries": 0 if retried else retries,
+        "tries": max(retries, 1) if retried else 1,
+        "answers_path": str(work_dir / "answers.jsonl"),
+        "outcome_path": str(work_dir / "outcome.json"),
+        "samples_path": str(work_dir / "samples.jsonl"),
+        "progress_path": str(work_dir / "progress.json"),
+        "error_path": str(work_dir / "error.json"),
+        "output_path": str(work_dir / "nemo_evaluator"),
+    }
+
+
+def _require_secrets(task: Task, registered: RegisteredHarness) -> None:
+    known = registered.tasks.get(task.task)
+    for name in known.secrets if known else ():
+        if name not in task.env_vars and not os.environ.get(name):
+            hint = f"set it, or say where it comes from: env_vars: {{{name}: host:NAME}}"
+            raise HarnessError(f"task {task.harness}.{task.task} reads a key from {name}, which is not set; {hint}")
+
+
+def _run_config(task: Task, registered: RegisteredHarness, endpoint: Endpoint, output: Path) -> dict[str, Any]:
+    kind, path = _TYPES[task.protocol]
+    target = {
+        "url": f"{endpoint.base_url.rstrip('/')}/{path}",
+        "model_id": endpoint.model,
+        "type": kind,
+        "adapter_config": _adapter_config(task),
+    }
+    for what, value in (("the served model's name", endpoint.model), ("the folder of results", str(output))):
+        if not _PLAIN.fullmatch(value):
+            raise HarnessError(
+                f"{what} is {value!r}, which harness {task.harness} cannot take: its command quotes nothing"
+            )
+    params = _params(task, registered)
+    _refuse_shell(params, task.harness)
+    return {
+        "config": {"type": f"{task.harness}.{task.task}", "output_dir": str(output), "params": params},
+        "target": {"api_endpoint": target | ({"api_key_name": KEY_VARIABLE} if endpoint.api_key else {})},
+    }
+
+
+def _params(task: Task, registered: RegisteredHarness) -> dict[str, Any]:
+    """Return the settings that the harness has, under its names."""
+    known = {theirs: task.settings.get(ours) for ours, theirs in SETTINGS.items() if theirs in registered.settings}
+    params = {name: value for name, value in known.items() if value is not None}
+    if task.limit is not None:
+        params["limit_samples"] = task.limit
+    extra = {name: value for name, value in (task.settings.get("extra") or {}).items() if value is not None}
+    extra |= {name: task.repeats for name in REPEATS if f"extra.{name}" in registered.settings}
+    return params | ({"extra": extra} if extra else {})
+
+
+def _adapter_config(task: Task) -> dict[str, Any]:
+    """Return what the adapter is told; `system_prompt` is its business where nothing else is said."""
+    chosen = dict(task.settings.get("adapter_config") or {})
+    prompt = task.settings.get("system_prompt")
+    if prompt and task.protocol is not Protocol.CHAT:
+        raise HarnessError(f"system_prompt needs protocol chat; {task.harness}.{task.task} sends {task.protocol.value}")
+    if prompt and not {"use_system_prompt", "custom_system_prompt", "interceptors"} & chosen.keys():
+        chosen |= {"use_system_prompt": True, "custom_system_prompt": prompt}
+    return chosen
+
+
+def _refuse_shell(value: Any, harness: str) -> None:
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            _refuse_shell(inner, harness)
+    elif isinstance(value, str) and (found := _SHELL.search(value)):
+        raise HarnessError(
+            f"extra holds {value!r}: harness {harness} cannot take {found[0]!r}, its command quotes nothing"
+        )

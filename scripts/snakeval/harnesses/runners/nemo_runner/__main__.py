@@ -1,0 +1,40 @@
+"""Entry: `python -P -m nemo_runner request.json` in the environment of one of NVIDIA's harnesses.
+
+Ends with 0 and outcome.json, or with 1 and error.json (never both).
+"""
+
+import os
+import shutil
+import sys
+import traceback
+from pathlib import Path
+
+from .failures import RunnerError
+from .process import FOLDER_VARIABLE, end_leftovers, write_json
+from .request import read_request
+
+
+def main(arguments: list[str]) -> int:
+    """Run the request in the file named by the only argument; returns the exit status."""
+    request = read_request(Path(arguments[0]))
+    end_leftovers(os.environ[FOLDER_VARIABLE])
+    for path in (request.outcome_path, request.error_path, request.samples_path, request.events_path):
+        path.unlink(missing_ok=True)
+    # What an earlier attempt has written would be taken for this one's; its answers are kept elsewhere.
+    shutil.rmtree(request.output_path, ignore_errors=True)
+    try:
+        from .evaluation import evaluate
+
+        evaluate(request)
+    except Exception as error:
+        if not isinstance(error, RunnerError):
+            traceback.print_exc()
+            error = RunnerError("harness", f"{request.task} failed: {type(error).__name__}: {error}")
+        write_json(request.error_path, {"kind": error.kind, "message": error.message})
+        print(f"error: {error.message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

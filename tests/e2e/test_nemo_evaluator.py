@@ -1,0 +1,162 @@
+"""NVIDIA's harnesses through the workflow on a real model: the same numbers and answers as by hand."""
+
+import gzip
+import json
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+from snakeval.environments import ensure_environment
+from snakeval.ports import free_port
+from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
+
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+SERVER = REPOSITORY / "scripts" / "snakeval" / "servers" / "llamacpp.py"
+# BFCL has no setting for the length of answers; the adapter has.
+SHORT = {"params_to_add": {"max_tokens": 24}}
+TASKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "bfcl.bfclv3_ast_prompting": ("nvidia-bfcl", {"limit": 2, "adapter_config": SHORT}),
+    "simple_evals.mmlu_pro": ("nvidia-simple-evals", {"limit": 3, "max_new_tokens": 16, "temperature": 0.0}),
+    "lm-evaluation-harness.gsm8k_cot_instruct": (
+        "nvidia-lm-eval",
+        {"limit": 2, "max_new_tokens": 16, "temperature": 0.0},
+    ),
+}
+
+
+@pytest.fixture
+def tasks(workspace: Workspace) -> list[str]:
+    """The tasks whose data is there, below the names that the harnesses look for."""
+    data = workspace.folder / "data"
+    data.mkdir()
+    if not SHARED_DATA.is_dir():
+        return ["bfcl.bfclv3_ast_prompting"]
+    (data / "TIGER-Lab").symlink_to(SHARED_DATA / "TIGER-Lab")
+    (data / "gsm8k").symlink_to(SHARED_DATA / "openai" / "gsm8k")
+    return list(TASKS)
+
+
+@pytest.fixture
+def server(llamacpp_python: Path) -> Iterator[str]:
+    """The base URL of a server as the workflow would start it."""
+    port = free_port("127.0.0.1")
+    command = [str(llamacpp_python), str(SERVER), "--checkpoint", CHECKPOINT, "--served-model-name", "smol"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--max-model-len", "4096", "--max-num-seqs", "1"]
+    process = subprocess.Popen(
+        [*command, "--no-cache-prompt", "--threads", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        eventually(lambda: _answers(f"http://127.0.0.1:{port}/health"))
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def _by_hand(task: str, folder: Path, url: str) -> Path:
+    """Call nemo-evaluator as its documentation says; returns the folder of its results."""
+    environment, settings = TASKS[task]
+    binaries = ensure_environment(REPOSITORY / "envs" / f"{environment}.lock").parent
+    names = {"limit": "limit_samples"}
+    told = {f"config.params.{names.get(k, k)}": v for k, v in settings.items() if k != "adapter_config"}
+    told["config.params.parallelism"] = 1
+    if "adapter_config" in settings:
+        told["target.api_endpoint.adapter_config.params_to_add.max_tokens"] = 24
+    output = folder / f"by-hand-{task}"
+    command = [str(binaries / "nemo-evaluator"), "run_eval", "--eval_type", task, "--model_id", "smol"]
+    command += ["--model_url", f"{url}/chat/completions", "--model_type", "chat", "--output_dir", str(output)]
+    command += ["--overrides", ",".join(f"{key}={value}" for key, value in told.items())]
+    env = {**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "NEMO_EVALUATOR_TELEMETRY_LEVEL": "0"}
+    env |= {"HF_HUB_OFFLINE": "1", "API_KEY": "", "OPENAI_API_KEY": "", "ADAPTER_PORT": str(free_port("127.0.0.1"))}
+    done = subprocess.run(
+        command, cwd=folder / "data", env=env, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return output
+
+
+def _scores(output: Path) -> dict[str, float]:
+    """Return the numbers of results.yml by the names that the workflow gives them; BFCL's averages are left out."""
+    groups = yaml.safe_load((output / "results.yml").read_text())["results"]["groups"]
+    (group,) = groups.values()
+    return {
+        metric.replace("__", "|"): score["value"]
+        for metric, content in group["metrics"].items()
+        for score in content["scores"].values()
+        if "overall" not in metric
+    }
+
+
+def _texts(output: Path) -> list[str]:
+    """Return the answers that the harness keeps."""
+    if databases := list(output.glob("*/cache/cache.sqlite/cache.db")):
+        rows = sqlite3.connect(databases[0]).execute("SELECT value FROM Cache").fetchall()
+        return sorted(json.loads(value)["convo"][-1]["content"] for (value,) in rows)
+    (file,) = [*output.glob("*/samples_*.jsonl"), *output.glob("result/*/*_result.json")]
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    return sorted({one.get("doc_id", one.get("id")): _text(one) for one in lines}.values())
+
+
+def _text(line: dict[str, Any]) -> str:
+    return str(line["resps"][0][0] if "resps" in line else line["result"])
+
+
+def test_numbers_and_answers_are_those_of_the_harness_called_by_hand(
+    workspace: Workspace, tasks: list[str], server: str
+) -> None:
+    workspace.configure(
+        {
+            "deployment": {
+                "type": "llamacpp",
+                "name": "smol",
+                "checkpoint_path": CHECKPOINT,
+                "served_model_name": "smol",
+                "max_model_len": 4096,
+                "max_num_seqs": 1,
+                "cache_prompt": False,
+                "threads": 1,
+            },
+            "evaluation": {
+                "data_dir": "data",
+                "env_vars": {"HF_HUB_OFFLINE": "lit:1"},
+                "parallelism": 1,
+                "tasks": [{"name": name, **TASKS[name][1]} for name in tasks],
+            },
+        }
+    )
+    done = workspace.run(cores=2)
+    assert done.returncode == 0, done.output
+    for task in tasks:
+        result = workspace.result("smol", task)
+        limit = TASKS[task][1]["limit"]
+        assert result["samples"] == {"asked": limit, "answered": limit, "failed": 0}
+        assert (result["protocol"], result["requests"]["sent"]) == ("chat", limit)
+        assert result["tokens"]["completion"] > limit
+        assert result["versions"]["nemo-evaluator"] == "0.2.8"
+        output = _by_hand(task, workspace.folder, server)
+        found = {
+            metric["name"] + ("" if metric["filter"] == "none" else f"|{metric['filter']}"): metric["value"]
+            for metric in result["metrics"]
+            if metric["subtask"] is None
+        }
+        assert found == _scores(output), task
+        assert all(metric["n"] == limit for metric in result["metrics"])
+        with gzip.open(workspace.results / "smol" / task / "samples.jsonl.gz", "rt") as lines:
+            answers = sorted(str(json.loads(line)["answer"]) for line in lines)
+        assert answers == _texts(output), task
+        assert len(set(answers)) > 1
+    if tasks != list(TASKS):
+        pytest.skip(f"{SHARED_DATA} is not there: only BFCL, which brings its data, was run")
