@@ -9,7 +9,7 @@ from snakeval.config.model import Config, Task
 from snakeval.errors import SnakevalError
 
 # Names of modules that `harness_of` knows; what others are needed for can be planned and not run.
-MODULES = ("lm-eval", "command")
+MODULES = ("lm-eval", "command", "inspect")
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,12 @@ class Harness(Protocol):
 def harness_of(name: str) -> Harness:
     """Return the harness module of this name, one of `MODULES`; raises KeyError for any other."""
     from snakeval.harnesses.command import CommandHarness
+    from snakeval.harnesses.inspect import InspectHarness
     from snakeval.harnesses.lm_eval import LmEvalHarness
 
-    harnesses: dict[str, Harness] = {"lm-eval": LmEvalHarness(), "command": CommandHarness()}
+    harnesses: dict[str, Harness] = {
+        "lm-eval": LmEvalHarness(),
+        "command": CommandHarness(),
+        "inspect": InspectHarness(),
+    }
     return harnesses[name]

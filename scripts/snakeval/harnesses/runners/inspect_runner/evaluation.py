@@ -1,0 +1,123 @@
+"""Evaluates one task with Inspect, all epochs in one log, and writes what came out."""
+
+import os
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import inspect_ai
+from inspect_ai import Task
+from inspect_ai.hooks import Hooks, SampleEnd, TaskStart, hooks
+from inspect_ai.log import EvalLog, EvalSample
+from inspect_ai.model import get_model
+from lm_eval_runner.failures import RunnerError
+from lm_eval_runner.progress import Progress, write_json
+
+from .endpoint import API_KEY, NO_KEY, PROVIDER, Endpoint, Ledger
+from .loading import load_task
+from .request import RunRequest
+from .results import build_metrics
+from .samples import write_samples
+
+# Inspect would rewrite the whole JSON log every ten samples; what was answered is in the journal.
+WRITE_LOG_ONCE = 1 << 30
+
+
+def evaluate(request: RunRequest) -> None:
+    """Evaluate the task and write outcome, samples and Inspect's own log.
+
+    Raises:
+        RunnerError: There is no outcome: the task cannot run, or samples have no answer.
+    """
+    task = load_task(request)
+    ledger = Ledger(request)
+    Endpoint.ledger = ledger
+    _report_progress(Progress(request.progress_path))
+    log = _run(request, task)
+    samples = log.samples or []
+    asked = min(request.limit or len(task.dataset), len(task.dataset))
+    _check(request, log, samples, asked, ledger)
+    write_samples(request.samples_path, request.task, log, samples)
+    write_json(request.outcome_path, _outcome(request, log, samples, asked, ledger))
+
+
+def _run(request: RunRequest, task: Task) -> EvalLog:
+    # A user's own key of another service must not reach this endpoint, so ours has a name of its own.
+    os.environ[API_KEY] = os.environ.get(API_KEY) or NO_KEY
+    model = get_model(f"{PROVIDER}/{request.model}", base_url=request.base_url)
+    settings = {name: value for name, value in request.generation.items() if value is not None}
+    logs = inspect_ai.eval(
+        task,
+        model=model,
+        limit=request.limit,
+        epochs=request.repeats if request.repeats > 1 else None,
+        fail_on_error=True,
+        continue_on_fail=True,
+        max_connections=request.parallelism,
+        max_retries=0,
+        display="plain",
+        log_dir=str(request.log_dir),
+        log_format="json",
+        log_buffer=WRITE_LOG_ONCE,
+        log_realtime=False,
+        ctl_server=False,
+        **settings,
+    )
+    if len(logs) != 1:
+        raise RunnerError("harness", f"Inspect wrote {len(logs)} logs for task {request.task}")
+    return logs[0]
+
+
+def _report_progress(progress: Progress) -> None:
+    """Count samples, every epoch of them on its own, as Inspect finishes them."""
+
+    class Reporter(Hooks):
+        async def on_task_start(self, data: TaskStart) -> None:
+            progress.expect(len(data.spec.dataset.sample_ids or []) * (data.spec.config.epochs or 1))
+
+        async def on_sample_end(self, data: SampleEnd) -> None:
+            progress.advance()
+
+    hooks(name="snakeval_progress", description="Writes progress.json")(Reporter)
+
+
+def _check(request: RunRequest, log: EvalLog, samples: list[EvalSample], asked: int, ledger: Ledger) -> None:
+    """Raise RunnerError unless every sample of every epoch was answered and scored."""
+    broken = [sample for sample in samples if sample.error is not None]
+    failed = len({str(sample.id) for sample in broken})
+    epochs = log.eval.config.epochs or 1
+    whole = {sample_id for sample_id in (str(sample.id) for sample in samples if sample.error is None)}
+    answered = max(len(whole) - failed, 0) if failed else len(whole)
+    counts = {"asked": asked, "answered": answered, "failed": asked - answered}
+    if ledger.failures.reasons:
+        # Even where a task shrugs off a failed request, what it made of it is no score.
+        raise RunnerError("endpoint", ledger.failures.describe(asked, max(failed, 1)), counts)
+    if broken:
+        error = broken[0].error
+        text = " ".join((error.message if error else "").split())[:500]
+        message = f"{failed} of {asked} samples failed, e.g. sample {broken[0].id}: {text}"
+        raise RunnerError("harness", message, counts)
+    if log.status != "success" or log.results is None:
+        text = " ".join(log.error.message.split())[:500] if log.error else f"its log has status {log.status}"
+        raise RunnerError("harness", f"Inspect failed on task {request.task}: {text}", counts)
+    if len(samples) != asked * epochs or answered != asked:
+        message = f"{len(samples)} of {asked * epochs} samples are in Inspect's log ({asked} samples, {epochs} epochs)"
+        raise RunnerError("harness", message, counts)
+
+
+def _outcome(
+    request: RunRequest, log: EvalLog, samples: list[EvalSample], asked: int, ledger: Ledger
+) -> dict[str, Any]:
+    if ledger.sent + ledger.cached == 0:
+        print(f"warning: task {request.task} sent no request to the endpoint", file=sys.stderr)
+    return {
+        "metrics": build_metrics(request, log, samples, asked),
+        "samples": {"asked": asked, "answered": asked, "failed": 0},
+        "tokens": {"prompt": ledger.prompt_tokens, "completion": ledger.completion_tokens},
+        "requests": {"sent": ledger.sent, "cached": ledger.cached, "retried": ledger.retried},
+        "versions": {
+            "inspect_ai": version("inspect_ai"),
+            "task": {request.task: log.eval.task_version},
+            **({"inspect_evals": version("inspect_evals")} if request.spec.startswith("inspect_evals/") else {}),
+        },
+    }
