@@ -9,7 +9,7 @@ from snakeval.config.model import Config, Task
 from snakeval.errors import SnakevalError
 
 # Names of modules that `harness_of` knows; what others are needed for can be planned and not run.
-MODULES = ("lm-eval", "command", "inspect")
+MODULES = ("lm-eval", "command", "inspect", "inspect_evals")
 
 
 @dataclass(frozen=True)
@@ -139,5 +139,6 @@ def harness_of(name: str) -> Harness:
         "lm-eval": LmEvalHarness(),
         "command": CommandHarness(),
         "inspect": InspectHarness(),
+        "inspect_evals": InspectHarness(),
     }
     return harnesses[name]

@@ -1,4 +1,4 @@
-"""Harness `inspect`: Inspect's own tasks and those of inspect_evals, through runners/inspect_runner in its environment."""
+"""Harnesses `inspect` and `inspect_evals`: tasks of Inspect, through runners/inspect_runner in their environment."""
 
 from collections.abc import Iterator
 from pathlib import Path

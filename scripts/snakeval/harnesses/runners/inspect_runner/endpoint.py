@@ -1,8 +1,8 @@
 """Inspect's client for OpenAI-compatible endpoints, trusting no answer unseen and remembering every one.
 
-Inspect 0.3.285 scores a null answer as an empty one and a refused request (status 400: too long, filtered) as an answer,
-sends the same request, seed included, in every epoch, and keeps a killed task's samples only in a buffer of the home
-folder. What a request looks like and how prompts are made stays Inspect's.
+Inspect 0.3.285 scores a null answer as an empty one and some refused requests (status 400: too long, filtered) as
+answers, sends the same request, seed included, in every epoch, and begins the samples of a killed task anew. What a
+request looks like and how prompts are made stays Inspect's.
 """
 
 import json

@@ -8,7 +8,7 @@ from typing import Any
 import inspect_ai
 from inspect_ai import Task
 from inspect_ai.hooks import Hooks, SampleEnd, TaskStart, hooks
-from inspect_ai.log import EvalLog, EvalSample
+from inspect_ai.log import EvalError, EvalLog, EvalSample
 from inspect_ai.model import get_model
 from lm_eval_runner.failures import RunnerError
 from lm_eval_runner.progress import Progress, write_json
@@ -85,24 +85,28 @@ def _check(request: RunRequest, log: EvalLog, samples: list[EvalSample], asked: 
     """Raise RunnerError unless every sample of every epoch was answered and scored."""
     broken = [sample for sample in samples if sample.error is not None]
     failed = len({str(sample.id) for sample in broken})
-    epochs = log.eval.config.epochs or 1
-    whole = {sample_id for sample_id in (str(sample.id) for sample in samples if sample.error is None)}
-    answered = max(len(whole) - failed, 0) if failed else len(whole)
-    counts = {"asked": asked, "answered": answered, "failed": asked - answered}
+    counts = {"asked": asked, "answered": asked - failed, "failed": failed}
+    if ledger.failures.reasons and broken:
+        raise RunnerError("endpoint", ledger.failures.describe(asked, failed), counts)
     if ledger.failures.reasons:
-        # Even where a task shrugs off a failed request, what it made of it is no score.
-        raise RunnerError("endpoint", ledger.failures.describe(asked, max(failed, 1)), counts)
+        reasons = ", ".join(f"{reason} ({count}x)" for reason, count in ledger.failures.reasons.most_common())
+        message = f"the task went on after requests without an answer, which is no score: {reasons}"
+        raise RunnerError("endpoint", message, counts)
     if broken:
-        error = broken[0].error
-        text = " ".join((error.message if error else "").split())[:500]
-        message = f"{failed} of {asked} samples failed, e.g. sample {broken[0].id}: {text}"
+        message = f"{failed} of {asked} samples failed, e.g. sample {broken[0].id}: {_first_line(broken[0].error)}"
         raise RunnerError("harness", message, counts)
     if log.status != "success" or log.results is None:
-        text = " ".join(log.error.message.split())[:500] if log.error else f"its log has status {log.status}"
+        text = _first_line(log.error) or f"its log has status {log.status}"
         raise RunnerError("harness", f"Inspect failed on task {request.task}: {text}", counts)
-    if len(samples) != asked * epochs or answered != asked:
-        message = f"{len(samples)} of {asked * epochs} samples are in Inspect's log ({asked} samples, {epochs} epochs)"
+    epochs = log.eval.config.epochs or 1
+    found = {(str(sample.id), sample.epoch) for sample in samples}
+    if len(found) != asked * epochs:
+        message = f"{len(found)} of {asked * epochs} samples are in Inspect's log ({asked} samples, {epochs} epochs)"
         raise RunnerError("harness", message, counts)
+
+
+def _first_line(error: EvalError | None) -> str:
+    return " ".join(error.message.split())[:500] if error else ""
 
 
 def _outcome(

@@ -17,7 +17,7 @@ def load_task(request: RunRequest) -> Task:
     """Load the task of a request with its data.
 
     Raises:
-        RunnerError: It is unknown, lacks its data, a Python package or a secret, or has not the arguments that it is given.
+        RunnerError: It is unknown, lacks its data, a package, a secret, or has not the arguments that it is given.
     """
     try:
         tasks = load_tasks([request.spec], request.task_args)

@@ -15,9 +15,7 @@ SPREAD = frozenset({"stderr", "bootstrap_stderr", "std", "var"})
 MEANS = frozenset({"accuracy", "mean"})
 
 
-def build_metrics(
-    request: RunRequest, log: EvalLog, samples: Sequence[EvalSample], asked: int
-) -> list[dict[str, Any]]:
+def build_metrics(request: RunRequest, log: EvalLog, samples: Sequence[EvalSample], asked: int) -> list[dict[str, Any]]:
     """Return the metrics of every scorer; values and standard errors are Inspect's own.
 
     Inspect computes both from each sample's mean over its epochs, so that the standard error is clustered by sample.

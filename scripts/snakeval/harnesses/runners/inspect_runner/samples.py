@@ -7,7 +7,6 @@ from typing import Any
 
 from inspect_ai.event import ModelEvent
 from inspect_ai.log import EvalLog, EvalSample
-from inspect_ai.model import ChatMessage
 
 from .results import sample_metrics
 
@@ -44,11 +43,11 @@ def _line(task: str, log: EvalLog, sample: EvalSample) -> dict[str, Any]:
 def _prompt(sample: EvalSample) -> str:
     """The first request as text; chats with more than a user's message name the roles."""
     first = next((event for event in sample.events if isinstance(event, ModelEvent)), None)
-    given: Sequence[ChatMessage] | str = first.input if first else sample.input
+    given: Any = first.input if first else sample.input
     if isinstance(given, str):
         return given
     if len(given) == 1:
-        return given[0].text
+        return str(given[0].text)
     return "\n\n".join(f"<{message.role}>\n{message.text}" for message in given)
 
 
