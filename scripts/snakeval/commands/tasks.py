@@ -77,7 +77,8 @@ def _harnesses(rows: list[dict[str, Any]]) -> str:
     columns = {"harness": "harness", "version": "version", "tasks": "tasks", "run": "run here", "package": "package"}
     total = sum(row["tasks"] for row in rows if row["harness"] not in OWN)
     table = tabulate([[row[column] for column in columns] for row in rows], list(columns.values()))
-    return f"{table}\n\n{total} tasks in {len(rows) - len(OWN)} harnesses beside {', '.join(OWN)}; `snakeval tasks PATTERN` lists tasks"
+    said = "`snakeval tasks PATTERN` lists tasks"
+    return f"{table}\n\n{total} tasks in {len(rows) - len(OWN)} harnesses beside lm-eval and Inspect; {said}"
 
 
 def _tasks(rows: "list[TaskRow]") -> str:

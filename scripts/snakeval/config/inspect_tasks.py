@@ -34,13 +34,16 @@ class InspectTask:
 def find_inspect_task(entry: Entry, folders: Sequence[Path]) -> InspectTask | Problem:
     """Return the task that an entry of harness `inspect` or `inspect_evals` names, or the finding that there is none.
 
-    Of harness `inspect`, `NAME` is the task of that name in `NAME.py`, or the only one there; `FILE@NAME` is another.
+    Of harness `inspect`, `NAME` is the task of that name in `NAME.py`, else the only one there, else the one of that
+    name in any file; `FILE@NAME` is the one of that name in `FILE.py`.
     """
     if entry.data["harness"] == INSPECT_EVALS:
         return _shipped(entry)
     file_name, _, wanted = entry.data["task"].partition("@")
     stem = file_name.removesuffix(".py")
     file = next((one for one in task_files(folders) if one.stem == stem), None)
+    if file is None and not wanted:
+        file = next((one for one in task_files(folders) if stem in tasks_in(one)), None)
     if file is None:
         return _no_file(entry, stem, folders)
     tasks = tasks_in(file)
@@ -114,7 +117,7 @@ def _shipped(entry: Entry) -> InspectTask | Problem:
 
 
 def _no_file(entry: Entry, stem: str, folders: Sequence[Path]) -> Problem:
-    known = sorted({file.stem for file in task_files(folders)})
+    known = sorted({name for file in task_files(folders) for name in (file.stem, *tasks_in(file))})
     hint = f"add {stem}.py with a function under @task to a folder of evaluation.task_dirs"
     if stem in shipped_by_inspect_evals():
         hint += f", or write {INSPECT_EVALS}.{stem} for the one that inspect_evals ships"
