@@ -3,7 +3,9 @@
 import json
 import math
 import os
+import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,11 @@ from fakes.openai_server import FakeOpenAIServer
 from rules.inspect_bench import HARNESS, KEY, InspectBench
 from rules.lm_eval_bench import TIMEOUT_S
 from snakeval.errors import EndpointError, HarnessError
+from snakeval.harnesses import Endpoint
+from unit.harness_cases import a_config, a_task
+from workspace import REPOSITORY
+
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 
 @pytest.fixture
@@ -293,6 +300,29 @@ def test_several_requests_of_a_sample_and_several_scorers(bench: InspectBench) -
         "mean[judge.length]": 3.0,
         "accuracy[match]": 1.0,
     }
+
+
+@pytest.mark.skipif(not (SHARED_DATA / "openai/gsm8k").is_dir(), reason=f"needs {SHARED_DATA}/openai/gsm8k")
+def test_a_task_of_inspect_evals_on_a_copy_of_its_data(
+    bench: InspectBench, inspect_evals_python: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    copies = bench.folder / "copies"
+    shutil.copytree(SHARED_DATA / "openai" / "gsm8k", copies / "openai" / "gsm8k" / "main")
+    task = replace(a_task("inspect_evals", limit=3, extra={"fewshot": 0}, **bench.settings), task="gsm8k")
+    with FakeOpenAIServer() as server:
+        endpoint = Endpoint(server.base_url, server.model, None)
+        config = a_config(data_dir=copies)
+        command = HARNESS.command(task, endpoint, bench.work_dir, inspect_evals_python, config)
+        process = bench.start(command)
+        assert process.wait(TIMEOUT_S) == 0, (bench.folder / "log.txt").read_text()
+    outcome = HARNESS.outcome(bench.work_dir)
+    assert (outcome.asked, outcome.answered, len(server.payloads)) == (3, 3, 3)
+    assert outcome.versions["inspect_evals"] == "0.26.0"
+    questions = [json.loads(line)["question"] for line in (copies / "openai/gsm8k/main/test.jsonl").open()][:3]
+    for question, sample in zip(questions, HARNESS.samples(bench.work_dir), strict=True):
+        # Inspect keeps long texts aside; here they are in their place.
+        assert question in sample["prompt"]
 
 
 def _task(dataset: str = 'json_dataset("mini.jsonl", QUESTIONS)', scorer: str = "match()", head: str = "") -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import inspect_ai
 from inspect_ai import Task
 from inspect_ai.hooks import Hooks, SampleEnd, TaskStart, hooks
-from inspect_ai.log import EvalError, EvalLog, EvalSample
+from inspect_ai.log import EvalError, EvalLog, EvalSample, resolve_sample_attachments
 from inspect_ai.model import get_model
 from lm_eval_runner.failures import RunnerError
 from lm_eval_runner.progress import Progress, write_json
@@ -34,7 +34,8 @@ def evaluate(request: RunRequest) -> None:
     Endpoint.ledger = ledger
     _report_progress(Progress(request.progress_path))
     log = _run(request, task)
-    samples = log.samples or []
+    # Texts of more than a line are kept aside, and a reference in their place.
+    samples = [resolve_sample_attachments(sample) for sample in log.samples or []]
     asked = min(request.limit or len(task.dataset), len(task.dataset))
     _check(request, log, samples, asked, ledger)
     write_samples(request.samples_path, request.task, log, samples)

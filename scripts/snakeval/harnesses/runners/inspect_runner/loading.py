@@ -54,7 +54,7 @@ def _explain(request: RunRequest, error: Exception) -> str:
     if type(error).__module__.split(".")[0] in DATA_MODULES or isinstance(error, OSError):
         return (
             f"the dataset of task {task} cannot be loaded: {text}; a relative path starts at the folder of the task's"
-            " file, and the name of a dataset in evaluation.data_dir"
+            " file, and evaluation.data_dir may name a folder that holds a copy under the dataset's own name"
         )
     return f"Inspect cannot load task {task}: {type(error).__name__}: {text}"
 
