@@ -46,6 +46,18 @@ def lm_eval_python(_environments_of_the_repository: None) -> Path:
 
 
 @pytest.fixture(scope="session")
+def inspect_python(_environments_of_the_repository: None) -> Path:
+    """Interpreter of the inspect environment, built when it is missing."""
+    return ensure_environment(REPOSITORY / "envs" / "inspect.lock")
+
+
+@pytest.fixture(scope="session")
+def inspect_evals_python(_environments_of_the_repository: None) -> Path:
+    """Interpreter of the inspect_evals environment, built when it is missing."""
+    return ensure_environment(REPOSITORY / "envs" / "inspect_evals.lock")
+
+
+@pytest.fixture(scope="session")
 def llamacpp_python(_environments_of_the_repository: None) -> Path:
     """Interpreter of the llamacpp environment, built when it is missing."""
     return ensure_environment(REPOSITORY / "envs" / "llamacpp.lock")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.config.harness_settings import REPEATS, SETTINGS
+from snakeval.config.inspect_tasks import INSPECT, INSPECT_EVALS, shipped_by_inspect_evals, task_files, tasks_in
 from snakeval.config.model import Protocol
 from snakeval.config.registry import RegisteredHarness, RegisteredTask, Registry
 from snakeval.config.schema import load_schema
@@ -16,6 +17,8 @@ from snakeval.errors import Problem, UsageError
 from snakeval.harnesses import MODULES
 
 LM_EVAL = "lm-eval"
+# Harnesses beside those of the registry, in the order in which they are listed.
+OWN = (LM_EVAL, INSPECT, INSPECT_EVALS)
 # What a configuration calls the harnesses' parameters.
 OUR_NAMES = {theirs: ours for ours, theirs in SETTINGS.items()} | {"limit_samples": "limit"}
 OUR_NAMES |= {f"extra.{name}": "repeats" for name in REPEATS} | {"extra.num_fewshot": "num_fewshot"}
@@ -84,7 +87,7 @@ def index_of(workflow_dir: Path, task_dirs: tuple[Path, ...] = ()) -> TaskIndex:
 def harness_rows(index: TaskIndex) -> list[dict[str, Any]]:
     """Return one mapping per harness: name, version, number of tasks, how many of them run here, package, image."""
     rows = []
-    for name in [LM_EVAL, *index.registry.names()]:
+    for name in [*OWN, *index.registry.names()]:
         tasks = list(task_rows(index, Filter(harness=name)))
         harness = index.registry.harness(name)
         rows.append(
@@ -110,6 +113,8 @@ def task_rows(index: TaskIndex, wanted: Filter) -> Iterator[TaskRow]:
                 yield row
     if wanted.harness in (None, LM_EVAL):
         yield from filter(wanted.takes, _lm_eval_rows(index))
+    if wanted.harness in (None, INSPECT, INSPECT_EVALS):
+        yield from filter(wanted.takes, _inspect_rows(index))
 
 
 def task_document(index: TaskIndex, name: str, schemas: Path) -> dict[str, Any]:
@@ -129,6 +134,10 @@ def task_document(index: TaskIndex, name: str, schemas: Path) -> dict[str, Any]:
         return _registered_document(harness, task)
     if harness_name == LM_EVAL and (found := next((row for row in _lm_eval_rows(index) if row.name == name), None)):
         return asdict(found) | {"definition": _definition(index, task_name), "defaults": _lm_eval_settings(schemas)}
+    if harness_name in (INSPECT, INSPECT_EVALS):
+        for row in _inspect_rows(index):
+            if row.name == name:
+                return _inspect_document(index, row, schemas)
     holders = [holder for holder in (LM_EVAL, *index.registry.holders(name)) if _has(index, holder, name)]
     expected = "one of " + ", ".join(f"{holder}.{name}" for holder in holders) if holders else "HARNESS.TASK"
     hint = f"`snakeval tasks {task_name or name}` lists what is close to it"
@@ -148,6 +157,27 @@ def _lm_eval_rows(index: TaskIndex) -> Iterator[TaskRow]:
         protocol = Protocol.CHAT if name in own else natural_protocol(shipped[name])
         usual = (protocol,) if protocol is Protocol.LOGLIKELIHOOD else (Protocol.CHAT, Protocol.COMPLETIONS)
         yield TaskRow(f"{LM_EVAL}.{name}", LM_EVAL, tuple(p.value for p in usual), None, (), LM_EVAL)
+
+
+def _inspect_rows(index: TaskIndex) -> Iterator[TaskRow]:
+    chat = (Protocol.CHAT.value,)
+    own = {f"{INSPECT}.{name}" for file in task_files(index.folders) for name in tasks_in(file)}
+    for name in sorted(own):
+        yield TaskRow(name, INSPECT, chat, None, (), INSPECT)
+    for name, need in shipped_by_inspect_evals().items():
+        runs = INSPECT if need == "-" else f"{INSPECT}, with {need}"
+        yield TaskRow(f"{INSPECT_EVALS}.{name}", INSPECT_EVALS, chat, None, (), runs)
+
+
+def _inspect_document(index: TaskIndex, row: TaskRow, schemas: Path) -> dict[str, Any]:
+    """Return what is known of a task of Inspect; what the tasks of inspect_evals take is known to the package alone."""
+    name = row.name.partition(".")[2]
+    file = next((one for one in task_files(index.folders) if name in tasks_in(one)), None)
+    file = file if row.harness == INSPECT else None
+    unused = ("num_fewshot", "tokenizer", "protocol")
+    defaults = {key: value for key, value in _lm_eval_settings(schemas).items() if key not in unused}
+    arguments = list(tasks_in(file)[name] or ()) if file else None
+    return asdict(row) | {"definition": str(file) if file else None, "arguments": arguments, "defaults": defaults}
 
 
 def _registered_row(harness: RegisteredHarness, task: RegisteredTask) -> TaskRow:

@@ -15,6 +15,7 @@ _SAMPLED_ABOVE_BYTES = 64 * 2**20
 _SAMPLE_BYTES = 2**20
 _WORD = re.compile(r"[^\s\"'\[\]{}(),:#=]+")
 _IMPORT = re.compile(r"^\s*(?:from|import)\s+\.?(\w+)", re.MULTILINE)
+_TEXT = re.compile(r"""["']([^"'\n]{1,200})["']""")
 _FUNCTION = re.compile(r"!function\s+(\w+)")
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*(?:==\s*([^\s\\;]+))?")
 
@@ -110,7 +111,7 @@ def _named(file: Path) -> Iterator[Path]:
     """Yield the files beside `file`, or below its folder, that its text names."""
     text = file.read_text(encoding="utf-8", errors="replace")
     if file.suffix == ".py":
-        names = [f"{module}.py" for module in _IMPORT.findall(text)]
+        names = [*(f"{module}.py" for module in _IMPORT.findall(text)), *_TEXT.findall(text)]
     else:
         words = set(_WORD.findall(text))
         names = [*words, *(f"{word}.yaml" for word in words), *(f"{module}.py" for module in _FUNCTION.findall(text))]

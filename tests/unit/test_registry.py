@@ -85,7 +85,14 @@ def test_index_and_files_agree() -> None:
 
 def test_the_schema_names_every_harness() -> None:
     schema = yaml.safe_load((ROOT / "schemas" / "task.schema.yaml").read_text(encoding="utf-8"))
-    assert schema["properties"]["harness"]["enum"] == ["lm-eval", "command", *REGISTRY.names(), None]
+    assert schema["properties"]["harness"]["enum"] == [
+        "lm-eval",
+        "command",
+        "inspect",
+        "inspect_evals",
+        *REGISTRY.names(),
+        None,
+    ]
 
 
 def test_what_lm_eval_runs_natively_is_shipped() -> None:

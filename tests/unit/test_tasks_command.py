@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from snakeval.catalogue import Filter, TaskRow
+from snakeval.catalogue import OWN, Filter, TaskRow
 from snakeval.commands import main
 
 
@@ -17,8 +17,9 @@ def _json(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
 
 def test_harnesses(capsys: pytest.CaptureFixture[str]) -> None:
     rows = {row["harness"]: row for row in _json(capsys)}
-    assert len(rows) == 24
-    assert sum(row["tasks"] for name, row in rows.items() if name != "lm-eval") == 421
+    assert len(rows) == 26
+    assert sum(row["tasks"] for name, row in rows.items() if name not in OWN) == 421
+    assert (rows["inspect"]["tasks"], rows["inspect_evals"]["tasks"]) == (0, 239)
     assert rows["bfcl"]["package"] == "nvidia-bfcl==26.3"
     assert rows["bfcl"]["container"].startswith("nvcr.io/nvidia/eval-factory/bfcl:26.03@sha256:")
     assert rows["lm-evaluation-harness"]["run"] >= 101
@@ -44,6 +45,19 @@ def test_own_definitions_are_listed(capsys: pytest.CaptureFixture[str], tmp_path
     assert (row["name"], row["runs"]) == ("lm-eval.plurals_of_mine", "lm-eval")
     assert main(["tasks", "show", "lm-eval.plurals_of_mine", "--task-dir", str(tmp_path)]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["definition"] == str(tmp_path / "plurals_of_mine.yaml")
+
+
+def test_tasks_of_inspect_are_listed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text = "from inspect_ai import task\n\n@task\ndef sums_of_mine(shots: int = 3): ...\n"
+    (tmp_path / "mine.py").write_text(text, encoding="utf-8")
+    (row,) = _json(capsys, "sums_of_mine", "--task-dir", str(tmp_path))
+    assert (row["name"], row["runs"], row["protocols"]) == ("inspect.sums_of_mine", "inspect", ["chat"])
+    shown = _json(capsys, "show", "inspect.sums_of_mine", "--task-dir", str(tmp_path))
+    assert (shown["arguments"], shown["definition"]) == (["shots"], str(tmp_path / "mine.py"))
+    assert shown["defaults"]["seed"] == 1234
+    rows = {row["name"]: row["runs"] for row in _json(capsys, "--harness", "inspect_evals")}
+    assert (rows["inspect_evals.gsm8k"], rows["inspect_evals.cybench"]) == ("inspect", "inspect, with docker")
+    assert _json(capsys, "show", "inspect_evals.gsm8k")["harness"] == "inspect_evals"
 
 
 def test_one_task(capsys: pytest.CaptureFixture[str]) -> None:

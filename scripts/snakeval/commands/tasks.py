@@ -44,12 +44,12 @@ def register(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 def show_tasks(arguments: argparse.Namespace) -> int:
     """Print harnesses, tasks, or one task; returns 0, 1 when nothing fits."""
-    from snakeval.catalogue import Filter, harness_rows, index_of, task_document, task_rows
+    from snakeval.catalogue import OWN, Filter, harness_rows, index_of, task_document, task_rows
     from snakeval.config.wording import choices
 
     index = index_of(REPOSITORY, tuple(arguments.task_dir))
     words = arguments.words
-    known = ["lm-eval", *index.registry.names()]
+    known = [*OWN, *index.registry.names()]
     if arguments.harness and arguments.harness not in known:
         got, expected = arguments.harness, choices(arguments.harness, known)
         raise UsageError(Problem("--harness", "is not a harness", got, expected, "`snakeval tasks` lists them"))
@@ -72,10 +72,13 @@ def show_tasks(arguments: argparse.Namespace) -> int:
 def _harnesses(rows: list[dict[str, Any]]) -> str:
     from tabulate import tabulate
 
+    from snakeval.catalogue import OWN
+
     columns = {"harness": "harness", "version": "version", "tasks": "tasks", "run": "run here", "package": "package"}
-    total = sum(row["tasks"] for row in rows if row["harness"] != "lm-eval")
+    total = sum(row["tasks"] for row in rows if row["harness"] not in OWN)
     table = tabulate([[row[column] for column in columns] for row in rows], list(columns.values()))
-    return f"{table}\n\n{total} tasks in {len(rows) - 1} harnesses beside lm-eval; `snakeval tasks PATTERN` lists tasks"
+    said = "`snakeval tasks PATTERN` lists tasks"
+    return f"{table}\n\n{total} tasks in {len(rows) - len(OWN)} harnesses beside lm-eval and Inspect; {said}"
 
 
 def _tasks(rows: "list[TaskRow]") -> str:

@@ -13,6 +13,8 @@ from snakeval.config.harness_settings import (
     extra_names,
     lm_eval_takes,
 )
+from snakeval.config.inspect_tasks import INSPECT, INSPECT_EVALS
+from snakeval.config.model import Protocol
 from snakeval.config.secrets import looks_secret
 from snakeval.config.tasks import ResolvedTask
 from snakeval.config.wording import choices, show
@@ -82,14 +84,33 @@ def _of_adapter(entry: Entry, name: str, value: Any) -> Iterator[Problem]:
 
 
 def _of_others(task: ResolvedTask) -> Iterator[Problem]:
+    inspects = task.harness in (INSPECT, INSPECT_EVALS)
+    if inspects:
+        yield from _of_inspect(task)
     for key in _REGISTERED_ONLY:
-        if key not in task.entry.own or not task.entry.data[key]:
+        if key not in task.entry.own or not task.entry.data[key] or (inspects and key == "extra"):
             continue
         value = task.entry.data[key]
         for name in value if isinstance(value, Mapping) else ():
             yield _unused(task, (key, name), value[name])
         if not isinstance(value, Mapping):
             yield _unused(task, (key,), value)
+
+
+def _of_inspect(task: ResolvedTask) -> Iterator[Problem]:
+    if task.protocol is not Protocol.CHAT:
+        hint = "leave protocol out, or give it to the tasks that it is meant for"
+        what, got = "is not what Inspect sends", task.protocol.value
+        yield Problem(task.entry.at("protocol"), what, got, Protocol.CHAT.value, hint)
+    for key in ("num_fewshot", "tokenizer"):
+        if key in task.entry.own:
+            yield _unused(task, (key,), task.entry.data[key])
+    for name, value in task.entry.data["extra"].items() if task.arguments is not None else ():
+        if name not in (task.arguments or ()):
+            expected = choices(name, task.arguments or ()) if task.arguments else "nothing"
+            what = f"is no argument of task {task.task}"
+            hint = "extra holds the arguments of the function under @task"
+            yield Problem(task.entry.at("extra", name), what, show(value, name), expected, hint)
 
 
 def _of_all(tasks: Sequence[ResolvedTask], draft: Draft) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from snakeval.config.draft import Entry
 from snakeval.config.harness_settings import REPEATS, SETTINGS, UNREGISTERED, extra_names, lm_eval_takes
+from snakeval.config.inspect_tasks import INSPECT, INSPECT_EVALS, find_inspect_task
 from snakeval.config.model import Protocol
 from snakeval.config.registry import RegisteredHarness, RegisteredTask, Registry, merged
 from snakeval.config.wording import choices, nearest, show
@@ -32,6 +33,7 @@ class ResolvedTask:
         definition: The YAML that defines it, None when the harness ships it.
         registered: The harness as the registry has it, None for lm-eval and command.
         notice: How a bare name was understood, when it could be understood otherwise.
+        arguments: What a task of Inspect takes in `extra`, None when that is not known.
     """
 
     entry: Entry
@@ -41,6 +43,7 @@ class ResolvedTask:
     definition: Path | None
     registered: RegisteredHarness | None = None
     notice: str | None = None
+    arguments: tuple[str, ...] | None = None
 
     def defaults_of(self, key: str) -> Mapping[str, Any]:
         """Return the registry's defaults of a mapping such as `extra`."""
@@ -101,6 +104,8 @@ def resolve_task(entry: Entry, index: TaskIndex) -> ResolvedTask | Problem:
     harness, name = entry.data["harness"], entry.data["task"]
     if entry.data["command"] is not None or harness == "command":
         return ResolvedTask(entry, "command", name, _sent(entry, Protocol.CHAT), None)
+    if harness in (INSPECT, INSPECT_EVALS):
+        return _of_inspect(entry, index)
     if harness in (None, *_LM_EVAL):
         registered = index.registry.task("lm-evaluation-harness", name) if harness == "lm-evaluation-harness" else None
         found = _defined(entry, index) or (None if registered else _shipped(entry, index))
@@ -152,6 +157,17 @@ def _shipped(entry: Entry, index: TaskIndex) -> ResolvedTask | None:
         return None
     protocol = _sent(entry, natural_protocol((shipped or {}).get(name, "")))
     return ResolvedTask(_for_lm_eval(entry), "lm-eval", name, protocol, None)
+
+
+def _of_inspect(entry: Entry, index: TaskIndex) -> ResolvedTask | Problem:
+    """Return a task of Inspect, which sends chats, and has no word for examples and tokenizer but its own arguments."""
+    found = find_inspect_task(entry, index.folders)
+    if isinstance(found, Problem):
+        return found
+    unused = {key: entry.data[key] if key in entry.own else None for key in ("num_fewshot", "tokenizer")}
+    harness, sent = entry.data["harness"], _sent(entry, Protocol.CHAT)
+    own = replace(entry, data=entry.data | unused)
+    return ResolvedTask(own, harness, found.name, sent, found.definition, arguments=found.arguments)
 
 
 def _registered(entry: Entry, harness: RegisteredHarness, task: RegisteredTask) -> ResolvedTask:

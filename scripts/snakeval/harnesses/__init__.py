@@ -9,7 +9,7 @@ from snakeval.config.model import Config, Task
 from snakeval.errors import SnakevalError
 
 # Names of modules that `harness_of` knows; what others are needed for can be planned and not run.
-MODULES = ("lm-eval", "command", "nemo-evaluator")
+MODULES = ("lm-eval", "command", "nemo-evaluator", "inspect", "inspect_evals")
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,7 @@ class Harness(Protocol):
 def harness_of(name: str) -> Harness:
     """Return the harness module of this name, one of `MODULES`; raises KeyError for any other."""
     from snakeval.harnesses.command import CommandHarness
+    from snakeval.harnesses.inspect import InspectHarness
     from snakeval.harnesses.lm_eval import LmEvalHarness
     from snakeval.harnesses.nemo_evaluator import NemoEvaluatorHarness
 
@@ -139,5 +140,7 @@ def harness_of(name: str) -> Harness:
         "lm-eval": LmEvalHarness(),
         "command": CommandHarness(),
         "nemo-evaluator": NemoEvaluatorHarness(),
+        "inspect": InspectHarness(),
+        "inspect_evals": InspectHarness(),
     }
     return harnesses[name]

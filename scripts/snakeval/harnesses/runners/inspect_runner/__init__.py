@@ -1,0 +1,1 @@
+"""Runs one task with Inspect; started as a program in Inspect's environment, never imported by Snakeval."""

@@ -1,0 +1,128 @@
+"""Evaluates one task with Inspect, all epochs in one log, and writes what came out."""
+
+import os
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import inspect_ai
+from inspect_ai import Task
+from inspect_ai.hooks import Hooks, SampleEnd, TaskStart, hooks
+from inspect_ai.log import EvalError, EvalLog, EvalSample, resolve_sample_attachments
+from inspect_ai.model import get_model
+from lm_eval_runner.failures import RunnerError
+from lm_eval_runner.progress import Progress, write_json
+
+from .endpoint import API_KEY, NO_KEY, PROVIDER, Endpoint, Ledger
+from .loading import load_task
+from .request import RunRequest
+from .results import build_metrics
+from .samples import write_samples
+
+# Inspect would rewrite the whole JSON log every ten samples; what was answered is in the journal.
+WRITE_LOG_ONCE = 1 << 30
+
+
+def evaluate(request: RunRequest) -> None:
+    """Evaluate the task and write outcome, samples and Inspect's own log.
+
+    Raises:
+        RunnerError: There is no outcome: the task cannot run, or samples have no answer.
+    """
+    task = load_task(request)
+    ledger = Ledger(request)
+    Endpoint.ledger = ledger
+    _report_progress(Progress(request.progress_path))
+    log = _run(request, task)
+    # Texts of more than a line are kept aside, and a reference in their place.
+    samples = [resolve_sample_attachments(sample) for sample in log.samples or []]
+    asked = min(request.limit or len(task.dataset), len(task.dataset))
+    _check(request, log, samples, asked, ledger)
+    write_samples(request.samples_path, request.task, log, samples)
+    write_json(request.outcome_path, _outcome(request, log, samples, asked, ledger))
+
+
+def _run(request: RunRequest, task: Task) -> EvalLog:
+    # A user's own key of another service must not reach this endpoint, so ours has a name of its own.
+    os.environ[API_KEY] = os.environ.get(API_KEY) or NO_KEY
+    model = get_model(f"{PROVIDER}/{request.model}", base_url=request.base_url)
+    settings = {name: value for name, value in request.generation.items() if value is not None}
+    logs = inspect_ai.eval(
+        task,
+        model=model,
+        limit=request.limit,
+        epochs=request.repeats if request.repeats > 1 else None,
+        fail_on_error=True,
+        continue_on_fail=True,
+        max_connections=request.parallelism,
+        max_retries=0,
+        display="plain",
+        log_dir=str(request.log_dir),
+        log_format="json",
+        log_buffer=WRITE_LOG_ONCE,
+        log_realtime=False,
+        ctl_server=False,
+        **settings,
+    )
+    if len(logs) != 1:
+        raise RunnerError("harness", f"Inspect wrote {len(logs)} logs for task {request.task}")
+    return logs[0]
+
+
+def _report_progress(progress: Progress) -> None:
+    """Count samples, every epoch of them on its own, as Inspect finishes them."""
+
+    class Reporter(Hooks):
+        async def on_task_start(self, data: TaskStart) -> None:
+            progress.expect(len(data.spec.dataset.sample_ids or []) * (data.spec.config.epochs or 1))
+
+        async def on_sample_end(self, data: SampleEnd) -> None:
+            progress.advance()
+
+    hooks(name="snakeval_progress", description="Writes progress.json")(Reporter)
+
+
+def _check(request: RunRequest, log: EvalLog, samples: list[EvalSample], asked: int, ledger: Ledger) -> None:
+    """Raise RunnerError unless every sample of every epoch was answered and scored."""
+    broken = [sample for sample in samples if sample.error is not None]
+    failed = len({str(sample.id) for sample in broken})
+    counts = {"asked": asked, "answered": asked - failed, "failed": failed}
+    if ledger.failures.reasons and broken:
+        raise RunnerError("endpoint", ledger.failures.describe(asked, failed), counts)
+    if ledger.failures.reasons:
+        reasons = ", ".join(f"{reason} ({count}x)" for reason, count in ledger.failures.reasons.most_common())
+        message = f"the task went on after requests without an answer, which is no score: {reasons}"
+        raise RunnerError("endpoint", message, counts)
+    if broken:
+        message = f"{failed} of {asked} samples failed, e.g. sample {broken[0].id}: {_first_line(broken[0].error)}"
+        raise RunnerError("harness", message, counts)
+    if log.status != "success" or log.results is None:
+        text = _first_line(log.error) or f"its log has status {log.status}"
+        raise RunnerError("harness", f"Inspect failed on task {request.task}: {text}", counts)
+    epochs = log.eval.config.epochs or 1
+    found = {(str(sample.id), sample.epoch) for sample in samples}
+    if len(found) != asked * epochs:
+        message = f"{len(found)} of {asked * epochs} samples are in Inspect's log ({asked} samples, {epochs} epochs)"
+        raise RunnerError("harness", message, counts)
+
+
+def _first_line(error: EvalError | None) -> str:
+    return " ".join(error.message.split())[:500] if error else ""
+
+
+def _outcome(
+    request: RunRequest, log: EvalLog, samples: list[EvalSample], asked: int, ledger: Ledger
+) -> dict[str, Any]:
+    if ledger.sent + ledger.cached == 0:
+        print(f"warning: task {request.task} sent no request to the endpoint", file=sys.stderr)
+    return {
+        "metrics": build_metrics(request, log, samples, asked),
+        "samples": {"asked": asked, "answered": asked, "failed": 0},
+        "tokens": {"prompt": ledger.prompt_tokens, "completion": ledger.completion_tokens},
+        "requests": {"sent": ledger.sent, "cached": ledger.cached, "retried": ledger.retried},
+        "versions": {
+            "inspect_ai": version("inspect_ai"),
+            "task": {request.task: log.eval.task_version},
+            **({"inspect_evals": version("inspect_evals")} if request.spec.startswith("inspect_evals/") else {}),
+        },
+    }

@@ -1,0 +1,95 @@
+"""Harness `inspect` on a real server: its numbers are those of `inspect eval` called by hand."""
+
+import gzip
+import json
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from fakes.openai_server import FakeOpenAIServer
+from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
+
+BY_HAND = str(REPOSITORY / "tests" / "fakes" / "inspect_by_hand.py")
+TASKS = REPOSITORY / "config" / "examples" / "inspect"
+SMOL = {"type": "llamacpp", "name": "smol", "checkpoint_path": CHECKPOINT, "served_model_name": "smol"}
+# One request at a time, nothing kept of the one before: the same answers in whatever order they are asked for.
+REPEATABLE = {"max_num_seqs": 1, "cache_prompt": False}
+
+
+def _answers(workspace: Workspace, task: str, deployment: str = "smol") -> dict[Any, str]:
+    path = workspace.results / deployment / task / "samples.jsonl.gz"
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return {sample["doc_id"]: sample["answer"] for sample in map(json.loads, lines)}
+
+
+def test_the_numbers_are_those_of_inspect_called_by_hand(workspace: Workspace, inspect_python: Path) -> None:
+    by_hand = [sys.executable, BY_HAND, str(inspect_python.with_name("inspect")), f"{TASKS}/arithmetic.py@arithmetic"]
+    workspace.configure(
+        {
+            "deployment": SMOL | REPEATABLE,
+            "evaluation": {
+                "task_dirs": [str(TASKS)],
+                "tasks": ["inspect.arithmetic", {"name": "by-hand", "command": by_hand}],
+                "limit": 5,
+                "temperature": 0,
+                "max_new_tokens": 16,
+            },
+        }
+    )
+    planned = workspace.run("--dry-run")
+    done = workspace.run(cores=2)
+    assert done.returncode == 0, done.output
+    assert planned.plan == done.plan
+    ours, theirs = workspace.result("smol", "inspect.arithmetic"), workspace.result("smol", "by-hand")
+    (metric,), (expected,) = ours["metrics"], theirs["metrics"]
+    assert (metric["value"], metric["stderr"], metric["n"]) == (expected["value"], expected["stderr"], 5)
+    assert (metric["name"], metric["filter"]) == ("accuracy", "pattern")
+    assert ours["samples"] == {"asked": 5, "answered": 5, "failed": 0}
+    answers = _answers(workspace, "inspect.arithmetic")
+    assert answers == _answers(workspace, "by-hand")
+    assert len(answers) == 5
+    assert all(answers.values())
+    assert ours["versions"]["inspect_ai"] == "0.3.285"
+    assert "inspect.arithmetic" in done.output
+
+
+def test_a_killed_task_resumes_and_a_change_of_its_data_measures_again(workspace: Workspace) -> None:
+    (workspace.folder / "sums").mkdir()
+    text = (TASKS / "arithmetic.py").read_text().replace("../../tasks/data/", "")
+    (workspace.folder / "sums" / "arithmetic.py").write_text(text)
+    data = workspace.folder / "sums" / "arithmetic_2digit.jsonl"
+    shutil.copy(REPOSITORY / "config" / "tasks" / "data" / "arithmetic_2digit.jsonl", data)
+    task = {"name": "inspect.arithmetic", "limit": 12, "parallelism": 2}
+    evaluation = {"task_dirs": ["sums"], "tasks": [task]}
+    target = {"deployment": {"type": "none", "name": "there"}, "evaluation": evaluation}
+    with FakeOpenAIServer(faults=("hold-after:5",)) as server:
+        config = target | {"target": {"api_endpoint": {"url": server.base_url, "model_id": "fake-model"}}}
+        workspace.configure(config)
+        running = workspace.start("--retries", "0")
+        server.wait_for_requests(7, 120)
+        for process in workspace.processes():
+            if "inspect_runner" in process.cmdline():
+                os.kill(process.pid, signal.SIGKILL)
+        killed = running.wait()
+        assert killed.returncode == 1
+        assert "Inspect was killed by SIGKILL" in killed.output
+        journal = workspace.results / "there" / "inspect.arithmetic" / "harness" / "requests.jsonl"
+        answered = journal.read_bytes().count(b"\n")
+        assert answered >= 1
+        server.faults = ()
+        server.release()
+        before = len(server.payloads)
+        done = workspace.run("--retries", "0")
+        assert done.returncode == 0, done.output
+        requests = {"sent": 12 - answered, "resumed": answered, "retried": 0}
+        assert workspace.result("there", "inspect.arithmetic")["requests"] == requests
+        # Snakeval's own probes hold no question.
+        asked = [payload for payload in server.payloads[before:] if "What is" in json.dumps(payload)]
+        assert len(asked) == 12 - answered
+        assert workspace.run("--dry-run").plan == {}
+        data.write_text(data.read_text().replace("23 + 65", "24 + 65"))
+        assert workspace.run("--dry-run").plan.get("evaluate") == 1
+    eventually(lambda: not any("inspect_runner" in process.cmdline() for process in workspace.processes()))
