@@ -4,7 +4,7 @@ set -euo pipefail
 uv=$(realpath -s "$1")
 cd "$(dirname "$0")/../envs"
 common=(--quiet --generate-hashes --universal --python-version 3.11 --no-header)
-families=(bootstrap snakeval lm-eval nvidia-simple-evals nvidia-lm-eval nvidia-bfcl inspect)
+families=(bootstrap snakeval lm-eval nvidia-simple-evals nvidia-lm-eval nvidia-bfcl inspect inspect_evals)
 families+=(export-mlflow export-parquet export-wandb mlflow-server)
 for family in "${families[@]}"; do
   "$uv" pip compile "${common[@]}" "$family.in" --output-file "$family.lock"
