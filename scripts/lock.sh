@@ -4,7 +4,7 @@ set -euo pipefail
 uv=$(realpath -s "$1")
 cd "$(dirname "$0")/../envs"
 common=(--quiet --generate-hashes --universal --python-version 3.11 --no-header)
-for family in bootstrap snakeval lm-eval; do
+for family in bootstrap snakeval lm-eval inspect inspect_evals; do
   "$uv" pip compile "${common[@]}" "$family.in" --output-file "$family.lock"
 done
 for family in lepton dev; do

@@ -278,6 +278,7 @@ def judge():
 
 @task
 def many():
+    assert get_model().name == "fake-model", "the model is known while the task is made"
     return Task(dataset=json_dataset("many.jsonl", QUESTIONS), solver=vote(), scorer=[judge(), match()])
 """
 
@@ -336,6 +337,15 @@ def broken():
         return {body}
     return score
 """
+SILENT = """
+@solver
+def silent():
+    async def solve(state, generate):
+        return state
+    return solve
+
+
+"""
 UNUSABLE: dict[str, tuple[str, dict[str, Any], str, int]] = {
     "missing file": (_task('json_dataset("none.jsonl")'), {}, "the dataset of task mini cannot be loaded: ", 0),
     "empty dataset": (_task("[]"), {}, "The specified dataset is empty (has no samples)", 0),
@@ -353,6 +363,18 @@ UNUSABLE: dict[str, tuple[str, dict[str, Any], str, int]] = {
         0,
     ),
     "unknown argument": (_task(), {"extra": {"shots": 3}}, "task mini has no argument 'shots'; it has: no argument", 0),
+    "another model": (
+        _task(head="from functools import partial\n\nTask = partial(Task, model='mockllm/m')"),
+        {},
+        "task mini names a model of its own (mockllm/m), and asks no other",
+        0,
+    ),
+    "no request": (
+        _task().replace("generate()", "silent()").replace("@task", SILENT + "@task"),
+        {},
+        "task mini sent no request to the endpoint",
+        0,
+    ),
     "its own bug": (_task(head="1 / 0"), {}, "Inspect cannot load task mini: ZeroDivisionError", 0),
     "a scorer's bug": (
         _task(scorer="broken()", head=BROKEN_SCORER.format(body="1 / 0")),
