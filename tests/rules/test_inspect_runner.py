@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import signal
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -324,6 +325,11 @@ def test_a_task_of_inspect_evals_on_a_copy_of_its_data(
     for question, sample in zip(questions, HARNESS.samples(bench.work_dir), strict=True):
         # Inspect keeps long texts aside; here they are in their place.
         assert question in sample["prompt"]
+
+
+def test_the_table_of_inspect_evals_is_up_to_date(inspect_evals_python: Path) -> None:
+    script = REPOSITORY / "scripts" / "index_inspect_evals_tasks.py"
+    assert subprocess.run([inspect_evals_python, script, "--check"], timeout=TIMEOUT_S, check=False).returncode == 0
 
 
 def _task(dataset: str = 'json_dataset("mini.jsonl", QUESTIONS)', scorer: str = "match()", head: str = "") -> str:
