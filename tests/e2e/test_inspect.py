@@ -33,7 +33,7 @@ def test_the_numbers_are_those_of_inspect_called_by_hand(workspace: Workspace, i
             "evaluation": {
                 "task_dirs": [str(TASKS)],
                 "tasks": ["inspect.arithmetic", {"name": "by-hand", "command": by_hand}],
-                "limit": 5,
+                "limit": 10,
                 "temperature": 0,
                 "max_new_tokens": 16,
             },
@@ -45,12 +45,13 @@ def test_the_numbers_are_those_of_inspect_called_by_hand(workspace: Workspace, i
     assert planned.plan == done.plan
     ours, theirs = workspace.result("smol", "inspect.arithmetic"), workspace.result("smol", "by-hand")
     (metric,), (expected,) = ours["metrics"], theirs["metrics"]
-    assert (metric["value"], metric["stderr"], metric["n"]) == (expected["value"], expected["stderr"], 5)
+    assert 0 < metric["value"] < 1, "equal numbers say something"
+    assert (metric["value"], metric["stderr"], metric["n"]) == (expected["value"], expected["stderr"], 10)
     assert (metric["name"], metric["filter"]) == ("accuracy", "pattern")
-    assert ours["samples"] == {"asked": 5, "answered": 5, "failed": 0}
+    assert ours["samples"] == {"asked": 10, "answered": 10, "failed": 0}
     answers = _answers(workspace, "inspect.arithmetic")
     assert answers == _answers(workspace, "by-hand")
-    assert len(answers) == 5
+    assert len(answers) == 10
     assert all(answers.values())
     assert ours["versions"]["inspect_ai"] == "0.3.285"
     assert "inspect.arithmetic" in done.output

@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import signal
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,7 @@ def judge():
 
 @task
 def many():
+    assert get_model().name == "fake-model", "the model is known while the task is made"
     return Task(dataset=json_dataset("many.jsonl", QUESTIONS), solver=vote(), scorer=[judge(), match()])
 """
 
@@ -325,6 +327,11 @@ def test_a_task_of_inspect_evals_on_a_copy_of_its_data(
         assert question in sample["prompt"]
 
 
+def test_the_table_of_inspect_evals_is_up_to_date(inspect_evals_python: Path) -> None:
+    script = REPOSITORY / "scripts" / "index_inspect_evals_tasks.py"
+    assert subprocess.run([inspect_evals_python, script, "--check"], timeout=TIMEOUT_S, check=False).returncode == 0
+
+
 def _task(dataset: str = 'json_dataset("mini.jsonl", QUESTIONS)', scorer: str = "match()", head: str = "") -> str:
     return f"\n{head}\n\n@task\ndef mini():\n    return Task(dataset={dataset}, solver=generate(), scorer={scorer})\n"
 
@@ -335,6 +342,15 @@ def broken():
     async def score(state, target):
         return {body}
     return score
+"""
+SILENT = """
+@solver
+def silent():
+    async def solve(state, generate):
+        return state
+    return solve
+
+
 """
 UNUSABLE: dict[str, tuple[str, dict[str, Any], str, int]] = {
     "missing file": (_task('json_dataset("none.jsonl")'), {}, "the dataset of task mini cannot be loaded: ", 0),
@@ -353,6 +369,18 @@ UNUSABLE: dict[str, tuple[str, dict[str, Any], str, int]] = {
         0,
     ),
     "unknown argument": (_task(), {"extra": {"shots": 3}}, "task mini has no argument 'shots'; it has: no argument", 0),
+    "another model": (
+        _task(head="from functools import partial\n\nTask = partial(Task, model='mockllm/m')"),
+        {},
+        "task mini names a model of its own (mockllm/m), and asks no other",
+        0,
+    ),
+    "no request": (
+        _task().replace("generate()", "silent()").replace("@task", SILENT + "@task"),
+        {},
+        "task mini sent no request to the endpoint",
+        0,
+    ),
     "its own bug": (_task(head="1 / 0"), {}, "Inspect cannot load task mini: ZeroDivisionError", 0),
     "a scorer's bug": (
         _task(scorer="broken()", head=BROKEN_SCORER.format(body="1 / 0")),

@@ -90,7 +90,9 @@ class Endpoint(OpenAICompatibleAPI):
     def initialize(self) -> None:
         """Make the client, and count what it really sends."""
         super().initialize()
-        self.client._client.event_hooks["request"].append(self._count_attempt)
+        hooks = self.client._client.event_hooks["request"]
+        if self._count_attempt not in hooks:
+            hooks.append(self._count_attempt)
 
     async def _count_attempt(self, _request: Any) -> None:
         self.ledger.attempts += 1

@@ -1,7 +1,6 @@
 """Evaluates one task with Inspect, all epochs in one log, and writes what came out."""
 
 import os
-import sys
 from importlib.metadata import version
 from typing import Any
 
@@ -9,7 +8,8 @@ import inspect_ai
 from inspect_ai import Task
 from inspect_ai.hooks import Hooks, SampleEnd, TaskStart, hooks
 from inspect_ai.log import EvalError, EvalLog, EvalSample, resolve_sample_attachments
-from inspect_ai.model import get_model
+from inspect_ai.model import GenerateConfig, Model, get_model
+from inspect_ai.model._model import init_active_model
 from lm_eval_runner.failures import RunnerError
 from lm_eval_runner.progress import Progress, write_json
 
@@ -29,11 +29,14 @@ def evaluate(request: RunRequest) -> None:
     Raises:
         RunnerError: There is no outcome: the task cannot run, or samples have no answer.
     """
-    task = load_task(request)
     ledger = Ledger(request)
     Endpoint.ledger = ledger
+    model, settings = _model(request)
+    # Tasks may ask for the model while they are made.
+    init_active_model(model, GenerateConfig(**settings))
+    task = load_task(request)
     _report_progress(Progress(request.progress_path))
-    log = _run(request, task)
+    log = _run(request, task, model, settings)
     # Texts of more than a line are kept aside, and a reference in their place.
     samples = [resolve_sample_attachments(sample) for sample in log.samples or []]
     asked = min(request.limit or len(task.dataset), len(task.dataset))
@@ -42,11 +45,15 @@ def evaluate(request: RunRequest) -> None:
     write_json(request.outcome_path, _outcome(request, log, samples, asked, ledger))
 
 
-def _run(request: RunRequest, task: Task) -> EvalLog:
+def _model(request: RunRequest) -> tuple[Model, dict[str, Any]]:
     # A user's own key of another service must not reach this endpoint, so ours has a name of its own.
     os.environ[API_KEY] = os.environ.get(API_KEY) or NO_KEY
     model = get_model(f"{PROVIDER}/{request.model}", base_url=request.base_url)
     settings = {name: value for name, value in request.generation.items() if value is not None}
+    return model, settings | {"max_connections": request.parallelism, "max_retries": 0}
+
+
+def _run(request: RunRequest, task: Task, model: Model, settings: dict[str, Any]) -> EvalLog:
     logs = inspect_ai.eval(
         task,
         model=model,
@@ -54,8 +61,6 @@ def _run(request: RunRequest, task: Task) -> EvalLog:
         epochs=request.repeats if request.repeats > 1 else None,
         fail_on_error=True,
         continue_on_fail=True,
-        max_connections=request.parallelism,
-        max_retries=0,
         display="plain",
         log_dir=str(request.log_dir),
         log_format="json",
@@ -104,6 +109,9 @@ def _check(request: RunRequest, log: EvalLog, samples: list[EvalSample], asked: 
     if len(found) != asked * epochs:
         message = f"{len(found)} of {asked * epochs} samples are in Inspect's log ({asked} samples, {epochs} epochs)"
         raise RunnerError("harness", message, counts)
+    if ledger.sent + ledger.cached == 0:
+        message = f"task {request.task} sent no request to the endpoint, so that its scores say nothing of it"
+        raise RunnerError("harness", message, counts)
 
 
 def _first_line(error: EvalError | None) -> str:
@@ -113,8 +121,6 @@ def _first_line(error: EvalError | None) -> str:
 def _outcome(
     request: RunRequest, log: EvalLog, samples: list[EvalSample], asked: int, ledger: Ledger
 ) -> dict[str, Any]:
-    if ledger.sent + ledger.cached == 0:
-        print(f"warning: task {request.task} sent no request to the endpoint", file=sys.stderr)
     return {
         "metrics": build_metrics(request, log, samples, asked),
         "samples": {"asked": asked, "answered": asked, "failed": 0},

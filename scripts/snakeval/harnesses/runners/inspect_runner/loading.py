@@ -26,6 +26,10 @@ def load_task(request: RunRequest) -> Task:
     if len(tasks) != 1:
         raise RunnerError("harness", f"Inspect finds {len(tasks)} tasks under {request.spec}, and needs one")
     _check_arguments(request)
+    if tasks[0].model is not None:
+        raise RunnerError(
+            "harness", f"task {request.task} names a model of its own ({tasks[0].model}), and asks no other"
+        )
     return tasks[0]
 
 
