@@ -1,7 +1,9 @@
 """Module nemo-evaluator, the pure side: request, environment, refusals, and how answers are told from failures."""
 
 import json
+import os
 import socket
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from snakeval.harnesses.runners.nemo_runner.process import adapter_port
 from unit.harness_cases import ENDPOINT, a_config, a_task
 
 HARNESS = harness_of("nemo-evaluator")
+PATH = os.environ["PATH"]
 PYTHON = Path("/envs/nvidia/bin/python")
 
 
@@ -165,6 +168,25 @@ def test_the_adapter_s_port_is_free() -> None:
         patch.setattr(process, "PORTS", range(port, port + 1))
         with pytest.raises(RunnerError, match=f"no port of 127.0.0.1 is free from {port} to {port}"):
             adapter_port("127.0.0.1")
+
+
+def test_only_what_an_earlier_attempt_has_left_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNAKEVAL_HARNESS_FOLDER", "/results/a")
+    monkeypatch.setenv("SNAKEVAL_HARNESS_ATTEMPT", "2")
+    marks = [("/results/a", "1"), ("/results/a", "2"), ("/results/b", "1")]
+    started = [
+        subprocess.Popen(
+            ["sleep", "60"], env={"SNAKEVAL_HARNESS_FOLDER": folder, "SNAKEVAL_HARNESS_ATTEMPT": attempt, "PATH": PATH}
+        )
+        for folder, attempt in marks
+    ]
+    try:
+        process.end_leftovers()
+        assert [one.poll() is None for one in started] == [False, True, True]
+    finally:
+        for one in started:
+            one.kill()
+            one.wait()
 
 
 def test_progress_bars_are_read_and_not_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

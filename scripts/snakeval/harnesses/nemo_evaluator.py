@@ -2,6 +2,7 @@
 
 import os
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,7 @@ def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, python: Pa
         "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": str(RUNNERS),
         "SNAKEVAL_HARNESS_FOLDER": str(work_dir),
+        "SNAKEVAL_HARNESS_ATTEMPT": uuid.uuid4().hex,
         "ADAPTER_HOST": LOOPBACK,
         "ADAPTER_SERVER_THREADS": str(max(32, 2 * parallelism)),
         "NEMO_EVALUATOR_TELEMETRY_LEVEL": "0",

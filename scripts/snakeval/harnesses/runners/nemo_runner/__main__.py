@@ -3,21 +3,20 @@
 Ends with 0 and outcome.json, or with 1 and error.json (never both).
 """
 
-import os
 import shutil
 import sys
 import traceback
 from pathlib import Path
 
 from .failures import RunnerError
-from .process import FOLDER_VARIABLE, end_leftovers, write_json
+from .process import end_leftovers, write_json
 from .request import read_request
 
 
 def main(arguments: list[str]) -> int:
     """Run the request in the file named by the only argument; returns the exit status."""
     request = read_request(Path(arguments[0]))
-    end_leftovers(os.environ[FOLDER_VARIABLE])
+    end_leftovers()
     for path in (request.outcome_path, request.error_path, request.samples_path, request.events_path):
         path.unlink(missing_ok=True)
     # What an earlier attempt has written would be taken for this one's; its answers are kept elsewhere.

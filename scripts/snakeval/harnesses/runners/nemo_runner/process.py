@@ -21,6 +21,7 @@ KEPT_LINES = 400
 GRACE_S = 5.0
 PORTS = range(20000, 32000)
 FOLDER_VARIABLE = "SNAKEVAL_HARNESS_FOLDER"
+ATTEMPT_VARIABLE = "SNAKEVAL_HARNESS_ATTEMPT"
 WRITE_INTERVAL_S = 0.5
 _BAR = re.compile(r"^(?P<label>.*?)\s*\d+%\|.*?\|\s*(?P<done>\d+)/(?P<total>\d+)\s*\[")
 # Bars of other steps (building prompts, bootstrapping) say nothing of requests.
@@ -65,25 +66,30 @@ def adapter_port(host: str) -> int:
     raise RunnerError("harness", f"no port of {host} is free from {PORTS.start} to {PORTS.stop - 1}")
 
 
-def end_leftovers(folder: str) -> None:
-    """Kill what an attempt has left whose runner was killed: processes with the task's folder in their environment."""
+def end_leftovers() -> None:
+    """Kill what an earlier attempt has left whose runner was killed.
+
+    Its processes have this task's folder in their environment, and another attempt. Those of this attempt that are no
+    relatives of ours, such as a client of the batch system, go on.
+    """
     import psutil
 
-    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    left = [process for process in psutil.process_iter() if process.pid not in own and _belongs(process, folder)]
+    left = [process for process in psutil.process_iter() if _is_left(process)]
     for process in left:
         with suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(left, timeout=GRACE_S)
 
 
-def _belongs(process: Any, folder: str) -> bool:
+def _is_left(process: Any) -> bool:
     import psutil
 
     try:
-        return bool(process.environ().get(FOLDER_VARIABLE) == folder)
+        found = process.environ()
     except (psutil.Error, OSError):
         return False
+    same, now = (found.get(name) == os.environ[name] for name in (FOLDER_VARIABLE, ATTEMPT_VARIABLE))
+    return same and not now
 
 
 def _die_with_parent() -> None:
