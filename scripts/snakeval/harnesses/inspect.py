@@ -1,16 +1,12 @@
 """Harnesses `inspect` and `inspect_evals`: tasks of Inspect, through runners/inspect_runner in their environment."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from snakeval.config.model import Config, Task
-from snakeval.errors import EndpointError, HarnessError, SnakevalError
-from snakeval.files import read_json, write_json
-from snakeval.harnesses import Endpoint, HarnessCommand, Outcome, Progress
-from snakeval.harnesses.outcome import describe_status, read_outcome, read_progress, read_samples
+from snakeval.harnesses import Endpoint, HarnessCommand
+from snakeval.harnesses.runner import RUNNERS, RunnerHarness, empty_folder, runner_command
 
-RUNNERS = Path(__file__).resolve().parent / "runners"
 # Inspect's names of our settings.
 GENERATION = {
     "temperature": "temperature",
@@ -22,17 +18,15 @@ GENERATION = {
 }
 
 
-class InspectHarness:
+class InspectHarness(RunnerHarness):
     """Calls Inspect; answers so far are kept in requests.jsonl of the work folder, so that a retry resumes."""
+
+    program = "Inspect"
 
     def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:
         """Write request.json and return the command; see `Harness.command`."""
-        work_dir = work_dir.resolve()
-        work_dir.mkdir(parents=True, exist_ok=True)
-        for name in ("outcome.json", "error.json", "samples.jsonl", "progress.json"):
-            (work_dir / name).unlink(missing_ok=True)
-        request = work_dir / "request.json"
-        write_json(request, build_request(task, endpoint, work_dir))
+        work_dir = empty_folder(work_dir)
+        request = build_request(task, endpoint, work_dir)
         env = {
             "SNAKEVAL_ENDPOINT_KEY": endpoint.api_key or "",
             "PYTHONPATH": str(RUNNERS),
@@ -40,28 +34,8 @@ class InspectHarness:
         }
         if config.data_dir:
             env["SNAKEVAL_DATA_DIR"] = str(config.data_dir.absolute())
-        argv = [str(python), "-P", "-m", "inspect_runner", str(request)]
+        argv = runner_command(python, "inspect_runner", work_dir, request)
         return HarnessCommand(argv, env, config.data_dir.absolute() if config.data_dir else work_dir)
-
-    def progress(self, work_dir: Path) -> Progress | None:
-        """Return finished and expected samples over all repeats."""
-        return read_progress(work_dir / "progress.json")
-
-    def failure(self, work_dir: Path, returncode: int) -> SnakevalError:
-        """Return the error in error.json, or one about the exit status."""
-        error = read_json(work_dir / "error.json")
-        if isinstance(error, dict) and isinstance(error.get("message"), str):
-            kind = EndpointError if error.get("kind") == "endpoint" else HarnessError
-            return kind(error["message"])
-        return HarnessError(f"Inspect {describe_status(returncode)} and left no error.json; its log says more")
-
-    def outcome(self, work_dir: Path) -> Outcome:
-        """Return the validated content of outcome.json."""
-        return read_outcome(work_dir / "outcome.json")
-
-    def samples(self, work_dir: Path) -> Iterator[dict[str, Any]]:
-        """Yield one object per sample and repeat."""
-        return read_samples(work_dir / "samples.jsonl")
 
 
 def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> dict[str, Any]:

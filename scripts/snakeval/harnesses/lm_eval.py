@@ -1,58 +1,31 @@
 """Harness `lm-eval`: lm-evaluation-harness, one process per task, through runners/lm_eval_runner in its environment."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from snakeval.config.model import Config, Task
-from snakeval.errors import EndpointError, HarnessError, SnakevalError
-from snakeval.files import read_json, write_json
-from snakeval.harnesses import Endpoint, HarnessCommand, Outcome, Progress
-from snakeval.harnesses.outcome import describe_status, read_outcome, read_progress, read_samples
+from snakeval.harnesses import Endpoint, HarnessCommand
+from snakeval.harnesses.runner import RUNNERS, RunnerHarness, empty_folder, runner_command
 
-# A folder of its own: on sys.path, this file's folder would hide the package lm_eval behind this module.
-RUNNERS = Path(__file__).resolve().parent / "runners"
 SEED = 1234
 PARALLELISM = 8
 REQUEST_TIMEOUT_S = 300
 MAX_RETRIES = 5
 
 
-class LmEvalHarness:
+class LmEvalHarness(RunnerHarness):
     """Calls lm-eval; answers so far are kept in requests.jsonl of the work folder, so that a retry resumes."""
+
+    program = "lm-eval"
 
     def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:
         """Write request.json and return the command; see `Harness.command`."""
-        work_dir = work_dir.resolve()
-        work_dir.mkdir(parents=True, exist_ok=True)
-        for name in ("outcome.json", "error.json", "samples.jsonl", "progress.json"):
-            (work_dir / name).unlink(missing_ok=True)
-        request = work_dir / "request.json"
-        write_json(request, build_request(task, endpoint, work_dir, config))
+        work_dir = empty_folder(work_dir)
+        request = build_request(task, endpoint, work_dir, config)
         # A user's own OPENAI_API_KEY must not reach somebody else's endpoint, so the variable is always set.
         env = {"OPENAI_API_KEY": endpoint.api_key or "", "PYTHONPATH": str(RUNNERS), "TOKENIZERS_PARALLELISM": "false"}
-        argv = [str(python), "-P", "-m", "lm_eval_runner", str(request)]
+        argv = runner_command(python, "lm_eval_runner", work_dir, request)
         return HarnessCommand(argv, env, config.data_dir.absolute() if config.data_dir else work_dir)
-
-    def progress(self, work_dir: Path) -> Progress | None:
-        """Return answered and expected requests over all repeats."""
-        return read_progress(work_dir / "progress.json")
-
-    def failure(self, work_dir: Path, returncode: int) -> SnakevalError:
-        """Return the error in error.json, or one about the exit status."""
-        error = read_json(work_dir / "error.json")
-        if isinstance(error, dict) and isinstance(error.get("message"), str):
-            kind = EndpointError if error.get("kind") == "endpoint" else HarnessError
-            return kind(error["message"])
-        return HarnessError(f"lm-eval {describe_status(returncode)} and left no error.json; its log says more")
-
-    def outcome(self, work_dir: Path) -> Outcome:
-        """Return the validated content of outcome.json."""
-        return read_outcome(work_dir / "outcome.json")
-
-    def samples(self, work_dir: Path) -> Iterator[dict[str, Any]]:
-        """Yield one object per document and repeat."""
-        return read_samples(work_dir / "samples.jsonl")
 
 
 def build_request(task: Task, endpoint: Endpoint, work_dir: Path, config: Config) -> dict[str, Any]:

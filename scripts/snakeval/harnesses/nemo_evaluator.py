@@ -3,20 +3,18 @@
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from snakeval.config.harness_settings import REPEATS, SETTINGS
 from snakeval.config.model import Config, Protocol, Task
 from snakeval.config.registry import RegisteredHarness, Registry
-from snakeval.errors import EndpointError, HarnessError, SnakevalError
-from snakeval.files import read_json, write_json
-from snakeval.harnesses import Endpoint, HarnessCommand, Outcome, Progress
-from snakeval.harnesses.outcome import describe_status, read_outcome, read_progress, read_samples
+from snakeval.errors import HarnessError
+from snakeval.harnesses import Endpoint, HarnessCommand
+from snakeval.harnesses.runner import RUNNERS, RunnerHarness, empty_folder, runner_command
 from snakeval.ports import LOOPBACK
 
-RUNNERS = Path(__file__).resolve().parent / "runners"
 REGISTRY = Registry(Path(__file__).resolve().parents[3] / "config" / "harnesses")
 KEY_VARIABLE = "SNAKEVAL_ENDPOINT_KEY"
 # Where harnesses look for a key without being told to; a user's own must not reach somebody else's endpoint.
@@ -35,8 +33,10 @@ _PLAIN = re.compile(r"[A-Za-z0-9._:/@+=-]+")
 _SHELL = re.compile(r"[;&|<>$`\n\r'\\]")
 
 
-class NemoEvaluatorHarness:
+class NemoEvaluatorHarness(RunnerHarness):
     """Calls `nemo-evaluator run_eval`; answers so far are kept in answers.jsonl of the work folder."""
+
+    program = "nemo-evaluator"
 
     def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:
         """Write request.json and return the command; see `Harness.command`.
@@ -44,37 +44,13 @@ class NemoEvaluatorHarness:
         Raises:
             HarnessError: a value cannot be given to a harness without the shell reading more into it.
         """
-        work_dir = work_dir.resolve()
-        work_dir.mkdir(parents=True, exist_ok=True)
-        for name in ("outcome.json", "error.json", "samples.jsonl", "progress.json"):
-            (work_dir / name).unlink(missing_ok=True)
-        request = work_dir / "request.json"
-        write_json(request, build_request(task, endpoint, work_dir))
-        argv = [str(python), "-P", "-m", "nemo_runner", str(request)]
+        work_dir = empty_folder(work_dir)
+        request = build_request(task, endpoint, work_dir)
+        argv = runner_command(python, "nemo_runner", work_dir, request)
         # Where `datasets` finds a folder of a dataset's name before it asks the hub.
         folder = task.settings.get("dataset_dir") or config.data_dir
         cwd = Path(folder).absolute() if folder else work_dir
         return HarnessCommand(argv, build_environment(task, endpoint, work_dir, python), cwd)
-
-    def progress(self, work_dir: Path) -> Progress | None:
-        """Return answered and expected samples."""
-        return read_progress(work_dir / "progress.json")
-
-    def failure(self, work_dir: Path, returncode: int) -> SnakevalError:
-        """Return the error in error.json, or one about the exit status."""
-        error = read_json(work_dir / "error.json")
-        if isinstance(error, dict) and isinstance(error.get("message"), str):
-            kind = EndpointError if error.get("kind") == "endpoint" else HarnessError
-            return kind(error["message"])
-        return HarnessError(f"nemo-evaluator {describe_status(returncode)} and left no error.json; its log says more")
-
-    def outcome(self, work_dir: Path) -> Outcome:
-        """Return the validated content of outcome.json."""
-        return read_outcome(work_dir / "outcome.json")
-
-    def samples(self, work_dir: Path) -> Iterator[dict[str, Any]]:
-        """Yield one object per sample and repeat."""
-        return read_samples(work_dir / "samples.jsonl")
 
 
 def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, python: Path) -> dict[str, str]:

@@ -1,0 +1,59 @@
+"""What harnesses share that run in an environment of their own, through one of the programs in runners/.
+
+A runner reads request.json of the work folder, and leaves outcome.json, samples.jsonl and progress.json, or error.json.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from snakeval.errors import EndpointError, HarnessError, SnakevalError
+from snakeval.files import read_json, write_json
+from snakeval.harnesses import Outcome, Progress
+from snakeval.harnesses.outcome import describe_status, read_outcome, read_progress, read_samples
+
+# A folder of its own: on sys.path, the modules beside this one would hide packages of the same name.
+RUNNERS = Path(__file__).resolve().parent / "runners"
+
+
+class RunnerHarness:
+    """The part of `Harness` that is the same for all runners."""
+
+    program: ClassVar[str]
+
+    def progress(self, work_dir: Path) -> Progress | None:
+        """Return answered and expected requests or samples, over all repeats."""
+        return read_progress(work_dir / "progress.json")
+
+    def failure(self, work_dir: Path, returncode: int) -> SnakevalError:
+        """Return the error in error.json, or one about the exit status."""
+        error = read_json(work_dir / "error.json")
+        if isinstance(error, dict) and isinstance(error.get("message"), str):
+            kind = EndpointError if error.get("kind") == "endpoint" else HarnessError
+            return kind(error["message"])
+        status = describe_status(returncode)
+        return HarnessError(f"{self.program} {status} and left no error.json; its log says more")
+
+    def outcome(self, work_dir: Path) -> Outcome:
+        """Return the validated content of outcome.json."""
+        return read_outcome(work_dir / "outcome.json")
+
+    def samples(self, work_dir: Path) -> Iterator[dict[str, Any]]:
+        """Yield one object per sample and repeat."""
+        return read_samples(work_dir / "samples.jsonl")
+
+
+def empty_folder(work_dir: Path) -> Path:
+    """Return the absolute work folder, without what an earlier attempt left there beside its answers."""
+    work_dir = work_dir.resolve()
+    work_dir.mkdir(parents=True, exist_ok=True)
+    for name in ("outcome.json", "error.json", "samples.jsonl", "progress.json"):
+        (work_dir / name).unlink(missing_ok=True)
+    return work_dir
+
+
+def runner_command(python: Path, runner: str, work_dir: Path, request: Mapping[str, Any]) -> list[str]:
+    """Write request.json; return the command line of the runner that reads it."""
+    path = work_dir / "request.json"
+    write_json(path, dict(request))
+    return [str(python), "-P", "-m", runner, str(path)]
