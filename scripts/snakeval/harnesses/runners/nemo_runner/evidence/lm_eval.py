@@ -36,8 +36,7 @@ def read_lm_eval(request: RunRequest) -> Evidence:
     parts = len(summary["n-samples"])
 
     def count(subtask: str | None, name: str, filter_name: str) -> int:
-        owner = subtask or _whole(summary)
-        return counts[owner, name, filter_name] or counts[owner, _stem(name), filter_name]
+        return counts[subtask or _whole(summary), name, filter_name]
 
     versions = {"task": summary.get("versions") or {}}
     directions = [one for task in (summary.get("higher_is_better") or {}).values() for one in task.items()]
@@ -51,11 +50,6 @@ def read_lm_eval(request: RunRequest) -> Evidence:
         limited_parts=parts,
         whole=_whole(summary),
     )
-
-
-def _stem(name: str) -> str:
-    """Some tasks compute several numbers of one value per sample, e.g. acc and acc_norm of a group's."""
-    return name.partition("_norm")[0]
 
 
 def _whole(summary: dict[str, Any]) -> str | None:
