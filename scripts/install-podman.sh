@@ -20,7 +20,8 @@ mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 # Limits: raising them needs CAP_SYS_RESOURCE. Manager of cgroups: the other one is systemd. Runtime: crun refuses cgroups
 # v1 and v2 side by side.
-# Own folder for its locks and sockets: two storages that share one take it from each other at `podman system reset`.
+# Locks and sockets in a folder of its own: two storages that share them (by default in /run/libpod and in shared memory)
+# take them from each other, and wait for each other's containers.
 cat >"$folder/containers.conf" <<X
 [containers]
 default_ulimits = ["nofile=20000:20000", "nproc=20000:20000"]
@@ -29,6 +30,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "runc"
 tmp_dir = "$folder/tmp"
+lock_type = "file"
 X
 cat >"$folder/storage.conf" <<X
 [storage]

@@ -39,7 +39,16 @@ def test_an_export_that_fails_fails_alone(workspace: Workspace) -> None:
         plan = _plan(server.base_url, formats=["csv", "latex"], mlflow=nowhere)
         workspace.configure(plan)
         before = workspace.run("--dry-run").plan
-        assert before == {"deploy": 1, "ready": 1, "evaluate": 1, "teardown": 1, "aggregate": 1, "export": 3, "all": 1}
+        assert before == {
+            "deploy": 1,
+            "ready": 1,
+            "evaluate": 1,
+            "teardown": 1,
+            "aggregate": 1,
+            "report": 1,
+            "export": 3,
+            "all": 1,
+        }
         failed = workspace.run("--retries", "0")
         assert failed.returncode == 1
         assert "error: export mlflow, attempt 1: MlflowException: " in failed.output

@@ -1,5 +1,6 @@
 """The real router, alone and in front of instances whose steps run on this machine without a Slurm."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -137,9 +138,15 @@ def test_a_dead_instance_costs_no_request_and_comes_back(router: Router, tmp_pat
         assert [one.result().status_code for one in asked] == [200] * 8
         with FakeOpenAIServer(api_key=KEY, port=dying.port) as again:
             assert router.add(url)
-            for number in range(40):
-                assert _post(router, "/v1/completions", COMMON | {"prompt": f"y {number}"}).status_code == 200
-            assert len(again.payloads) > 0
+            numbers = itertools.count()
+
+            def reaches_it() -> bool:
+                answer = _post(router, "/v1/completions", COMMON | {"prompt": f"y {next(numbers)}"})
+                assert answer.status_code == 200
+                return len(again.payloads) > 0
+
+            # The router sends nothing before it has seen for itself that the instance is well.
+            eventually(reaches_it, 60, "a request to the instance that is back")
 
 
 Start = Callable[..., "subprocess.Popen[str]"]

@@ -3,6 +3,9 @@
 import signal
 import threading
 
+# An interruption that falls into a place where Python drops exceptions (a finalizer, say) is repeated until it is heard.
+AGAIN_S = 5.0
+
 
 def take_signals() -> None:
     """Make SIGTERM and SIGHUP cancel the jobs as Ctrl-C does, unless somebody else has taken them.
@@ -19,12 +22,19 @@ def take_signals() -> None:
 
 
 def _interrupt(_number: int, _frame: object) -> None:
+    signal.signal(signal.SIGALRM, _interrupt_again)
+    signal.setitimer(signal.ITIMER_REAL, AGAIN_S, AGAIN_S)
+    raise KeyboardInterrupt
+
+
+def _interrupt_again(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
 def hold_signals() -> None:
     """Let nothing interrupt the cancelling."""
     if threading.current_thread() is threading.main_thread():
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _ignore)
 
