@@ -3,7 +3,7 @@
 import signal
 import threading
 
-# An interruption that falls into a place where Python drops exceptions (a finalizer, say) is repeated until it is heard.
+# An interruption that falls where Python drops exceptions (a finalizer, say) is repeated until it is heard.
 AGAIN_S = 5.0
 
 
