@@ -28,6 +28,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ClusterToget
     return ClusterTogether(config, log)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a test of real servers, containers and batch jobs a second try, which the summary names.
+
+    They kill processes and await conditions on a machine that may do other things meanwhile; a test of functions alone
+    gets no second try.
+    """
+    for item in items:
+        if item.path.relative_to(REPOSITORY / "tests").parts[0] != "unit":
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _environments_of_the_repository() -> Iterator[None]:
     before = os.environ.get("SNAKEVAL_ENVIRONMENTS")
