@@ -44,6 +44,8 @@ config.update(SOURCE)
 
 RUN = RunPaths(CONFIG.execution.output_dir / CONFIG.run)
 DEPLOYMENTS = {deployment.name: deployment for deployment in CONFIG.deployments}
+# Beside those that are evaluated, the ones that tasks use.
+SERVED = {deployment.name: deployment for deployment in CONFIG.served}
 TASKS = {task.name: task for task in CONFIG.tasks}
 REQUESTS = RequestResources(CONFIG.deployments, TASKS)
 COMPARISONS = {comparison.name: comparison for comparison in CONFIG.comparisons}
@@ -58,7 +60,8 @@ if workflow.is_main_process:
 
 
 wildcard_constraints:
-    deployment="|".join(map(re.escape, DEPLOYMENTS)),
+    deployment="|".join(map(re.escape, SERVED)),
+    auxiliary="|".join(re.escape(one.name) for one in CONFIG.auxiliaries),
     task="|".join(map(re.escape, TASKS)),
     comparison="|".join(map(re.escape, COMPARISONS)),
     format="|".join(map(re.escape, EXPORTS)),
@@ -76,12 +79,26 @@ def all_results() -> list[Path]:
 
 def all_teardowns() -> list[Path]:
     """Return the record of every deployment's end."""
-    return [RUN.server(deployment).teardown for deployment in DEPLOYMENTS]
+    return [RUN.server(deployment).teardown for deployment in SERVED]
 
 
 def results_of(wildcards) -> list[Path]:
-    """Return the results of one deployment."""
-    return [RUN.task(wildcards.deployment, task).result for task in TASKS]
+    """Return the results that a deployment has to be there for: its own, or those of the tasks that use it."""
+    name = wildcards.deployment
+    if name in DEPLOYMENTS:
+        return [RUN.task(name, task).result for task in TASKS]
+    users = [task.name for task in TASKS.values() if name in task.auxiliaries]
+    return [
+        RUN.task(deployment, task).result for deployment in DEPLOYMENTS for task in users
+    ]
+
+
+def auxiliary_leases(wildcards) -> list[Path]:
+    """Return a task's leases on the deployments that it uses beside the one that it evaluates."""
+    names = TASKS[wildcards.task].auxiliaries
+    return [
+        RUN.auxiliary(name, wildcards.deployment, wildcards.task).lease for name in names
+    ]
 
 
 def comparison_files() -> list[Path]:
@@ -154,10 +171,11 @@ def missing_environments() -> list[Path]:
     pending = [
         (d, t) for d in DEPLOYMENTS for t in TASKS if not RUN.task(d, t).result.exists()
     ]
+    needed = {name for d, t in pending for name in (d, *TASKS[t].auxiliaries)}
     locks = {
         lock
-        for deployment, _ in pending
-        for lock in server_locks(DEPLOYMENTS[deployment], CONFIG.execution)
+        for deployment in needed
+        for lock in server_locks(SERVED[deployment], CONFIG.execution)
     }
     locks |= {harness_lock(TASKS[task]) for _, task in pending}
     locks |= {
@@ -171,7 +189,7 @@ def missing_environments() -> list[Path]:
 
 def deployment_fingerprint(wildcards) -> str:
     """Return the hash of what can change a score; operational settings are not in it."""
-    return DEPLOYMENTS[wildcards.deployment].fingerprint
+    return SERVED[wildcards.deployment].fingerprint
 
 
 def task_fingerprint(wildcards) -> str:
@@ -180,9 +198,12 @@ def task_fingerprint(wildcards) -> str:
 
 
 def ready_slot(wildcards) -> int:
-    """Return 1 where deployments come one after another: a `ready` that waits must be the only one."""
+    """Return 1 where deployments come one after another: a `ready` that waits must be the only one.
+
+    Auxiliary deployments have a server as long as a task may use them, beside whichever is evaluated.
+    """
     limited = CONFIG.execution.max_deployments < len(DEPLOYMENTS)
-    return 1 if limited else 0
+    return 1 if limited and wildcards.deployment in DEPLOYMENTS else 0
 
 
 def task_job_resources() -> dict[str, str]:
@@ -207,8 +228,8 @@ def last_attempt(wildcards) -> int:
 
 def deployment_priority(wildcards, step: int) -> int:
     """Return the priority of a step of a deployment: the first deployment's steps come before the next one's."""
-    position = list(DEPLOYMENTS).index(wildcards.deployment)
-    return 10 * (len(DEPLOYMENTS) - position) + step
+    position = list(SERVED).index(wildcards.deployment)
+    return 10 * (len(SERVED) - position) + step
 
 
 def evaluate_priority(wildcards) -> int:

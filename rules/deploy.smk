@@ -9,6 +9,7 @@ teardown, by the hooks of the Snakefile, or by itself when nobody uses it.
 localrules:
     deploy,
     ready,
+    ready_auxiliary,
     teardown,
 
 
@@ -43,6 +44,23 @@ rule ready:
     threads: 0
     resources:
         ready=ready_slot,
+        attempt=attempt_number,
+        last_attempt=last_attempt,
+    script:
+        "../scripts/ready.py"
+
+
+rule ready_auxiliary:
+    """Have a deployment up that a task uses beside the one that it evaluates, and write the task's lease on it."""
+    input:
+        deployment=RUN.server("{auxiliary}").deployment,
+    output:
+        lease=temp(RUN.auxiliary("{auxiliary}", "{deployment}", "{task}").lease),
+    log:
+        RUN.auxiliary("{auxiliary}", "{deployment}", "{task}").ready_log,
+    priority: ready_priority
+    threads: 0
+    resources:
         attempt=attempt_number,
         last_attempt=last_attempt,
     script:

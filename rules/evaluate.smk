@@ -1,6 +1,6 @@
 """Runs one task's harness against a deployment.
 
-Needs the task's lease. Makes `result.json` and `samples.jsonl.gz`; a failed attempt leaves what lets the next one resume.
+Needs the task's leases. Makes `result.json` and `samples.jsonl.gz`; a failed attempt leaves what lets the next one resume.
 """
 
 if CONFIG.execution.options.get("evaluate_in") == "allocation":
@@ -14,6 +14,7 @@ rule evaluate:
     """Run one task against a ready deployment and write its scores and samples."""
     input:
         lease=RUN.task("{deployment}", "{task}").lease,
+        auxiliaries=auxiliary_leases,
     output:
         result=RUN.task("{deployment}", "{task}").result,
         samples=RUN.task("{deployment}", "{task}").samples,

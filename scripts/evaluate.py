@@ -10,13 +10,13 @@ from snakeval.job import Source, deployment_named, job, task_named
 from snakeval.paths import RunPaths
 
 
-def main(source: Source, deployment: str, task: str, lease: Path, attempt: int, log: Path) -> None:
-    """Run one task; give up its lease when the last attempt has failed, so that others may have the server's place."""
+def main(source: Source, deployment: str, task: str, leases: list[Path], attempt: int, log: Path) -> None:
+    """Run one task; give up its leases when the last attempt has failed, so that others may have the server's place."""
     with job(log, f"{deployment}/{task}", attempt) as journal:
         config = source.load()
         what, how = deployment_named(config, deployment), task_named(config, task)
         paths = RunPaths(config.execution.output_dir / config.run)
-        last_attempt = (read_json(lease) or {}).get("last_attempt", attempt)
+        last_attempt = (read_json(leases[0]) or {}).get("last_attempt", attempt)
         fingerprint = evaluation_fingerprint(what.fingerprint, how.fingerprint)
         record = Attempt(Stage.EVALUATE, attempt, last_attempt, fingerprint)
         try:
@@ -24,7 +24,8 @@ def main(source: Source, deployment: str, task: str, lease: Path, attempt: int, 
                 evaluate(config, what, how, attempt, journal.stream, journal.say, writer.count)
         except SnakevalError:
             if attempt >= last_attempt:
-                lease.unlink(missing_ok=True)
+                for lease in leases:
+                    lease.unlink(missing_ok=True)
             raise
 
 
@@ -33,7 +34,7 @@ if __name__ == "__main__":
         Source(**snakemake.config),
         snakemake.wildcards.deployment,
         snakemake.wildcards.task,
-        Path(snakemake.input.lease),
+        [Path(lease) for lease in snakemake.input],
         snakemake.resources.attempt,
         Path(snakemake.log[0]),
     )

@@ -5,17 +5,26 @@ from pathlib import Path
 from snakeval.attempts import Attempt, Stage, evaluation_fingerprint, recorded_attempt
 from snakeval.job import Source, deployment_named, job, task_named
 from snakeval.paths import RunPaths
-from snakeval.serving import make_ready
+from snakeval.serving import make_auxiliary_ready, make_ready
 
 
-def main(source: Source, deployment: str, task: str, attempt: int, last_attempt: int, log: Path) -> None:
-    """Have the server up and write the task's lease."""
-    with job(log, f"ready {deployment}/{task}", attempt) as journal:
+def main(
+    source: Source, deployment: str, task: str, auxiliary: str | None, attempt: int, last_attempt: int, log: Path
+) -> None:
+    """Have a server up and write the task's lease: on what it evaluates, or on an auxiliary deployment."""
+    title = f"ready {auxiliary} for {deployment}/{task}" if auxiliary else f"ready {deployment}/{task}"
+    with job(log, title, attempt) as journal:
         config = source.load()
         what, how = deployment_named(config, deployment), task_named(config, task)
         fingerprint = evaluation_fingerprint(what.fingerprint, how.fingerprint)
-        files = RunPaths(config.execution.output_dir / config.run).task(deployment, task)
-        with recorded_attempt(files.attempt, Attempt(Stage.READY, attempt, last_attempt, fingerprint)):
+        paths = RunPaths(config.execution.output_dir / config.run)
+        record = Attempt(Stage.READY, attempt, last_attempt, fingerprint)
+        if auxiliary:
+            with recorded_attempt(paths.auxiliary(auxiliary, deployment, task).attempt, record):
+                served = deployment_named(config, auxiliary)
+                make_auxiliary_ready(config, served, deployment, how, attempt, last_attempt, journal.say)
+            return
+        with recorded_attempt(paths.task(deployment, task).attempt, record):
             make_ready(config, what, how, attempt, last_attempt, journal.say)
 
 
@@ -24,6 +33,7 @@ if __name__ == "__main__":
         Source(**snakemake.config),
         snakemake.wildcards.deployment,
         snakemake.wildcards.task,
+        snakemake.wildcards.get("auxiliary"),
         snakemake.resources.attempt,
         snakemake.resources.last_attempt,
         Path(snakemake.log[0]),

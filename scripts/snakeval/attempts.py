@@ -17,6 +17,7 @@ from typing import Any, Self
 from snakeval.errors import SnakevalError
 from snakeval.files import read_json, write_json
 from snakeval.harnesses import Progress
+from snakeval.paths import TaskPaths
 from snakeval.processes import is_alive, start_time
 
 WRITE_EVERY_S = 2.0
@@ -113,6 +114,12 @@ def read_attempt(path: Path) -> Attempt | None:
         return Attempt.of_record(record) if isinstance(record, dict) else None
     except (TypeError, KeyError, ValueError):
         return None
+
+
+def has_failed(files: TaskPaths) -> bool:
+    """Return whether the latest attempt in a folder has failed."""
+    attempt = read_attempt(files.attempt)
+    return attempt is not None and attempt.course is Course.FAILED
 
 
 class AttemptWriter:

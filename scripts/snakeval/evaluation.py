@@ -6,14 +6,15 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 import psutil
 
+from snakeval.auxiliary import informed
 from snakeval.backends import Backend, Server, ServerState, backend_of
 from snakeval.backends.handover import without_batch_variables
 from snakeval.backends.slurm_step import Step
@@ -21,18 +22,16 @@ from snakeval.claims import await_predecessors, claim
 from snakeval.concurrency import within_limit
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.config.secrets import resolve_env
-from snakeval.deployment_types import deployment_type
 from snakeval.environments import ensure_environment, harness_lock
 from snakeval.errors import EndpointError
 from snakeval.files import write_text
 from snakeval.harnesses import Endpoint, Harness, Progress, harness_of
 from snakeval.heartbeat import SILENCE_S, SessionWatch
-from snakeval.paths import RunPaths, ServerPaths, TaskPaths
+from snakeval.paths import RunPaths, TaskPaths
 from snakeval.processes import end_processes, is_alive
-from snakeval.readiness import check_endpoint
 from snakeval.results import build_result, write_result, write_samples
 from snakeval.samples import read_table
-from snakeval.serving import ensure_server, existing_endpoint
+from snakeval.serving import asked_of, reach
 from snakeval.stopping import refuse_stopped
 from snakeval.task_commands import failed_command, wrapped
 from snakeval.uncertainty import with_uncertainty
@@ -74,13 +73,17 @@ def evaluate(
     harness = harness_of(task.module or task.harness)
     limited = within_limit(deployment, task)
     await_predecessors(paths, deployment.name, task.name, say)
-    with claim(paths, deployment.name, task.name):
+    with ExitStack() as claims:
+        claims.enter_context(claim(paths, deployment.name, task.name))
+        for name in task.auxiliaries:
+            claims.enter_context(claim(paths, name, f"{deployment.name}@{task.name}"))
         started_at = time.time()
         while True:
-            watch, endpoint = _reach(config, deployment, task, attempt, say)
+            watch, endpoint, auxiliary = _reach(config, deployment, task, attempt, say)
             _prepare(files, deployment, task)
+            told, keys = informed(limited, auxiliary)
             try:
-                _run(_Job(config, limited, endpoint, files.harness, harness, watch, log, say, count))
+                _run(_Job(config, told, endpoint, files.harness, harness, watch, log, say, count, keys))
                 break
             except _ServerComesBack as interruption:
                 say(f"{interruption}; waiting for it, then going on with what is not answered yet")
@@ -96,17 +99,20 @@ class _ServerComesBack(Exception):
     """The batch system has put the server's job back into its queue: no failure, and no attempt of the task."""
 
 
-def _reach(config: Config, deployment: Deployment, task: Task, attempt: int, say: Say) -> tuple["_Watch", Endpoint]:
+def _reach(
+    config: Config, deployment: Deployment, task: Task, attempt: int, say: Say
+) -> tuple["_Watch", Endpoint, list[tuple[Deployment, Endpoint]]]:
+    """Return the endpoint that is evaluated, those of the auxiliary deployments, and what watches all of them."""
     paths = RunPaths(config.execution.output_dir / config.run)
-    files = paths.server(deployment.name)
     session = SessionWatch(paths.session, min(SILENCE_S, config.execution.idle_timeout_s))
-    if not deployment_type(deployment.type).has_server:
-        refuse_stopped(files, deployment.name)
-        endpoint = existing_endpoint(deployment)
-        check_endpoint(endpoint, task.protocol)
-        return _Watch(deployment.name, None, None, session, files), endpoint
-    server, endpoint = ensure_server(config, deployment, task.protocol, attempt, say)
-    return _Watch(deployment.name, backend_of(config), server, session, files), endpoint
+    server, endpoint = reach(config, deployment, task.protocol, attempt, say)
+    servers = {deployment.name: server}
+    auxiliary = []
+    for one in config.auxiliaries:
+        if one.name in task.auxiliaries:
+            servers[one.name], its = reach(config, one, asked_of(one), attempt, say)
+            auxiliary.append((one, its))
+    return _Watch(backend_of(config), paths, servers, session), endpoint, auxiliary
 
 
 def _prepare(files: TaskPaths, deployment: Deployment, task: Task) -> None:
@@ -120,13 +126,12 @@ def _prepare(files: TaskPaths, deployment: Deployment, task: Task) -> None:
 
 @dataclass
 class _Watch:
-    """Notices that the server, or Snakemake itself, is gone."""
+    """Notices that a server of the task, or Snakemake itself, is gone; the first server is the evaluated one."""
 
-    deployment: str
-    backend: Backend | None
-    server: Server | None
+    backend: Backend
+    paths: RunPaths
+    servers: Mapping[str, Server | None]
     session: SessionWatch
-    files: ServerPaths | None = None
     snakemake: tuple[int, float] | None = field(default_factory=lambda: _snakemake_process())
     looked: float = field(default_factory=time.monotonic)
 
@@ -139,24 +144,27 @@ class _Watch:
             raise EndpointError("Snakemake is gone")
         if ended := self.session.ended():
             raise EndpointError(ended)
-        if self.files is not None:
-            refuse_stopped(self.files, self.deployment)
-        self.check_server()
+        for deployment in self.servers:
+            refuse_stopped(self.paths.server(deployment), deployment)
+        self.check_servers()
 
-    def check_server(self) -> None:
-        """Raise EndpointError when the server that the attempt began with is gone or is another process now."""
-        if self.backend is None or self.server is None:
-            return
-        now = self.backend.state(self.deployment)
-        comes_back = now.state is ServerState.PENDING or now.incarnation != self.server.incarnation
-        if comes_back and now.lives and now.server_id == self.server.server_id:
-            raise _ServerComesBack(f"the server of {self.deployment} was interrupted ({now.reason})")
-        same = (now.server_id, now.generation) == (self.server.server_id, self.server.generation)
+    def check_servers(self) -> None:
+        """Raise EndpointError when a server that the attempt began with is gone or is another process now."""
+        for deployment, server in self.servers.items():
+            if server is not None:
+                self._check(deployment, server)
+
+    def _check(self, deployment: str, server: Server) -> None:
+        now = self.backend.state(deployment)
+        comes_back = now.state is ServerState.PENDING or now.incarnation != server.incarnation
+        if comes_back and now.lives and now.server_id == server.server_id:
+            raise _ServerComesBack(f"the server of {deployment} was interrupted ({now.reason})")
+        same = (now.server_id, now.generation) == (server.server_id, server.generation)
         if not now.lives or not same:
             reason = now.reason or "it was started again"
             raise EndpointError(
-                f"the server of {self.deployment} died while the task ran ({reason}); "
-                f"the end of its log:\n{self.backend.log_tail(self.deployment)}"
+                f"the server of {deployment} died while the task ran ({reason}); "
+                f"the end of its log:\n{self.backend.log_tail(deployment)}"
             )
 
 
@@ -171,6 +179,7 @@ class _Job:
     log: IO[str]
     say: Say
     count: Count
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def _run(job: _Job) -> None:
@@ -178,8 +187,8 @@ def _run(job: _Job) -> None:
     lock = harness_lock(job.task)
     python = ensure_environment(lock) if lock else Path()
     command = job.harness.command(job.task, job.endpoint, job.folder, python, job.config)
-    own = resolve_env(job.task.env_vars, os.environ)
-    server = job.watch.server
+    own = resolve_env(job.task.env_vars, os.environ | job.keys)
+    server = next(iter(job.watch.servers.values()))
     step = Step(server.allocation) if server is not None and server.allocation else None
     argv = wrapped(job.task, command.argv, job.folder)
     process = subprocess.Popen(
@@ -202,7 +211,7 @@ def _run(job: _Job) -> None:
     job.count(job.harness.progress(job.folder))
     if process.returncode != 0:
         # A dead server explains a failed harness better than the harness can.
-        job.watch.check_server()
+        job.watch.check_servers()
         raise failed_command(job.folder) or job.harness.failure(job.folder, process.returncode)
 
 

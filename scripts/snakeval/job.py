@@ -92,7 +92,7 @@ def _print(text: str) -> None:
 
 def deployment_named(config: Config, name: str) -> Deployment:
     """Return the deployment of that name."""
-    return next(one for one in config.deployments if one.name == name)
+    return next(one for one in config.served if one.name == name)
 
 
 def task_named(config: Config, name: str) -> Task:

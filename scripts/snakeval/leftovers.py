@@ -47,7 +47,7 @@ def leftovers(config: Config, state_dir: Path) -> list[Leftover]:
 
         return lepton_leftovers(config, state_dir)
     backend = backend_of(config)
-    states = {one.name: backend.state(one.name) for one in config.deployments if deployment_type(one.type).has_server}
+    states = {one.name: backend.state(one.name) for one in config.served if deployment_type(one.type).has_server}
     return [Leftover("server", name, server.state) for name, server in states.items() if server.lives]
 
 
@@ -62,7 +62,7 @@ def clean_up(config: Config, state_dir: Path, found: list[Leftover], say: Say) -
         raise DeploymentError(f"a Snakemake is working on run {config.run}; end it first, then nothing is left over")
     try:
         backend = backend_of(config)
-        for deployment in config.deployments:
+        for deployment in config.served:
             if deployment_type(deployment.type).has_server:
                 backend.stop(deployment.name)
         for lease in RunPaths(config.execution.output_dir / config.run).leases():

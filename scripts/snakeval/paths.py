@@ -127,6 +127,14 @@ class RunPaths:
         """Return the files of a task on a deployment."""
         return TaskPaths(self.root / deployment / task)
 
+    def auxiliary(self, name: str, deployment: str, task: str) -> TaskPaths:
+        """Return the files of what a task needs of an auxiliary deployment: lease, log and attempt of rule ready."""
+        return TaskPaths(self.root / name / f"{deployment}@{task}")
+
+    def auxiliaries_of(self, deployment: str, task: str) -> list[TaskPaths]:
+        """Return those of all auxiliary deployments that the task has asked for."""
+        return [TaskPaths(folder) for folder in sorted(self.root.glob(f"*/{deployment}@{task}"))]
+
     def leases(self, deployment: str = "*") -> list[Path]:
         """Return the lease files that exist, of one deployment or of all."""
         return sorted(self.root.glob(f"{deployment}/*/lease.json"))

@@ -65,7 +65,7 @@ def write_lock_file(config: Config) -> None:
                     "fingerprint": {part: result["fingerprint"][part] for part in ("deployment", "task")},
                     "versions": result["versions"],
                 }
-    found = {lock for one in config.deployments for lock in server_locks(one, config.execution)}
+    found = {lock for one in config.served for lock in server_locks(one, config.execution)}
     found |= {lock for one in config.tasks if (lock := harness_lock(one))}
     locks = {lock.stem: lock for lock in sorted(found)}
     content = {
@@ -87,7 +87,7 @@ def _images(config: Config, paths: RunPaths) -> dict[str, Any]:
             "reference": one.options["image"],
             "id": (read_json(paths.server(one.name).state) or {}).get("image"),
         }
-        for one in config.deployments
+        for one in config.served
         if container_runtime(one, config.execution) is not None
     }
     return {"images": images} if images else {}

@@ -5,7 +5,7 @@ import time
 
 from snakeval.backends import Backend, Server, ServerState, backend_of
 from snakeval.backends.slurm_step import Step, check_beside
-from snakeval.claims import slot
+from snakeval.claims import claim, slot
 from snakeval.config.model import Config, Deployment, Protocol, Task
 from snakeval.deployment_types import checks_api_key, deployment_type
 from snakeval.environments import ensure_environment, environment_marker, environment_name, harness_lock
@@ -48,6 +48,57 @@ def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int,
     with slot(config, paths, backend, deployment.name, task.name, say):
         server, _ = ensure_server(config, deployment, task.protocol, attempt, say)
         write_json(lease, record | {"server_id": server.server_id})
+
+
+def make_auxiliary_ready(
+    config: Config, auxiliary: Deployment, deployment: str, task: Task, attempt: int, last_attempt: int, say: Say
+) -> None:
+    """Rule ready_auxiliary: have an auxiliary deployment up and answering, and write a task's lease on it.
+
+    It takes no slot of `execution.max_deployments`: it is there as long as any task may use it.
+
+    Args:
+        config: The run.
+        auxiliary: What to serve.
+        deployment: What the task evaluates.
+        task: Whose lease it is.
+        attempt, last_attempt, say: As in `make_ready`.
+
+    Raises:
+        DeploymentError, EndpointError: As `make_ready`.
+    """
+    paths = RunPaths(config.execution.output_dir / config.run)
+    lease = paths.auxiliary(auxiliary.name, deployment, task.name).lease
+    user = f"{deployment}@{task.name}"
+    refuse_stopped(paths.server(auxiliary.name), auxiliary.name)
+    _await_environments(config, auxiliary, task, say)
+    with claim(paths, auxiliary.name, user):
+        server, _ = reach(config, auxiliary, asked_of(auxiliary), attempt, say)
+        record = {"deployment": auxiliary.name, "task": user, "last_attempt": last_attempt}
+        write_json(lease, record | ({"server_id": server.server_id} if server else {}))
+
+
+def asked_of(auxiliary: Deployment) -> Protocol:
+    """Return the kind of request that an auxiliary deployment is asked for before it is used: chat, where it can."""
+    answered = auxiliary.options.get("protocols") or [Protocol.CHAT.value]
+    return Protocol.CHAT if Protocol.CHAT.value in answered else Protocol(answered[0])
+
+
+def reach(
+    config: Config, deployment: Deployment, protocol: Protocol, attempt: int, say: Say
+) -> tuple[Server | None, Endpoint]:
+    """Return a deployment's endpoint, which has just answered, and its server: started when it was not up, or none.
+
+    Raises:
+        DeploymentError, EndpointError: As `make_ready`.
+    """
+    if deployment_type(deployment.type).has_server:
+        return ensure_server(config, deployment, protocol, attempt, say)
+    files = RunPaths(config.execution.output_dir / config.run).server(deployment.name)
+    refuse_stopped(files, deployment.name)
+    endpoint = existing_endpoint(deployment)
+    check_endpoint(endpoint, protocol)
+    return None, endpoint
 
 
 def ensure_server(

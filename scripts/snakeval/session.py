@@ -96,7 +96,7 @@ class Session:
         if self._attendant is not None:
             self._attendant.end()
         backend = backend_of(self._config)
-        for deployment in self._config.deployments:
+        for deployment in self._config.served:
             if deployment_type(deployment.type).has_server:
                 try:
                     backend.stop(deployment.name)

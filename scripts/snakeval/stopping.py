@@ -41,7 +41,7 @@ def stop_run(config: Config, say: Say) -> None:
         say(f"no Snakemake works on run {config.run}")
     with _owned(config, session):
         backend = backend_of(config)
-        for deployment in config.deployments:
+        for deployment in config.served:
             if deployment_type(deployment.type).has_server:
                 _stop_server(backend, deployment.name, say)
 

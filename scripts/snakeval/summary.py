@@ -9,6 +9,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from snakeval.attempts import has_failed
 from snakeval.config.model import Config
 from snakeval.errors import HarnessError
 from snakeval.files import last_lines, write_json, write_text
@@ -138,7 +139,8 @@ class MissingTask:
 def missing_task(paths: RunPaths, deployment: str, task: str, lines: int) -> MissingTask:
     """Return where to read about a task without a result, and the last lines of it."""
     files, server = paths.task(deployment, task), paths.server(deployment)
-    log = next((one for one in (files.log, files.ready_log, server.deploy_log) if one.exists()), None)
+    failed = [one.ready_log for one in paths.auxiliaries_of(deployment, task) if has_failed(one)]
+    log = next((one for one in (files.log, *failed, files.ready_log, server.deploy_log) if one.exists()), None)
     return MissingTask(log, last_lines(log, lines) if log else "it was not begun")
 
 

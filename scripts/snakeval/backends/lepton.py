@@ -144,7 +144,7 @@ class LeptonBackend:
     def wanted(self) -> list[Deployment]:
         """Return the deployments whose server a job without a token has asked for."""
         found = []
-        for deployment in self._config.deployments:
+        for deployment in self._config.served:
             record = read_json(self._paths.server(deployment.name).state)
             if record is not None and record.get("wanted") and record["state"] not in OVER:
                 found.append(deployment)

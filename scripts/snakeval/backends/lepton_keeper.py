@@ -22,7 +22,7 @@ class Keeper:
 
     def __init__(self, config: Config) -> None:
         self._paths = RunPaths(config.execution.output_dir / config.run)
-        self._deployments = [one.name for one in config.deployments if deployment_type(one.type).has_server]
+        self._deployments = [one.name for one in config.served if deployment_type(one.type).has_server]
         self._config = config
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None

@@ -20,7 +20,7 @@ def lepton_problems(config: Config) -> list[Problem]:
         needs.node_groups.append(("execution.node_group", group))
     needs.volumes += [("execution.volumes", one["from"], group) for one in options["volumes"]]
     needs.pull_secrets += [("execution.image_pull_secrets", name) for name in options["image_pull_secrets"]]
-    served = [one for one in config.deployments if deployment_type(one.type).has_server]
+    served = [one for one in config.served if deployment_type(one.type).has_server]
     for deployment in served:
         _needs_of(deployment, config, needs)
     problems = [Problem(one.where, one.what, one.got, one.expected, one.hint) for one in find(needs)]

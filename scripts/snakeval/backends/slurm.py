@@ -31,8 +31,10 @@ class SlurmBackend:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._paths = RunPaths(config.execution.output_dir / config.run)
-        self._is_beside = config.execution.options["evaluate_in"] == "allocation"
-        names = [self._job_name(one.name) for one in config.deployments]
+        beside = config.execution.options["evaluate_in"] == "allocation"
+        # Tasks run beside the server that they evaluate; auxiliary ones are elsewhere, in jobs of their own.
+        self._beside = {one.name for one in config.deployments} if beside else set()
+        names = [self._job_name(one.name) for one in config.served]
         self._queue = SharedQueue(self._paths.queue, names)
         self._unanswered = float("-inf")
 
@@ -86,10 +88,10 @@ class SlurmBackend:
         rows = None if record["state"] in OVER else self._rows(record.get("submitted_at") or 0.0)
         if rows is None:
             server = Server.of_record(record, ServerState(record["state"]), record.get("reason"))
-            return replace(server, allocation=record["job_id"] if self._is_beside else None)
+            return replace(server, allocation=record["job_id"] if deployment in self._beside else None)
         row = rows.get(record["job_id"] or "")
         server = Server.of_record(record, *joined(record, row))
-        allocation = record["job_id"] if self._is_beside else None
+        allocation = record["job_id"] if deployment in self._beside else None
         restarts = row.restarts if row else 0
         return replace(server, incarnation=max(server.incarnation, restarts), allocation=allocation)
 
@@ -142,7 +144,7 @@ class SlurmBackend:
         paths = self._paths.server(deployment.name)
         execution = self._config.execution
         # Tasks beside the server need no more than its loopback.
-        host = LOOPBACK if self._is_beside else AUTO_HOST
+        host = LOOPBACK if deployment.name in self._beside else AUTO_HOST
         placement = Placement(
             host=host,
             advertise=host,

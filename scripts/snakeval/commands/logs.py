@@ -59,6 +59,7 @@ def find_target(config: Config, name: str) -> tuple[Deployment, Task | None]:
         found[deployment.name] = (deployment, None)
         for task in config.tasks:
             found[f"{deployment.name}/{task.name}"] = (deployment, task)
+    found |= {one.name: (one, None) for one in config.auxiliaries}
     meant = [full for full in found if full == name or full.partition("/")[2] == name]
     if len(meant) == 1:
         return found[meant[0]]
@@ -67,7 +68,7 @@ def find_target(config: Config, name: str) -> tuple[Deployment, Task | None]:
     known = [*found, *(task.name for task in config.tasks)]
     near = get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]}?" if near else "snakeval status lists deployments and tasks"
-    names = ", ".join([*(one.name for one in config.deployments), *(one.name for one in config.tasks)][:12])
+    names = ", ".join([*(one.name for one in config.served), *(one.name for one in config.tasks)][:12])
     raise UsageError(
         Problem(name, f"is no task and no deployment of run {config.run}", name, f"one of {names}, ...", hint)
     )

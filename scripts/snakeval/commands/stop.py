@@ -31,7 +31,7 @@ def stop(arguments: argparse.Namespace) -> int:
     if arguments.deployment is None:
         stop_run(config, _say)
         return 0
-    found = {one.name: one for one in config.deployments}
+    found = {one.name: one for one in config.served}
     if arguments.deployment not in found:
         names = ", ".join(found)
         raise UsageError(

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from snakeval.config.draft import Draft, Entry
+from snakeval.config.draft import Draft
+from snakeval.config.entry import Entry
 from snakeval.config.schema import Schemas, fill
 from snakeval.config.tree import Keys, Tree
 from snakeval.config.validate import Where, check

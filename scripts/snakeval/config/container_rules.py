@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from snakeval.config.draft import Draft, Entry
+from snakeval.config.draft import Draft
+from snakeval.config.entry import Entry
 from snakeval.config.wording import show
 from snakeval.container_syntax import CONTAINER, NONE, is_pinned, named_mounts, unmountable
 from snakeval.errors import Problem
@@ -13,7 +14,7 @@ _FILES = {"apptainer": ".sif", "pyxis": ".sqsh"}
 
 def containers_have_an_image(draft: Draft) -> Iterator[Problem]:
     """A container needs an image; where the type has no image of its own, one without a container is a mistake."""
-    for entry in draft.deployments:
+    for entry in draft.served:
         image = entry.data.get("image")
         if _in_container(entry) and image is None:
             hint = "runtime: container needs it"
@@ -99,7 +100,7 @@ def _unmountable(where: str, runtime: str, path: str) -> Iterator[Problem]:
 
 
 def _containers(draft: Draft) -> Iterator[Entry]:
-    return (entry for entry in draft.deployments if _in_container(entry))
+    return (entry for entry in draft.served if _in_container(entry))
 
 
 def _in_container(entry: Entry) -> bool:

@@ -2,51 +2,30 @@
 
 import re
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from snakeval.config.endpoint import complete_endpoint
 from snakeval.config.engines import complete_engine
+from snakeval.config.entry import Entry, deep, under
 from snakeval.config.overrides import coerced
 from snakeval.config.schema import Schema, Schemas, fill, is_missing
+from snakeval.config.task_draft import draft_tasks
 from snakeval.config.tree import Keys, Tree
 from snakeval.config.validate import Where, check
 from snakeval.config.wording import choices, show
 from snakeval.errors import Problem
 
-_PER_TASK = ("name", "task", "harness", "command", "tokenizer", "env_vars", "container", "dataset_dir", "extra")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One object of the configuration that its schema accepts.
-
-    Attributes:
-        data: Its keys, defaults filled in.
-        schema: Its schema.
-        locate: Words the place of a key, for messages.
-        given: Keys of a task that it or `evaluation` has a value for, defaults apart.
-        own: Those of them that the task itself has.
-        shared_extra: `evaluation.extra`, of which a task uses what it knows.
-    """
-
-    data: dict[str, Any]
-    schema: Schema
-    locate: Where
-    given: frozenset[str] = frozenset()
-    own: frozenset[str] = frozenset()
-    shared_extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def at(self, *keys: str | int) -> str:
-        """Return "file: dotted.path" of a key in here."""
-        return self.locate(keys)
-
-    def files(self) -> dict[str, Path]:
-        """Return the keys that name a file whose content counts, and the files."""
-        parts = self.schema["properties"]
-        return {name: Path(self.data[name]) for name in parts if parts[name].get("x-file") and self.data[name]}
+_PREFIX = {
+    "properties": {
+        "env_prefix": {
+            "description": "What the names of its variables begin with.",
+            "type": ["string", "null"],
+            "pattern": "^[A-Z][A-Z0-9_]*$",
+            "x-form": "capitals, digits and _, beginning with a letter",
+        }
+    }
+}
 
 
 @dataclass(frozen=True)
@@ -59,6 +38,8 @@ class Draft:
         tasks: With the settings of `evaluation` filled in.
         deployments_complete: Whether no deployment was left out.
         execution_complete: Whether the execution is the given one; else it is the default one.
+        auxiliaries: Deployments that tasks use beside the one that they evaluate.
+        prefixes: Name of an auxiliary deployment -> what the names of its variables begin with.
     """
 
     top: Entry
@@ -68,6 +49,13 @@ class Draft:
     tasks: tuple[Entry, ...]
     deployments_complete: bool
     execution_complete: bool
+    auxiliaries: tuple[Entry, ...] = ()
+    prefixes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def served(self) -> tuple[Entry, ...]:
+        """All deployments, those that are evaluated first."""
+        return (*self.deployments, *self.auxiliaries)
 
 
 def make_draft(tree: Tree, schemas: Schemas, default_run: str) -> tuple[Draft, list[Problem]]:
@@ -99,8 +87,20 @@ def make_draft(tree: Tree, schemas: Schemas, default_run: str) -> tuple[Draft, l
         given = {}
     for entry in deployments:
         _derive(entry.data, entry.schema, given)
-    evaluation, tasks = _evaluation(tree, data.get("evaluation"), schemas)
-    return Draft(top, execution, tuple(deployments), evaluation, tasks, complete, execution_complete), problems
+    auxiliaries, prefixes, found = _auxiliaries(tree, data.get("auxiliary_deployments"), schemas)
+    problems += found
+    evaluation, tasks = draft_tasks(tree, data.get("evaluation"), schemas)
+    return Draft(
+        top,
+        execution,
+        tuple(deployments),
+        evaluation,
+        tasks,
+        complete,
+        execution_complete,
+        tuple(auxiliaries),
+        prefixes,
+    ), problems
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,28 @@ def _deployments(tree: Tree, data: Mapping[str, Any], schemas: Schemas) -> tuple
     return entries, problems, bool(entries) and len(entries) == len(raws)
 
 
+def _auxiliaries(tree: Tree, given: Any, schemas: Schemas) -> tuple[list[Entry], dict[str, str], list[Problem]]:
+    """Return the auxiliary deployments, named by their keys, and the prefixes of their variables."""
+    entries: list[Entry] = []
+    prefixes: dict[str, str] = {}
+    problems: list[Problem] = []
+    for name, data in given.items() if isinstance(given, dict) else ():
+        # What is no mapping, or has no name for one, the schema of the top level has found already.
+        if not isinstance(data, dict) or not isinstance(name, str):
+            continue
+        own = {key: value for key, value in data.items() if key not in ("env_prefix", "name")} | {"name": name}
+        raw = _raw(tree, own, ("auxiliary_deployments", name))
+        prefix = {"env_prefix": data.get("env_prefix")}
+        entry, found = _typed("deployment", raw, schemas)
+        found += check(prefix, _PREFIX, raw.locate)
+        problems += found
+        prefixes[name] = prefix["env_prefix"] or re.sub(r"[^A-Z0-9]", "_", name.upper())
+        if entry and not found:
+            _derive(entry.data, entry.schema, {})
+            entries.append(entry)
+    return entries, prefixes, problems
+
+
 def _raw_deployments(tree: Tree, common: Any, several: Any) -> list[_Raw]:
     """Return what there is to check; `deployment` is the common part of those of `deployments` that share its type."""
     common = common if isinstance(common, dict) else None
@@ -153,7 +175,7 @@ def _raw_deployments(tree: Tree, common: Any, several: Any) -> list[_Raw]:
 
 
 def _raw(tree: Tree, data: dict[str, Any], base: Keys) -> _Raw:
-    return _Raw(data, _under(tree, base), lambda keys: tree.from_command_line((*base, *keys)))
+    return _Raw(data, under(tree, base), lambda keys: tree.from_command_line((*base, *keys)))
 
 
 def _inheriting(own: _Raw, common: _Raw) -> _Raw:
@@ -161,7 +183,7 @@ def _inheriting(own: _Raw, common: _Raw) -> _Raw:
         return common if keys and not _has(own.data, keys) and _has(common.data, keys) else own
 
     return _Raw(
-        _deep(common.data, own.data),
+        deep(common.data, own.data),
         lambda keys: source(keys).locate(keys),
         lambda keys: source(keys).overridden(keys),
     )
@@ -202,62 +224,9 @@ def _derive(data: dict[str, Any], schema: Schema, target: Mapping[str, Any]) -> 
         data["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", data["served_model_name"] or "").strip("-._") or data["type"]
 
 
-def _evaluation(tree: Tree, raw: Any, schemas: Schemas) -> tuple[Entry, tuple[Entry, ...]]:
-    schema, task_schema = schemas.read("evaluation"), schemas.read("task")
-    here: Keys = ("evaluation",)
-    raw = raw if isinstance(raw, dict) else {}
-    own = {
-        name: value
-        for name, value in raw.items()
-        if name in schema["properties"] and not check(value, schema["properties"][name], tree.where)
-    }
-    evaluation = Entry(fill(own, schema), schema, _under(tree, here))
-    tasks = []
-    for index, item in enumerate(raw.get("tasks") if isinstance(raw.get("tasks"), list) else ()):
-        if not check(item, task_schema, tree.where):
-            item = {"name": item} if isinstance(item, str) else item
-            data = fill(item, task_schema)
-            _complete_task(data, evaluation.data, task_schema)
-            its = frozenset(name for name, value in item.items() if value is not None)
-            given = its | {name for name, value in own.items() if value is not None}
-            where = _under(tree, (*here, "tasks", index))
-            tasks.append(Entry(data, task_schema, where, given, its, evaluation.data["extra"]))
-    return evaluation, tuple(tasks)
-
-
-def _complete_task(data: dict[str, Any], shared: Mapping[str, Any], schema: Schema) -> None:
-    for name in data:
-        if name == "adapter_config":
-            data[name] = _deep(shared[name], data[name])
-        elif name not in _PER_TASK and data[name] is None:
-            data[name] = deepcopy(shared[name])
-    prefix = harness_prefix(data["name"], schema)
-    data["harness"] = data["harness"] or prefix
-    data["task"] = data["task"] or (data["name"].removeprefix(f"{prefix}.") if prefix else data["name"])
-
-
-def harness_prefix(name: str, task_schema: Schema) -> str | None:
-    """Return the harness that a task's name begins with, `harness.task`; None for a bare name."""
-    first, dot, rest = name.partition(".")
-    known = first != "command" and first in task_schema["properties"]["harness"]["enum"]
-    return first if dot and rest and known else None
-
-
-def _under(tree: Tree, base: Keys) -> Where:
-    return lambda keys: tree.where((*base, *keys))
-
-
 def _has(value: Any, keys: Keys) -> bool:
     for key in keys:
         if not isinstance(value, dict) or key not in value:
             return isinstance(value, list)
         value = value[key]
     return True
-
-
-def _deep(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    merged = deepcopy(dict(base))
-    for key, value in own.items():
-        below = merged.get(key)
-        merged[key] = _deep(below, value) if isinstance(below, dict) and isinstance(value, dict) else deepcopy(value)
-    return merged

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from snakeval.config.draft import Draft, Entry
+from snakeval.config.draft import Draft
 from snakeval.config.engines import reserved_words, shown_weights, wrong_extra_args
+from snakeval.config.entry import Entry
 from snakeval.config.wording import show
 from snakeval.errors import Problem
 
@@ -13,7 +14,7 @@ OWN_COMMAND = ("generic",)
 
 def check_engines(draft: Draft) -> Iterator[Problem]:
     """Yield what breaks a rule in the deployments that their schemas accept."""
-    for entry in draft.deployments:
+    for entry in draft.served:
         for rule in (_weights, _revision, _generation, _extra_args, _nodes):
             yield from rule(entry, draft)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from snakeval.config.draft import Entry
+from snakeval.config.entry import Entry
 from snakeval.config.wording import choices, nearest, show
 from snakeval.errors import Problem
 

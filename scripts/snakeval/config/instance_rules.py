@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from snakeval.config.draft import Draft, Entry
+from snakeval.config.draft import Draft
+from snakeval.config.entry import Entry
 from snakeval.config.wording import show
 from snakeval.errors import Problem
 
@@ -43,4 +44,4 @@ def _routed(draft: Draft) -> list[Entry]:
     """Return the deployments whose servers have several instances."""
     if _instances(draft) == 1:
         return []
-    return [entry for entry in draft.deployments if entry.schema.get("x-has-server", True)]
+    return [entry for entry in draft.served if entry.schema.get("x-has-server", True)]

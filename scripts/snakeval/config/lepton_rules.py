@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from snakeval.config.draft import Draft, Entry
+from snakeval.config.draft import Draft
+from snakeval.config.entry import Entry
 from snakeval.config.secrets import looks_secret
 from snakeval.config.wording import show
 from snakeval.errors import Problem
@@ -13,7 +14,7 @@ def lepton_rules(draft: Draft) -> Iterator[Problem]:
     execution = draft.execution
     if execution.data["type"] != "lepton":
         return
-    for entry in draft.deployments:
+    for entry in draft.served:
         if entry.data["type"] != "none":
             own = entry.data.get("lepton_config") or {}
             yield from _image(entry, execution)

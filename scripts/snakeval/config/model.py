@@ -29,6 +29,7 @@ class Deployment:
         options: The keys of its type, defaults filled in, as validated by its schema.
         fingerprint: Hash of everything here that can change a score.
         components: What the hash is made of, flat and without secrets, so that differences can be named.
+        env_prefix: Of an auxiliary deployment, what the names of the variables begin with that tell tasks of it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Deployment:
     options: Mapping[str, Any]
     fingerprint: str
     components: Mapping[str, Any] = field(default_factory=dict)
+    env_prefix: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Task:
         module: The module of snakeval.harnesses that runs the harness; empty for the one of its name.
         components: As `Deployment.components`.
         environment: The environment that the harness runs in, where it is not called like the harness.
+        auxiliaries: Names of the auxiliary deployments that it uses.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Task:
     components: Mapping[str, Any] = field(default_factory=dict)
     module: str = ""
     environment: str = ""
+    auxiliaries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,7 @@ class Config:
         comparisons: In the order of the configuration.
         exports: Formats, then trackers.
         notices: What the user should know of how the configuration was read, one line each.
+        auxiliaries: Deployments that tasks use beside the one that they evaluate; none of them is evaluated.
     """
 
     run: str
@@ -151,3 +156,9 @@ class Config:
     comparisons: tuple[Comparison, ...] = ()
     exports: tuple[Export, ...] = ()
     notices: tuple[str, ...] = ()
+    auxiliaries: tuple[Deployment, ...] = ()
+
+    @property
+    def served(self) -> tuple[Deployment, ...]:
+        """All deployments of the run, those that are evaluated first."""
+        return (*self.deployments, *self.auxiliaries)

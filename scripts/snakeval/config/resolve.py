@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snakeval.config.draft import Draft, Entry
+from snakeval.config.auxiliaries import named_by
+from snakeval.config.draft import Draft
 from snakeval.config.engines import environment_family, without_unused
+from snakeval.config.entry import Entry
 from snakeval.config.exports import build_exports
 from snakeval.config.model import Comparison, Config, Deployment, Execution, Task
 from snakeval.config.schema import operational
@@ -30,7 +32,7 @@ _EXECUTION_FIELDS = (
     "max_deployments",
     "env_vars",
 )
-_TASK_FIELDS = ("name", "harness", "task", "protocol", "limit", "repeats", "env_vars")
+_TASK_FIELDS = ("name", "harness", "task", "protocol", "limit", "repeats", "env_vars", "auxiliary_deployments")
 
 
 def build(
@@ -51,6 +53,7 @@ def build(
     """
     data_dir = draft.evaluation.data["data_dir"]
     execution = draft.execution.data
+    auxiliaries = {entry.data["name"]: _deployment(entry, draft, envs) for entry in draft.auxiliaries}
     return Config(
         run=draft.top.data["run"],
         deployments=tuple(_deployment(entry, draft, envs) for entry in draft.deployments),
@@ -63,7 +66,7 @@ def build(
             max_deployments=execution["max_deployments"],
             options=_without(execution, _EXECUTION_FIELDS),
         ),
-        tasks=tuple(_task(task, draft, envs) for task in tasks),
+        tasks=tuple(_task(task, draft, envs, auxiliaries) for task in tasks),
         data_dir=Path(data_dir) if data_dir else None,
         task_dirs=tuple(task_dirs),
         resolved={
@@ -74,6 +77,7 @@ def build(
         comparisons=tuple(_comparison(entry, draft) for entry in comparisons),
         exports=build_exports(draft.top.data["export"]),
         notices=tuple(task.notice for task in tasks if task.notice),
+        auxiliaries=tuple(auxiliaries.values()),
     )
 
 
@@ -97,6 +101,7 @@ def _deployment(entry: Entry, draft: Draft, envs: Path) -> Deployment:
         options=_without(data, _DEPLOYMENT_FIELDS),
         fingerprint=fingerprint(scored),
         components=components(scored),
+        env_prefix=draft.prefixes.get(data["name"], ""),
     )
 
 
@@ -107,11 +112,13 @@ def _image_digest(data: Mapping[str, Any]) -> dict[str, str]:
     return file_digests({"image": Path(image)}) if used else {}
 
 
-def _task(task: ResolvedTask, draft: Draft, envs: Path) -> Task:
+def _task(task: ResolvedTask, draft: Draft, envs: Path, auxiliaries: Mapping[str, Deployment]) -> Task:
     data, evaluation = task.entry.data, draft.evaluation.data
     env_vars = {**draft.top.data["env_vars"], **evaluation["env_vars"], **data["env_vars"]}
+    used = named_by(data | {"env_vars": env_vars}, draft.prefixes)
     scored = {
-        **_scored(task.entry),
+        **_without(_scored(task.entry), ("auxiliary_deployments",)),
+        "auxiliaries": {name: auxiliaries[name].fingerprint for name in used},
         "harness": task.harness,
         "task": None if task.harness == "command" and task.task == data["name"] else task.task,
         "protocol": task.protocol.value,
@@ -134,6 +141,7 @@ def _task(task: ResolvedTask, draft: Draft, envs: Path) -> Task:
         components=components(scored),
         module=task.registered.module if task.registered else "",
         environment=_environment(task, envs),
+        auxiliaries=used,
     )
 
 
@@ -199,6 +207,13 @@ def _resolved(draft: Draft, tasks: Sequence[ResolvedTask]) -> dict[str, Any]:
         "env_vars": without_secrets(draft.top.data["env_vars"]),
         "execution": _plain(draft.execution),
         "deployments": [_plain(entry) for entry in draft.deployments],
+        "auxiliary_deployments": {
+            entry.data["name"]: {
+                **_without(_plain(entry), ("name",)),
+                "env_prefix": draft.prefixes[entry.data["name"]],
+            }
+            for entry in draft.auxiliaries
+        },
         "evaluation": {
             **_without(_plain(draft.evaluation), ("tasks",)),
             "tasks": [{**plain, "env_vars": without_secrets(plain["env_vars"])} for plain in resolved_tasks],

@@ -4,13 +4,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from snakeval.config.auxiliaries import auxiliary_rules
 from snakeval.config.container_rules import CONTAINER_RULES
-from snakeval.config.draft import Draft, Entry, harness_prefix
+from snakeval.config.draft import Draft
 from snakeval.config.endpoint import wrong_url
 from snakeval.config.engine_rules import check_engines
+from snakeval.config.entry import Entry
 from snakeval.config.instance_rules import instances_are_healthy_by_a_path, instances_divide_nodes, router_is_understood
 from snakeval.config.lepton_rules import lepton_rules
 from snakeval.config.secrets import host_name, unset
+from snakeval.config.task_draft import harness_prefix
 from snakeval.config.wording import show
 from snakeval.errors import Problem
 
@@ -49,7 +52,7 @@ def check_rules(draft: Draft, environ: Mapping[str, str] | None) -> list[Problem
 
 
 def _unique_names(draft: Draft) -> Iterator[Problem]:
-    yield from _unique(draft.deployments, "deployment", "give each of them another `name`")
+    yield from _unique(draft.served, "deployment", "give each of them another `name`")
     yield from _unique(draft.tasks, "task", "give each of them another `name`, and the same `task`")
 
 
@@ -64,7 +67,7 @@ def _unique(entries: Sequence[Entry], kind: str, hint: str) -> Iterator[Problem]
 
 
 def _reserved_names(draft: Draft) -> Iterator[Problem]:
-    for entries, reserved in ((draft.tasks, RESERVED_TASKS), (draft.deployments, RESERVED_DEPLOYMENTS)):
+    for entries, reserved in ((draft.tasks, RESERVED_TASKS), (draft.served, RESERVED_DEPLOYMENTS)):
         for entry in entries:
             if entry.data["name"].lower() in reserved:
                 expected = "a name other than " + ", ".join(reserved)
@@ -108,19 +111,19 @@ def _endpoint_has_no_port(draft: Draft) -> Iterator[Problem]:
 
 
 def _target_has_a_deployment(draft: Draft) -> Iterator[Problem]:
-    if draft.top.data["target"] is None or not draft.deployments_complete or any(_of_type_none(draft)):
-        return
     types = sorted({entry.data["type"] for entry in draft.deployments})
+    if draft.top.data["target"] is None or not draft.deployments_complete or "none" in types:
+        return
     hint = "remove target, or choose defaults: [{deployment: none}] to evaluate it"
     got = f"deployment type {', '.join(types)}"
     yield Problem(draft.top.at("target"), "needs a deployment of type none", got, "deployment type none", hint)
 
 
 def _ports(draft: Draft) -> Iterator[Problem]:
-    if draft.execution.data["max_deployments"] == 1:
+    if draft.execution.data["max_deployments"] == 1 and not draft.auxiliaries:
         return
     by_port: defaultdict[int, list[Entry]] = defaultdict(list)
-    for entry in draft.deployments:
+    for entry in draft.served:
         if entry.data["port"] is not None:
             by_port[entry.data["port"]].append(entry)
     for port, entries in by_port.items():
@@ -157,7 +160,7 @@ def _prefix_and_harness(draft: Draft) -> Iterator[Problem]:
 
 
 def _of_type_none(draft: Draft) -> Iterator[Entry]:
-    return (entry for entry in draft.deployments if entry.data["type"] == "none")
+    return (entry for entry in draft.served if entry.data["type"] == "none")
 
 
 def _absent_folders(draft: Draft) -> Iterator[Problem]:
@@ -173,7 +176,7 @@ def _absent_folders(draft: Draft) -> Iterator[Problem]:
 
 
 def _absent_files(draft: Draft) -> Iterator[Problem]:
-    for entry in draft.deployments:
+    for entry in draft.served:
         for key, file in entry.files().items():
             if not file.is_file():
                 hint = "check the path; relative paths start at the working directory"
@@ -195,7 +198,7 @@ def _commands_are_trusted(draft: Draft, environ: Mapping[str, str]) -> Iterator[
 
 
 def _unset_variables(draft: Draft, environ: Mapping[str, str]) -> Iterator[Problem]:
-    servers = (draft.execution, *draft.deployments)
+    servers = (draft.execution, *draft.served)
     if draft.execution.data["type"] == "lepton":
         # There a variable of a server is a secret of the workspace, which nobody needs to know here.
         servers = ()
@@ -225,5 +228,6 @@ _RULES: tuple[Rule, ...] = (
     instances_are_healthy_by_a_path,
     router_is_understood,
     lepton_rules,
+    auxiliary_rules,
     *CONTAINER_RULES,
 )

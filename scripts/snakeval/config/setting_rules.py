@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from snakeval.config.draft import Draft, Entry
+from snakeval.config.draft import Draft
+from snakeval.config.entry import Entry
 from snakeval.config.harness_settings import (
     ADAPTER_SETTINGS,
     REPEATS,

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from snakeval.config.draft import Entry
+from snakeval.config.entry import Entry
 from snakeval.config.harness_settings import REPEATS, SETTINGS, UNREGISTERED, extra_names, lm_eval_takes
 from snakeval.config.inspect_tasks import INSPECT, INSPECT_EVALS, find_inspect_task
 from snakeval.config.model import Protocol
