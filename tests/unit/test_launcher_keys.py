@@ -12,6 +12,8 @@ SERVED = "deployment: {type: vllm, runtime: host, checkpoint_path: /m, served_mo
 GENERIC = "deployment: {type: generic, command: run, served_model_name: m, %s}\n"
 THERE = "deployment: {type: none, url: 'http://h/v1', model_id: m}\n"
 TASKS = "evaluation: {tasks: [colours]}\n"
+JUDGE = "auxiliary_deployments: {judge: {type: none, url: 'http://j/v1', model_id: j, %s}}\n"
+JUDGED = "evaluation: {tasks: [{name: colours, auxiliary_deployments: [judge]}]}\n"
 
 
 @pytest.fixture
@@ -84,7 +86,14 @@ def test_what_has_no_meaning_is_said(workflow: Workflow, text: str, notice: str)
         (SERVED % "endpoints: {chat: /chat}" + TASKS, "deployment.endpoints.chat cannot be honoured"),
         (SERVED % "multiple_instances: true" + TASKS, "deployment.multiple_instances is not supported"),
         (SERVED % "cache_path: /c" + TASKS, "deployment.cache_path cannot be honoured"),
-        (THERE + "auxiliary_deployments: {judge: {type: vllm}}\n" + TASKS, "auxiliary_deployments cannot be started"),
+        (
+            THERE + JUDGE % "num_nodes: 2" + JUDGED,
+            "auxiliary_deployments.judge.num_nodes cannot be honoured",
+        ),
+        (
+            THERE + JUDGE % "command_template: x" + JUDGED,
+            "auxiliary_deployments.judge.command_template cannot be honoured",
+        ),
         (THERE + "evaluation: {pre_cmd: 'rm -rf /', tasks: [colours]}", "evaluation.pre_cmd holds commands"),
         (
             THERE + "evaluation: {tasks: [{name: colours, post_cmd: x}]}",

@@ -2,8 +2,9 @@
 
 import time
 
+from snakeval.attempts import Course, read_attempt
 from snakeval.backends import Backend, backend_of
-from snakeval.config.model import Config
+from snakeval.config.model import Config, Deployment, Task
 from snakeval.paths import RunPaths
 from snakeval.session_record import read_session
 from snakeval.status.model import RunStatus, Scene, ServerStatus, TaskState, TaskStatus
@@ -36,5 +37,22 @@ def run_status(config: Config, now: float | None = None, backend: Backend | None
         servers.append(server_status(deployment, files, backend, scene, refused))
         for task in config.tasks:
             where = paths.task(deployment.name, task.name)
-            tasks.append(task_status(deployment, task, where, scene, refused))
+            lacks = refused or _lacking(paths, deployment, task, scene)
+            tasks.append(task_status(deployment, task, where, scene, lacks))
+    for auxiliary in config.auxiliaries:
+        files = paths.server(auxiliary.name)
+        servers.append(server_status(auxiliary, files, backend, scene, refusal(files)))
     return RunStatus(config.run, str(paths.root), now, session, lives, tuple(servers), tuple(tasks))
+
+
+def _lacking(paths: RunPaths, deployment: Deployment, task: Task, scene: Scene) -> str | None:
+    """Return why an auxiliary deployment is not there for the task, None when it is or may still come."""
+    for name in task.auxiliaries:
+        if refused := refusal(paths.server(name)):
+            return f"auxiliary deployment {name}: {refused}"
+        attempt = read_attempt(paths.auxiliary(name, deployment.name, task.name).attempt)
+        if attempt is None or scene.is_earlier(attempt) or attempt.course is not Course.FAILED:
+            continue
+        if not scene.session_lives or attempt.attempt >= attempt.last_attempt:
+            return f"auxiliary deployment {name}: {attempt.reason}"
+    return None

@@ -19,7 +19,7 @@ def task_status(
         deployment, task: What is evaluated.
         files: Where its files are.
         scene: What is known of the run.
-        refused: Why the deployment cannot be served in this session, None when it can.
+        refused: Why the deployment, or one that the task uses, cannot be served in this session, None when it can.
     """
     attempt = read_attempt(files.attempt)
     fingerprint = evaluation_fingerprint(deployment.fingerprint, task.fingerprint)
@@ -31,6 +31,8 @@ def task_status(
             return TaskStatus(**base, state=TaskState.FAILED, reason=refused)
         return TaskStatus(**base, state=TaskState.QUEUED, reason=_before(attempt, fingerprint))
     state, reason = _state_of(attempt, scene)
+    if refused is not None and state is TaskState.QUEUED:
+        state, reason = TaskState.FAILED, refused
     known = base | _known(attempt, files)
     if state is TaskState.RUNNING:
         known |= {"rate_per_s": attempt.rate_per_s, "remaining_s": _remaining_s(attempt)}

@@ -37,7 +37,4 @@ def translate(tree: Tree, schemas: Schemas, chosen: Mapping[str, str]) -> Findin
             tree.remove((key,))
     if tree.get(("user_config_path",)) is not None:
         findings.no_meaning(("user_config_path",), "the files of a run are named on the command line")
-    if tree.get(("auxiliary_deployments",)) and "auxiliary_deployments" not in schemas.read("config")["properties"]:
-        hint = "deploy the judge as a run of its own, and give the task its URL in extra"
-        findings.refused(("auxiliary_deployments",), "cannot be started yet", "nothing", hint)
     return findings

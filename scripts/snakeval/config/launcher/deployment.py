@@ -22,11 +22,15 @@ _EMPTY: tuple[Any, ...] = (None, "", {}, [])
 
 
 def translate_deployments(tree: Tree, schemas: Schemas, chosen: Mapping[str, str], findings: Findings) -> None:
-    """Rewrite the keys of `deployment` and of every entry of `deployments`."""
+    """Rewrite the keys of `deployment`, of every entry of `deployments`, and of every auxiliary deployment."""
     mountable = "mounts" in known_to_execution(tree, schemas)
     several = tree.get(("deployments",))
     places: list[Keys] = [("deployment",)]
     places += [("deployments", index) for index in range(len(several) if isinstance(several, list) else 0)]
+    auxiliary = tree.get(("auxiliary_deployments",))
+    for name in auxiliary if isinstance(auxiliary, dict) else ():
+        places.append(("auxiliary_deployments", name))
+        _translate_auxiliary(tree, places[-1], findings)
     for place in places:
         data = tree.get(place)
         kind = data.get("type") if isinstance(data, dict) else None
@@ -40,6 +44,20 @@ def translate_deployments(tree: Tree, schemas: Schemas, chosen: Mapping[str, str
         if chosen.get("execution") in LAUNCHER_GROUPS:
             deployment.take_hub_id()
             _fill(tree, place, kind, chosen["execution"], findings)
+
+
+def _translate_auxiliary(tree: Tree, place: Keys, findings: Findings) -> None:
+    for key in ("num_nodes", "num_instances"):
+        if tree.get((*place, key)) in (1, None):
+            tree.remove((*place, key))
+        else:
+            hint = f"every server of the run has execution.{key}"
+            findings.refused((*place, key), "cannot be honoured", "1", hint)
+            tree.remove((*place, key))
+    if tree.get((*place, "command_template")) is not None:
+        hint = "write `command`; $SNAKEVAL_HOST, $SNAKEVAL_PORT and $SNAKEVAL_API_KEY are known to it"
+        findings.refused((*place, "command_template"), "cannot be honoured", "nothing", hint)
+        tree.remove((*place, "command_template"))
 
 
 def _fill(tree: Tree, place: Keys, kind: str, group: str, findings: Findings) -> None:

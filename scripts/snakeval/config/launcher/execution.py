@@ -96,7 +96,12 @@ def _mounts(tree: Tree, known: Mapping[str, Any], findings: Findings) -> None:
     if "evaluation" in mounts:
         findings.no_meaning((*keys, "evaluation"), "tasks run on the host and see its folders as they are")
     if "auxiliary" in mounts:
-        findings.refused((*keys, "auxiliary"), "cannot be honoured", "nothing", "auxiliary servers do not exist yet")
+        findings.refused(
+            (*keys, "auxiliary"),
+            "cannot be honoured",
+            "nothing",
+            "name it in mounts.deployment, which every server gets",
+        )
     if "mounts" in known:
         return
     if "mount_home" in mounts:
