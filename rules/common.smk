@@ -89,7 +89,9 @@ def results_of(wildcards) -> list[Path]:
         return [RUN.task(name, task).result for task in TASKS]
     users = [task.name for task in TASKS.values() if name in task.auxiliaries]
     return [
-        RUN.task(deployment, task).result for deployment in DEPLOYMENTS for task in users
+        RUN.task(deployment, task).result
+        for deployment in DEPLOYMENTS
+        for task in users
     ]
 
 
@@ -97,7 +99,8 @@ def auxiliary_leases(wildcards) -> list[Path]:
     """Return a task's leases on the deployments that it uses beside the one that it evaluates."""
     names = TASKS[wildcards.task].auxiliaries
     return [
-        RUN.auxiliary(name, wildcards.deployment, wildcards.task).lease for name in names
+        RUN.auxiliary(name, wildcards.deployment, wildcards.task).lease
+        for name in names
     ]
 
 

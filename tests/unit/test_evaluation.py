@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from builders import make_config, make_deployment, make_task
-from snakeval import evaluation
+from snakeval import evaluation, serving
 from snakeval.backends import Backend, Server, ServerState
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.errors import EndpointError, HarnessError
@@ -41,7 +41,7 @@ print("from the harness", flush=True)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every endpoint answers well, and nothing is waited for long."""
-    monkeypatch.setattr(evaluation, "check_endpoint", lambda *_: None)
+    monkeypatch.setattr(serving, "check_endpoint", lambda *_: None)
     monkeypatch.setattr(evaluation, "POLL_S", 0.01)
     monkeypatch.setattr(evaluation, "LIVENESS_S", 0.0)
 
@@ -177,7 +177,7 @@ def test_a_server_that_dies_is_the_reason(
     backend = FakeBackend({"tiny": later})
     monkeypatch.setattr(evaluation, "backend_of", lambda _: backend)
     endpoint = existing_endpoint(THERE)
-    monkeypatch.setattr(evaluation, "ensure_server", lambda *_: (READY, endpoint))
+    monkeypatch.setattr(evaluation, "reach", lambda *_: (READY, endpoint))
     before = set(psutil.Process().children())
     with pytest.raises(EndpointError) as raised:
         _evaluate(config, _program(source), make_deployment())
@@ -188,7 +188,8 @@ def test_a_server_that_dies_is_the_reason(
 
 
 def _watch(tmp_path: Path, backend: Backend | None = None, server: Server | None = None) -> evaluation._Watch:
-    return evaluation._Watch("tiny", backend, server, SessionWatch(tmp_path / "session.json"), snakemake=None)
+    session = SessionWatch(tmp_path / "session.json")
+    return evaluation._Watch(backend or FakeBackend(), RunPaths(tmp_path), {"tiny": server}, session, snakemake=None)
 
 
 def test_without_snakemake_there_is_no_use_in_going_on(tmp_path: Path) -> None:
@@ -226,10 +227,10 @@ def test_a_server_in_the_queue_again_is_waited_for_and_a_dead_one_is_not(
     backend.servers["tiny"] = now
     watch = _watch(tmp_path, backend, Server(ServerState.READY, server_id="one", generation=1))
     if raised is None:
-        watch.check_server()
+        watch.check_servers()
     else:
         with pytest.raises(raised):
-            watch.check_server()
+            watch.check_servers()
 
 
 def test_a_signal_ends_the_harness_and_its_children(config: Config, tmp_path: Path) -> None:

@@ -202,9 +202,11 @@ def test_a_running_harness_of_a_stopped_endpoint_ends(config: Config, monkeypatc
 
     monkeypatch.setattr(evaluation, "LIVENESS_S", 0.0)
     monkeypatch.setenv(SESSION_VARIABLE, "now")
-    files = _paths(config).server("there")
-    write_json(_paths(config).session, {"session": "now"})
-    watch = evaluation._Watch("there", None, None, SessionWatch(_paths(config).session), files, snakemake=None)
+    paths = _paths(config)
+    files = paths.server("there")
+    write_json(paths.session, {"session": "now"})
+    session = SessionWatch(paths.session)
+    watch = evaluation._Watch(FakeBackend(), paths, {"there": None}, session, snakemake=None)
     watch.check()
     write_json(files.stopped, {"session": "now", "at": 1.0})
     with pytest.raises(DeploymentError, match="was stopped"):
