@@ -47,7 +47,7 @@ DEPLOYMENTS = {deployment.name: deployment for deployment in CONFIG.deployments}
 # Beside those that are evaluated, the ones that tasks use.
 SERVED = {deployment.name: deployment for deployment in CONFIG.served}
 TASKS = {task.name: task for task in CONFIG.tasks}
-REQUESTS = RequestResources(CONFIG.deployments, TASKS)
+REQUESTS = RequestResources(CONFIG.served, TASKS)
 COMPARISONS = {comparison.name: comparison for comparison in CONFIG.comparisons}
 EXPORTS = {export.format: export for export in CONFIG.exports}
 SESSION = Session(CONFIG, Path(".snakemake"))

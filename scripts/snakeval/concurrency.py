@@ -1,6 +1,6 @@
 """How many requests the tasks of a deployment may have under way together (`deployment.max_concurrency`).
 
-Every task counts with its `parallelism`; the sum over the running ones is a resource of Snakemake, one per deployment
+Every task counts with its `parallelism`, also at the auxiliary deployments that it uses; the sum over the running ones is a resource of Snakemake, one per deployment
 with a limit. Neither changes a score.
 """
 
@@ -57,5 +57,6 @@ class RequestResources:
 
     def _needed(self, name: str, wildcards: Any) -> int:
         deployment = self._limited[name]
-        own = wildcards.deployment == deployment.name
-        return requests_of(deployment, self._tasks[wildcards.task]) if own else 0
+        task = self._tasks[wildcards.task]
+        asked = deployment.name in (wildcards.deployment, *task.auxiliaries)
+        return requests_of(deployment, task) if asked else 0

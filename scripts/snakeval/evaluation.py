@@ -71,7 +71,9 @@ def evaluate(
     paths = RunPaths(config.execution.output_dir / config.run)
     files = paths.task(deployment.name, task.name)
     harness = harness_of(task.module or task.harness)
-    limited = within_limit(deployment, task)
+    limited = task
+    for one in (deployment, *(one for one in config.auxiliaries if one.name in task.auxiliaries)):
+        limited = within_limit(one, limited)
     await_predecessors(paths, deployment.name, task.name, say)
     with ExitStack() as claims:
         claims.enter_context(claim(paths, deployment.name, task.name))

@@ -1,6 +1,6 @@
 """What tasks may send together to a deployment with a limit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from builders import make_deployment, make_task
@@ -38,3 +38,10 @@ def test_only_deployments_with_a_limit_have_a_resource_and_jobs_take_of_their_ow
     assert taken == {"requests_1": 0, "requests_3": 7}
     assert needs["requests_1"](Wildcards("a.b", "few")) == 2
     assert all(need(Wildcards("free", "few")) == 0 for need in needs.values())
+
+
+def test_a_task_takes_of_the_limits_of_what_it_uses_as_well() -> None:
+    judged = replace(make_task("judged", parallelism=4), auxiliaries=("judge",))
+    resources = RequestResources([_deployment("a", None), _deployment("judge", 6)], {"judged": judged})
+    assert resources.limits() == {"requests_2": 6}
+    assert resources.needs()["requests_2"](Wildcards("a", "judged")) == 4
