@@ -20,7 +20,6 @@ from snakeval.backends.slurm_step import Step
 from snakeval.claims import await_predecessors, claim
 from snakeval.concurrency import within_limit
 from snakeval.config.model import Config, Deployment, Task
-from snakeval.config.secrets import resolve_env
 from snakeval.deployment_types import deployment_type
 from snakeval.environments import ensure_environment, harness_lock
 from snakeval.errors import EndpointError
@@ -32,6 +31,7 @@ from snakeval.processes import end_processes, is_alive
 from snakeval.readiness import check_endpoint
 from snakeval.results import build_result, write_result, write_samples
 from snakeval.samples import read_table
+from snakeval.secrets import resolve_env
 from snakeval.serving import ensure_server, existing_endpoint
 from snakeval.stopping import refuse_stopped
 from snakeval.task_commands import failed_command, wrapped

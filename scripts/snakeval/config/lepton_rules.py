@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from snakeval.config.draft import Draft, Entry
-from snakeval.config.secrets import looks_secret
 from snakeval.config.wording import show
 from snakeval.errors import Problem
+from snakeval.secrets import looks_secret
 
 
 def lepton_rules(draft: Draft) -> Iterator[Problem]:

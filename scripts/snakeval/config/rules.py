@@ -10,9 +10,9 @@ from snakeval.config.endpoint import wrong_url
 from snakeval.config.engine_rules import check_engines
 from snakeval.config.instance_rules import instances_are_healthy_by_a_path, instances_divide_nodes, router_is_understood
 from snakeval.config.lepton_rules import lepton_rules
-from snakeval.config.secrets import host_name, unset
 from snakeval.config.wording import show
 from snakeval.errors import Problem
+from snakeval.secrets import host_name, unset
 
 TRUST = "SNAKEVAL_TRUST_PRE_CMD"
 RESERVED_TASKS = ("server",)
