@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nemo_runner import process
+from nemo_runner.answers import NoAnswer, check_answer
+from nemo_runner.journal import Answer, Journal, read_account, read_lines, request_key
+from nemo_runner.process import adapter_port
+from runner_shared.failures import RunnerError
 from snakeval.config.model import Protocol, Task
 from snakeval.errors import EndpointError, HarnessError
 from snakeval.harnesses import Endpoint, Progress, harness_of
 from snakeval.harnesses.nemo_evaluator import KEY_VARIABLE, RUNNERS, build_environment, build_request
-from snakeval.harnesses.runners.nemo_runner import process
-from snakeval.harnesses.runners.nemo_runner.answers import NoAnswer, check_answer
-from snakeval.harnesses.runners.nemo_runner.failures import RunnerError
-from snakeval.harnesses.runners.nemo_runner.journal import Answer, Journal, read_account, read_lines, request_key
-from snakeval.harnesses.runners.nemo_runner.process import adapter_port
 from unit.harness_cases import ENDPOINT, a_config, a_task
 
 HARNESS = harness_of("nemo-evaluator")
