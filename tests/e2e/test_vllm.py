@@ -98,7 +98,7 @@ def test_chat_and_loglikelihood_survive_a_killed_server(
                     "capitals",
                     {"name": "choice", "protocol": "loglikelihood"},
                     slow,
-                    *([nvidia] if real else []),
+                    *nvidia,
                 ],
                 **({"data_dir": "data", "env_vars": {"HF_HUB_OFFLINE": "lit:1"}} if real else {}),
             },
