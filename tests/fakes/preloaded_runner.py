@@ -1,6 +1,6 @@
 """Runs requests of one runner, one after another, each in a process of its own that begins with everything imported.
 
-Usage, with the Python of the harness's environment: python -P preloaded_runner.py RUNNER
+Usage, with the Python of the harness's environment: python -P preloaded_runner.py RUNNER [MODULE ...]
 
 Reads a JSON object per line (`arguments`, `env`, `cwd`, `log`) and answers each with its exit status. What a harness
 imports takes seconds, what the tests ask of it a fraction of one.
@@ -14,12 +14,13 @@ import traceback
 from typing import Any
 
 
-def main(runner: str) -> None:
+def main(runner: str, *modules: str) -> None:
     """Import the runner with its harness, then serve."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     entry = importlib.import_module(f"{runner}.__main__")
-    importlib.import_module(f"{runner}.evaluation")
+    for module in (f"{runner}.evaluation", *modules):
+        importlib.import_module(module)
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
@@ -47,4 +48,4 @@ def _run(entry: Any, job: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

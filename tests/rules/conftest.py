@@ -7,8 +7,8 @@ import pytest
 from rules.runner_bench import Preloaded
 
 
-def _preloaded(python: Path, runner: str, factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
-    made = Preloaded(python, runner, factory.mktemp(runner))
+def _preloaded(python: Path, runner: str, factory: pytest.TempPathFactory, *modules: str) -> Iterator[Preloaded]:
+    made = Preloaded(python, runner, factory.mktemp(runner), *modules)
     yield made
     made.close()
 
@@ -30,4 +30,4 @@ def preloaded_inspect_evals(
     inspect_evals_python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Preloaded]:
     """The runner of Inspect where inspect_evals is installed."""
-    yield from _preloaded(inspect_evals_python, "inspect_runner", tmp_path_factory)
+    yield from _preloaded(inspect_evals_python, "inspect_runner", tmp_path_factory, "inspect_evals._registry")

@@ -55,11 +55,11 @@ class Ended:
 class Preloaded:
     """A runner that has imported its harness, for tests that ask little of it; one request at a time."""
 
-    def __init__(self, python: Path, runner: str, folder: Path) -> None:
+    def __init__(self, python: Path, runner: str, folder: Path, *modules: str) -> None:
         # Read while packages are imported, so the same for all requests.
         env = os.environ | {"PYTHONPATH": str(RUNNERS), "HF_HOME": str(folder), "HF_HUB_OFFLINE": "1"}
         self.process = subprocess.Popen(
-            [str(python), "-P", str(PRELOADED), runner],
+            [str(python), "-P", str(PRELOADED), runner, *modules],
             env=env | {"TQDM_DISABLE": "1", "TOKENIZERS_PARALLELISM": "false"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

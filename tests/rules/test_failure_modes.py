@@ -25,7 +25,6 @@ KILLS = [
     if isinstance(failure := modes["killed"], Failure)
 ]
 KEY = "sk-of-the-endpoint"
-# Two of the questions are the same: each of them counts.
 SIX = ("Answer: A #### 42", "Answer: A #### 42", *["Answer: B"] * 4)
 
 
