@@ -167,8 +167,8 @@ def _tokenizer(task: Task, extra: Mapping[str, Any]) -> dict[str, Any]:
     tokenizer, backend = extra.get("tokenizer"), str(extra.get("tokenizer_backend"))
     if not tokenizer:
         raise HarnessError(
-            f"task {task.harness}.{task.task} compares log-likelihoods, for which the harness needs the model's tokenizer;"
-            " set tokenizer of the task to its path or hub id"
+            f"task {task.harness}.{task.task} compares log-likelihoods, for which the harness needs the model's"
+            " tokenizer; set tokenizer of the task to its path or hub id"
         )
     path = Path(tokenizer)
     return {
