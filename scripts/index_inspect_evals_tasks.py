@@ -8,6 +8,8 @@ Loading a configuration must know which tasks exist; importing all of inspect_ev
 """
 
 import argparse
+import importlib
+import inspect
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -16,22 +18,33 @@ from pathlib import Path
 
 import yaml
 
+PACKAGE = "inspect_evals"
 TABLE = Path(__file__).resolve().parents[1] / "config" / "harnesses" / "inspect_evals.tsv"
 
 
-def render_table(package: Path) -> str:
+def render_table() -> str:
     """Return the table: a comment with the version, then name and need, separated by a tab, sorted."""
-    rows = sorted(f"{name}\t{'docker' if sandboxed else '-'}" for name, sandboxed in _tasks(package))
+    rows = sorted(f"{name}\t{'docker' if sandboxed else '-'}" for name, sandboxed in _tasks())
     head = f"# inspect_evals {version('inspect_evals')}: name, need; made by scripts/index_inspect_evals_tasks.py"
     return "\n".join([head, *rows]) + "\n"
 
 
-def _tasks(package: Path) -> Iterator[tuple[str, bool]]:
-    for file in sorted(package.glob("*/eval.yaml")) + sorted(package.glob("*/*/eval.yaml")):
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        sandboxed = bool((content.get("metadata") or {}).get("sandbox"))
-        for task in content.get("tasks") or []:
-            yield task["name"], sandboxed
+def _tasks() -> Iterator[tuple[str, bool]]:
+    """Yield name and need of what Inspect finds; the package's own lists in eval.yaml lack some."""
+    from inspect_ai._util.registry import registry_find, registry_info
+
+    importlib.import_module(f"{PACKAGE}._registry")
+    for function in registry_find(lambda info: info.type == "task"):
+        owner, _, name = registry_info(function).name.rpartition("/")
+        if owner == PACKAGE:
+            yield name, _is_sandboxed(Path(inspect.getfile(inspect.unwrap(function))))
+
+
+def _is_sandboxed(module: Path) -> bool:
+    """Return what the eval.yaml says that is nearest to a module."""
+    file = next(folder / "eval.yaml" for folder in module.parents if (folder / "eval.yaml").exists())
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return bool((content.get("metadata") or {}).get("sandbox"))
 
 
 def main() -> int:
@@ -39,11 +52,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when the table is not up to date")
     arguments = parser.parse_args()
-    spec = find_spec("inspect_evals")
-    if spec is None or spec.origin is None:
+    if find_spec(PACKAGE) is None:
         print("error: inspect_evals is not installed here; call this with the Python of its environment")
         return 1
-    table = render_table(Path(spec.origin).parent)
+    table = render_table()
     if arguments.check:
         return int(not TABLE.exists() or TABLE.read_text(encoding="utf-8") != table)
     TABLE.write_text(table, encoding="utf-8")

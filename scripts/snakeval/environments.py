@@ -77,7 +77,8 @@ def _build(lock: Path, folder: Path, log: Path | None) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     environment |= {"UV_PYTHON_DOWNLOADS": "never", **_sources(lock)}
     commands = [
-        [uv, "venv", "--quiet", "--no-project", "--python", sys.executable, str(folder)],
+        # Programs of an environment find their Python beside them, wherever the folder is moved or mounted.
+        [uv, "venv", "--quiet", "--relocatable", "--no-project", "--python", sys.executable, str(folder)],
         [
             uv,
             "pip",

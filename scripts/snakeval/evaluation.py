@@ -21,7 +21,6 @@ from snakeval.backends.slurm_step import Step
 from snakeval.claims import await_predecessors, claim
 from snakeval.concurrency import within_limit
 from snakeval.config.model import Config, Deployment, Task
-from snakeval.config.secrets import resolve_env
 from snakeval.environments import ensure_environment, harness_lock
 from snakeval.errors import EndpointError
 from snakeval.files import write_text
@@ -31,6 +30,7 @@ from snakeval.paths import RunPaths, TaskPaths
 from snakeval.processes import end_processes, is_alive
 from snakeval.results import build_result, write_result, write_samples
 from snakeval.samples import read_table
+from snakeval.secrets import resolve_env
 from snakeval.serving import asked_of, reach
 from snakeval.stopping import refuse_stopped
 from snakeval.task_commands import failed_command, wrapped

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snakeval.config.secrets import without_secrets
+from snakeval.secrets import without_secrets
 
 LENGTH = 16
 _SAMPLED_ABOVE_BYTES = 64 * 2**20

@@ -9,20 +9,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fakes.openai_server import FakeOpenAIServer
 from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
 
 BY_HAND = str(REPOSITORY / "tests" / "fakes" / "inspect_by_hand.py")
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 TASKS = REPOSITORY / "config" / "examples" / "inspect"
 SMOL = {"type": "llamacpp", "name": "smol", "checkpoint_path": CHECKPOINT, "served_model_name": "smol"}
 # One request at a time, nothing kept of the one before: the same answers in whatever order they are asked for.
 REPEATABLE = {"max_num_seqs": 1, "cache_prompt": False}
 
 
-def _answers(workspace: Workspace, task: str, deployment: str = "smol") -> dict[Any, str]:
-    path = workspace.results / deployment / task / "samples.jsonl.gz"
+def _field(workspace: Workspace, task: str, name: str) -> dict[Any, str]:
+    path = workspace.results / "smol" / task / "samples.jsonl.gz"
     with gzip.open(path, "rt", encoding="utf-8") as lines:
-        return {sample["doc_id"]: sample["answer"] for sample in map(json.loads, lines)}
+        return {sample["doc_id"]: sample[name] for sample in map(json.loads, lines)}
+
+
+def _answers(workspace: Workspace, task: str) -> dict[Any, str]:
+    return _field(workspace, task, "answer")
 
 
 def test_the_numbers_are_those_of_inspect_called_by_hand(workspace: Workspace, inspect_python: Path) -> None:
@@ -55,6 +61,45 @@ def test_the_numbers_are_those_of_inspect_called_by_hand(workspace: Workspace, i
     assert all(answers.values())
     assert ours["versions"]["inspect_ai"] == "0.3.285"
     assert "inspect.arithmetic" in done.output
+
+
+@pytest.mark.skipif(not (SHARED_DATA / "openai/gsm8k").is_dir(), reason=f"needs {SHARED_DATA}/openai/gsm8k")
+def test_inspect_evals_on_a_copy_of_its_data_is_as_by_hand(workspace: Workspace, inspect_evals_python: Path) -> None:
+    copy = workspace.folder / "data" / "openai" / "gsm8k" / "main"
+    shutil.copytree(SHARED_DATA / "openai" / "gsm8k", copy)
+    inspect = str(inspect_evals_python.with_name("inspect"))
+    by_hand = [sys.executable, BY_HAND, inspect, "inspect_evals/gsm8k", "-T", "fewshot=0"]
+    workspace.configure(
+        {
+            "deployment": SMOL | REPEATABLE,
+            "evaluation": {
+                "data_dir": "data",
+                "env_vars": {"HF_HUB_OFFLINE": "lit:1"},
+                "tasks": [
+                    {"name": "inspect_evals.gsm8k", "extra": {"fewshot": 0}},
+                    {"name": "by-hand", "command": by_hand},
+                ],
+                "limit": 4,
+                "temperature": 0,
+                "max_new_tokens": 48,
+            },
+        }
+    )
+    done = workspace.run(cores=2)
+    assert done.returncode == 0, done.output
+    ours, theirs = workspace.result("smol", "inspect_evals.gsm8k"), workspace.result("smol", "by-hand")
+    (metric,), (expected,) = ours["metrics"], theirs["metrics"]
+    assert (metric["value"], metric["stderr"], metric["n"]) == (expected["value"], expected["stderr"], 4)
+    assert ours["samples"] == {"asked": 4, "answered": 4, "failed": 0}
+    assert ours["versions"]["inspect_evals"] == "0.26.0"
+    # A small model may have all wrong; equal answers say more than equal numbers.
+    answers = _answers(workspace, "inspect_evals.gsm8k")
+    assert answers == _answers(workspace, "by-hand")
+    assert len(set(answers.values())) == 4
+    questions = [json.loads(line)["question"] for line in (copy / "test.jsonl").open(encoding="utf-8")]
+    prompts = _field(workspace, "inspect_evals.gsm8k", "prompt").values()
+    # Inspect keeps long texts aside; here they are in their place.
+    assert all(any(question in prompt for question in questions) for prompt in prompts)
 
 
 def test_a_killed_task_resumes_and_a_change_of_its_data_measures_again(workspace: Workspace) -> None:

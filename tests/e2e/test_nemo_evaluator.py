@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -11,8 +10,7 @@ from typing import Any
 
 import pytest
 import requests
-import yaml
-from snakeval.environments import ensure_environment
+from nemo_by_hand import run_by_hand, scores, scores_of_result
 from snakeval.ports import free_port
 from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
 
@@ -67,37 +65,13 @@ def _answers(url: str) -> bool:
 
 
 def _by_hand(task: str, folder: Path, url: str) -> Path:
-    """Call nemo-evaluator as its documentation says; returns the folder of its results."""
     environment, settings = TASKS[task]
-    binaries = ensure_environment(REPOSITORY / "envs" / f"{environment}.lock").parent
     names = {"limit": "limit_samples"}
     told = {f"config.params.{names.get(k, k)}": v for k, v in settings.items() if k != "adapter_config"}
     told["config.params.parallelism"] = 1
     if "adapter_config" in settings:
         told["target.api_endpoint.adapter_config.params_to_add.max_tokens"] = 24
-    output = folder / f"by-hand-{task}"
-    command = [str(binaries / "nemo-evaluator"), "run_eval", "--eval_type", task, "--model_id", "smol"]
-    command += ["--model_url", f"{url}/chat/completions", "--model_type", "chat", "--output_dir", str(output)]
-    command += ["--overrides", ",".join(f"{key}={value}" for key, value in told.items())]
-    env = {**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "NEMO_EVALUATOR_TELEMETRY_LEVEL": "0"}
-    env |= {"HF_HUB_OFFLINE": "1", "API_KEY": "", "OPENAI_API_KEY": "", "ADAPTER_PORT": str(free_port("127.0.0.1"))}
-    done = subprocess.run(
-        command, cwd=folder / "data", env=env, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return output
-
-
-def _scores(output: Path) -> dict[str, float]:
-    """Return the numbers of results.yml by the names that the workflow gives them; BFCL's averages are left out."""
-    groups = yaml.safe_load((output / "results.yml").read_text())["results"]["groups"]
-    (group,) = groups.values()
-    return {
-        metric.replace("__", "|"): score["value"]
-        for metric, content in group["metrics"].items()
-        for score in content["scores"].values()
-        if "overall" not in metric
-    }
+    return run_by_hand(task, environment, told, url, folder)
 
 
 def _texts(output: Path) -> list[str]:
@@ -147,12 +121,7 @@ def test_numbers_and_answers_are_those_of_the_harness_called_by_hand(
         assert result["tokens"]["completion"] > limit
         assert result["versions"]["nemo-evaluator"] == "0.2.8"
         output = _by_hand(task, workspace.folder, server)
-        found = {
-            metric["name"] + ("" if metric["filter"] == "none" else f"|{metric['filter']}"): metric["value"]
-            for metric in result["metrics"]
-            if metric["subtask"] is None
-        }
-        assert found == _scores(output), task
+        assert scores_of_result(result) == scores(output), task
         assert all(metric["n"] == limit for metric in result["metrics"])
         with gzip.open(workspace.results / "smol" / task / "samples.jsonl.gz", "rt") as lines:
             answers = sorted(str(json.loads(line)["answer"]) for line in lines)

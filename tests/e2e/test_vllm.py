@@ -5,13 +5,27 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from engine_bench import define_choice, served_by_vllm, vllm_checkpoint
+from nemo_by_hand import run_by_hand, scores, scores_of_result
 from workspace import REPOSITORY, Workspace, eventually
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
+
+
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+NVIDIA = "lm-evaluation-harness.adlr_truthfulqa_mc2"
+NVIDIA_LIMIT = 2
+DATASET = """\
+---
+configs:
+- config_name: multiple_choice
+  data_files: [{split: validation, path: rows.jsonl}]
+---
+"""
 
 
 @pytest.fixture(scope="module")
@@ -19,13 +33,58 @@ def checkpoint(_environments_of_the_repository: None) -> Path:
     return vllm_checkpoint()
 
 
+def _real_choices(folder: Path) -> None:
+    """Write questions of the SAT in the form of the task's own data, the right choice first."""
+    target = folder / "data" / "truthful_qa"
+    target.mkdir(parents=True)
+    (target / "README.md").write_text(DATASET, encoding="utf-8")
+    with (target / "rows.jsonl").open("w", encoding="utf-8") as rows:
+        for line in (SHARED_DATA / "agieval_sat-math.jsonl").read_text(encoding="utf-8").splitlines()[:8]:
+            found = json.loads(line)
+            texts = [option[3:] for option in found["options"]]
+            right = texts.pop("ABCD".index(found["label"]))
+            chosen = {"choices": [right, *texts], "labels": [1, *(0 for _ in texts)]}
+            row = {"question": found["question"], "mc1_targets": chosen, "mc2_targets": chosen}
+            rows.write(json.dumps(row) + "\n")
+
+
+def _nvidia_by_hand(workspace: Workspace, checkpoint: Path, key: str, folder: Path) -> Path:
+    (folder / "data").symlink_to(workspace.folder / "data")
+    state = json.loads((workspace.results / "smol" / "server" / "state.json").read_text())
+    extra = {"tokenizer": checkpoint, "tokenizer_backend": "huggingface"}
+    told = {"config.params.limit_samples": NVIDIA_LIMIT, "config.params.parallelism": 1}
+    told |= {f"config.params.extra.{name}": value for name, value in extra.items()}
+    url = f"http://{state['host']}:{state['port']}/v1"
+    return run_by_hand(NVIDIA, "nvidia-lm-eval", told, url, folder, "smollm2", "completions", key)
+
+
+def _assert_as_by_hand(result: dict[str, Any], output: Path) -> None:
+    assert result["samples"] == {"asked": NVIDIA_LIMIT, "answered": NVIDIA_LIMIT, "failed": 0}
+    assert result["protocol"] == "loglikelihood"
+    found = scores_of_result(result)
+    # The probability of the right choice among all: it would show the smallest shift of the tokens.
+    assert 0.01 < found["acc"] < 0.99
+    assert found == pytest.approx(scores(output), rel=1e-3)
+
+
 def _engine(workspace: Workspace) -> list[psutil.Process]:
     """Return the processes that do vLLM's work; they rename themselves."""
     return [one for one in workspace.processes() if one.name().startswith("VLLM::")]
 
 
-def test_chat_and_loglikelihood_survive_a_killed_server(workspace: Workspace, checkpoint: Path) -> None:
-    """One run: two harness tasks; a third one holds the server while its main process is killed, and is repeated."""
+def test_chat_and_loglikelihood_survive_a_killed_server(
+    workspace: Workspace, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """One run: tasks of harnesses; one more holds the server while its main process is killed, and is repeated.
+
+    Before that the server is asked by NVIDIA's harness called by hand.
+    """
+    real = SHARED_DATA.is_dir()
+    asked = {"name": NVIDIA, "limit": NVIDIA_LIMIT, "parallelism": 1, "tokenizer": str(checkpoint)}
+    nvidia = [asked] if real else []
+    names = ["capitals", "choice", *([NVIDIA] if real else [])]
+    if real:
+        _real_choices(workspace.folder)
     gate = workspace.folder / "gate"
     slow = {"name": "slow", "command": [sys.executable, PROGRAM, "--wait", str(gate)]}
     workspace.configure(
@@ -35,20 +94,27 @@ def test_chat_and_loglikelihood_survive_a_killed_server(workspace: Workspace, ch
                 "limit": 4,
                 "max_new_tokens": 8,
                 "task_dirs": [str(define_choice(workspace.folder))],
-                "tasks": ["capitals", {"name": "choice", "protocol": "loglikelihood"}, slow],
+                "tasks": [
+                    "capitals",
+                    {"name": "choice", "protocol": "loglikelihood"},
+                    slow,
+                    *nvidia,
+                ],
+                **({"data_dir": "data", "env_vars": {"HF_HUB_OFFLINE": "lit:1"}} if real else {}),
             },
         }
     )
     running = workspace.start("--retries", "1", cores=3)
-    results = [workspace.results / "smol" / task / "result.json" for task in ("capitals", "choice")]
+    results = [workspace.results / "smol" / task / "result.json" for task in names]
     progress = workspace.results / "smol" / "slow" / "harness" / "progress.json"
-    eventually(lambda: progress.exists() and all(map(Path.exists, results)), 300, "two results and a running task")
+    eventually(lambda: progress.exists() and all(map(Path.exists, results)), 300, "results and a running task")
 
     state = json.loads((workspace.results / "smol" / "server" / "state.json").read_text())
     engine = _engine(workspace)
     assert {one.name() for one in engine} >= {"VLLM::EngineCore"}
     key = psutil.Process(state["pid"]).environ()["SNAKEVAL_API_KEY"]
     assert not any(key in line for line in workspace.command_lines()), "the key stands in no list of processes"
+    by_hand = _nvidia_by_hand(workspace, checkpoint, key, tmp_path_factory.mktemp("by-hand")) if real else None
     os.kill(state["pid"], signal.SIGKILL)
     eventually(lambda: not any(one.is_running() and one.status() != "zombie" for one in engine), 60, "no orphans")
     gate.touch()
@@ -64,6 +130,9 @@ def test_chat_and_loglikelihood_survive_a_killed_server(workspace: Workspace, ch
     assert json.loads((workspace.results / "smol" / "server" / "teardown.json").read_text())["state"] == "STOPPED"
     written = [path for path in workspace.folder.rglob("*") if path.is_file() and path.stat().st_size < 2**22]
     assert not any(key.encode() in path.read_bytes() for path in written), "the key stands in no file"
+    if by_hand is None:
+        pytest.skip(f"{SHARED_DATA} is not there: NVIDIA's harness was not run")
+    _assert_as_by_hand(workspace.result("smol", NVIDIA), by_hand)
 
 
 def test_a_failed_start_is_told_in_vllms_words(workspace: Workspace, checkpoint: Path) -> None:

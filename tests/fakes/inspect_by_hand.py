@@ -1,6 +1,6 @@
 """Calls Inspect's own command line as a task of harness `command`, and reports what it found.
 
-Usage: python inspect_by_hand.py INSPECT FILE@TASK; the rest comes from the variables of docs/command-harness.md.
+Usage: python inspect_by_hand.py INSPECT TASK [OPTION ...]; the rest comes from variables (docs/command-harness.md).
 """
 
 import json
@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 
-def main(inspect: str, task: str) -> None:
+def main(inspect: str, task: str, *more: str) -> None:
     """Run `inspect eval` with the settings that harness `inspect` would have."""
     told = {name.removeprefix("SNAKEVAL_"): value for name, value in os.environ.items() if name.startswith("SNAKEVAL_")}
-    folder = Path(told["OUTPUT_DIR"])
+    folder = Path(told["OUTPUT_DIR"]).absolute()
     options = {
         "--model": f"openai-api/local/{told['MODEL']}",
         "--model-base-url": told["BASE_URL"],
@@ -25,9 +25,10 @@ def main(inspect: str, task: str) -> None:
         "--log-format": "json",
         "--display": "none",
     }
-    command = [inspect, "eval", task, *(word for pair in options.items() for word in pair)]
+    command = [inspect, "eval", task, *(word for pair in options.items() for word in pair), *more]
     environ = {**os.environ, "LOCAL_API_KEY": told["API_KEY"], "INSPECT_DISABLE_UPDATE_CHECK": "1"}
-    subprocess.run(command, env=environ, check=True)
+    # Where inspect_evals finds a copy of a dataset under its own name.
+    subprocess.run(command, env=environ, cwd=told.get("DATA_DIR"), check=True)
     (file,) = (folder / "by-hand").glob("*.json")
     log = json.loads(file.read_text(encoding="utf-8"))
     count, (score,) = len(log["samples"]), log["results"]["scores"]

@@ -1,19 +1,16 @@
-"""A small task of Inspect and a way to run it, for the tests of the runner."""
+"""Small tasks of Inspect, and one of inspect_evals on small data, and a way to run them."""
 
 import json
-import os
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fakes.openai_server import FakeOpenAIServer
-from rules.lm_eval_bench import TIMEOUT_S, Ended
-from snakeval.harnesses import Endpoint, HarnessCommand, harness_of
+from rules.runner_bench import RunnerBench
+from snakeval.config.model import Config, Task
+from snakeval.harnesses import harness_of
 from unit.harness_cases import a_config, a_task
 
-HARNESS = harness_of("inspect")
 KEY = "sk-of-the-endpoint"
 
 TASK = """
@@ -33,14 +30,14 @@ def {name}(hint: str = ""):
 
 
 @dataclass
-class InspectBench:
-    """Tasks in a folder of their own, run by Inspect's interpreter."""
+class InspectBench(RunnerBench):
+    """Tasks in Python, data in JSON lines."""
 
-    folder: Path
-    python: Path
     settings: dict[str, Any] = field(
         default_factory=lambda: {"max_retries": 0, "request_timeout_s": 30, "parallelism": 4, "seed": 1234}
     )
+
+    harness = harness_of("inspect")
 
     def define(self, name: str, rows: Sequence[dict[str, Any]], body: str = PLAIN) -> Path:
         """Write a task's file and its data; returns the file."""
@@ -51,33 +48,38 @@ class InspectBench:
         file.write_text(TASK + body.replace("{name}", name))
         return file
 
-    def command(self, server: FakeOpenAIServer, task: str = "mini", **options: Any) -> HarnessCommand:
-        """Return the runner's command line for a task of this bench."""
-        known = {key: options.pop(key) for key in ("limit", "repeats") if key in options}
-        definition = self.folder / "tasks" / f"{task}.py"
-        wanted = a_task("inspect", definition=definition, **known, **(self.settings | options))
-        endpoint = Endpoint(server.base_url, server.model, server.api_key)
-        return HARNESS.command(replace(wanted, task=task), endpoint, self.work_dir, self.python, a_config())
+    def task(self, name: str, **options: Any) -> tuple[Task, Config]:
+        """See `RunnerBench.task`."""
+        definition = self.folder / "tasks" / f"{name}.py"
+        return replace(a_task("inspect", definition=definition, **options), task=name), a_config()
 
-    @property
-    def work_dir(self) -> Path:
-        """The folder of the harness's own files."""
-        return self.folder / "work"
+    def lose_data(self) -> None:
+        """See `RunnerBench.lose_data`."""
+        (self.folder / "tasks" / "mini.jsonl").unlink()
 
-    def start(self, command: HarnessCommand, **environ: str) -> "subprocess.Popen[str]":
-        """Start the runner; its output goes to log.txt."""
-        env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-        env |= {"XDG_DATA_HOME": str(self.folder / "data"), "XDG_CACHE_HOME": str(self.folder / "cache")}
-        with (self.folder / "log.txt").open("w") as log:
-            return subprocess.Popen(
-                command.argv, env=env | command.env | environ, cwd=command.cwd, stdout=log, stderr=log, text=True
-            )
 
-    def run(self, server: FakeOpenAIServer, task: str = "mini", **options: Any) -> Ended:
-        """Run a task to its end."""
-        process = self.start(self.command(server, task, **options))
-        try:
-            status = process.wait(TIMEOUT_S)
-        finally:
-            process.kill()
-        return Ended(status, (self.folder / "log.txt").read_text(), self.work_dir)
+@dataclass
+class InspectEvalsBench(InspectBench):
+    """Task gsm8k of inspect_evals on a copy of its data that holds other questions."""
+
+    harness = harness_of("inspect_evals")
+
+    def ask(self, *answers: str) -> None:
+        """Write questions, with what the server is told to answer; 42 is right."""
+        folder = self.folder / "copies" / "openai" / "gsm8k" / "main"
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = [{"question": f"q{i} [[answer:{text}]]", "answer": "So.\n#### 42"} for i, text in enumerate(answers)]
+        for split in ("train", "test"):
+            (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def task(self, name: str, **options: Any) -> tuple[Task, Config]:
+        """See `RunnerBench.task`; whatever its name, it is gsm8k."""
+        wanted = replace(a_task("inspect_evals", extra={"fewshot": 0}, **options), task="gsm8k")
+        return wanted, a_config(data_dir=self.folder / "copies")
+
+    def lose_data(self) -> None:
+        """See `RunnerBench.lose_data`."""
+        for file in (self.folder / "copies" / "openai" / "gsm8k" / "main").iterdir():
+            file.unlink()
+        (self.folder / "copies" / "openai" / "gsm8k" / "main").rmdir()
+        (self.folder / "copies" / "openai" / "gsm8k").rmdir()

@@ -1,4 +1,4 @@
-"""The runner with the real Inspect, against a server that misbehaves on demand."""
+"""The runner with the real Inspect; failures that all harnesses share are in test_failure_modes.py."""
 
 import json
 import math
@@ -12,20 +12,21 @@ from typing import Any
 
 import pytest
 from fakes.openai_server import FakeOpenAIServer
-from rules.inspect_bench import HARNESS, KEY, InspectBench
-from rules.lm_eval_bench import TIMEOUT_S
+from rules.inspect_bench import KEY, InspectBench
+from rules.runner_bench import TIMEOUT_S, Preloaded
 from snakeval.errors import EndpointError, HarnessError
-from snakeval.harnesses import Endpoint
+from snakeval.harnesses import Endpoint, harness_of
 from unit.harness_cases import a_config, a_task
 from workspace import REPOSITORY
 
+HARNESS = harness_of("inspect")
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 
 @pytest.fixture
-def bench(tmp_path: Path, inspect_python: Path) -> InspectBench:
+def bench(tmp_path: Path, inspect_python: Path, preloaded_inspect: Preloaded) -> InspectBench:
     """A bench with task `mini`: four questions, of which the server knows three."""
-    made = InspectBench(tmp_path, inspect_python)
+    made = InspectBench(tmp_path, inspect_python, preloaded=preloaded_inspect)
     answers = ["yes", "yes", "yes", "no"]
     made.define("mini", [{"q": f"q{i} [[answer:{a}]]", "a": "yes"} for i, a in enumerate(answers)])
     return made
@@ -33,7 +34,8 @@ def bench(tmp_path: Path, inspect_python: Path) -> InspectBench:
 
 def test_a_score_with_all_that_belongs_to_it(bench: InspectBench) -> None:
     with FakeOpenAIServer(api_key=KEY) as server:
-        ended = bench.run(server, parallelism=1, system_prompt="Be brief.", max_new_tokens=5, stop=["."], temperature=0)
+        options = {"parallelism": 1, "system_prompt": "Be brief.", "max_new_tokens": 5, "stop": ["."], "temperature": 0}
+        ended = bench.run_alone(bench.command(server, **options))
     assert ended.status == 0, ended.log
     outcome = ended.read("outcome")
     assert outcome["metrics"] == [
@@ -85,16 +87,9 @@ def test_a_user_s_options_for_inspect_change_nothing(bench: InspectBench) -> Non
 
 
 FAULTS: dict[str, tuple[str, dict[str, Any], str, int]] = {
-    "500 always": ("status:500", {"max_retries": 1}, 'HTTP 500 (4x), e.g. \'{"error": {"message": "injected', 4),
-    "401": ("status:401", {"max_retries": 5}, "4 of 4 samples got no answer: HTTP 401 (4x)", 4),
-    "400": ("status:400", {"max_retries": 5}, "4 of 4 samples got no answer: HTTP 400 (4x)", 4),
     "403": ("status:403", {"max_retries": 5}, "4 of 4 samples got no answer: HTTP 403 (4x)", 4),
     "413": ("status:413", {"max_retries": 5}, "4 of 4 samples got no answer: HTTP 413 (4x)", 4),
     "422": ("status:422", {"max_retries": 5}, "4 of 4 samples got no answer: HTTP 422 (4x)", 4),
-    "one prompt": ("status-if:500:q2", {}, "1 of 4 samples got no answer: HTTP 500 (1x)", 1),
-    "one refused": ("status-if:400:q2", {}, "1 of 4 samples got no answer: HTTP 400 (1x)", 1),
-    "null contents": ("null", {}, "4 of 4 samples got no answer: no content (4x)", 4),
-    "null content": ("null-if:q2", {}, "1 of 4 samples got no answer: no content (1x), e.g. 'finish_reason length", 1),
     "only reasoning": (
         "reasoning",
         {},
@@ -126,19 +121,8 @@ def test_a_fault_is_a_failure_and_never_a_score(
     assert (error["asked"], error["answered"], error["failed"]) == (4, 4 - failed, failed)
     assert isinstance(HARNESS.failure(ended.work_dir, ended.status), EndpointError)
     assert (ended.work_dir / "requests.jsonl").read_text().count("\n") == 4 - failed
-    retries = options.get("max_retries", 0) if "500" in fault else 0
     if fault != "die-after:2":
-        assert len(server.payloads) == 4 * (1 + retries)
-
-
-def test_an_endpoint_that_is_not_there(bench: InspectBench) -> None:
-    with FakeOpenAIServer() as server:
-        command = bench.command(server)
-    process = bench.start(command)
-    assert process.wait(TIMEOUT_S) == 1
-    error = json.loads((bench.work_dir / "error.json").read_text())
-    assert error["kind"] == "endpoint"
-    assert "4 of 4 samples got no answer: connection error (4x), e.g. 'ConnectError" in error["message"]
+        assert len(server.payloads) == 4
 
 
 def test_a_hopeless_endpoint_is_given_up_early(bench: InspectBench) -> None:
@@ -162,25 +146,19 @@ def test_passing_faults_are_retried(bench: InspectBench, status: int) -> None:
         assert server.arrivals[3] - server.arrivals[2] >= 1.0, "the server asks for 1 s"
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_after_a_kill_only_the_unanswered_is_asked(bench: InspectBench, number: signal.Signals) -> None:
+def test_after_a_signal_only_the_unanswered_is_asked(bench: InspectBench) -> None:
+    """It ends at once; what SIGKILL does is in test_failure_modes.py."""
     # Two of the prompts are the same: each of them counts.
     bench.define("many", [{"q": f"q{max(i, 1)} [[answer:yes]]", "a": "yes"} for i in range(10)])
     with FakeOpenAIServer(faults=("hold-after:4",)) as server:
         process = bench.start(bench.command(server, "many", parallelism=2))
         # A connection asks again only when its last answer is in the journal.
         server.wait_for_requests(6, TIMEOUT_S)
-        process.send_signal(number)
-        assert process.wait(10) == (143 if number == signal.SIGTERM else -number)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 128 + signal.SIGTERM
         sent = [json.dumps(payload) for payload in server.payloads[:4]]
-    journal = bench.work_dir / "requests.jsonl"
-    assert journal.read_text().count("\n") == 4
+    assert bench.answers == 4
     assert not (bench.work_dir / "outcome.json").exists()
-    failure = HARNESS.failure(bench.work_dir, -number)
-    assert isinstance(failure, HarnessError)
-    assert f"Inspect was killed by {number.name}" in str(failure)
-    with journal.open("a") as file:
-        file.write('{"key": "cut sho')
     with FakeOpenAIServer() as server:
         ended = bench.run(server, "many", parallelism=2)
         assert ended.status == 0, ended.log
@@ -353,7 +331,6 @@ def silent():
 
 """
 UNUSABLE: dict[str, tuple[str, dict[str, Any], str, int]] = {
-    "missing file": (_task('json_dataset("none.jsonl")'), {}, "the dataset of task mini cannot be loaded: ", 0),
     "empty dataset": (_task("[]"), {}, "The specified dataset is empty (has no samples)", 0),
     "missing package": (_task(head="import no_such_package"), {}, "Python package 'no_such_package'", 0),
     "missing secret": (

@@ -1,4 +1,4 @@
-"""The runner with the real lm-eval, against a server that misbehaves on demand."""
+"""The runner with the real lm-eval; failures that all harnesses share are in test_failure_modes.py."""
 
 import json
 import math
@@ -8,21 +8,26 @@ from typing import Any
 
 import pytest
 from fakes.openai_server import FakeOpenAIServer, logprob
-from rules.lm_eval_bench import CHOOSE, GENERATE, HARNESS, TIMEOUT_S, Bench
+from rules.lm_eval_bench import CHOOSE, GENERATE, LmEvalBench
+from rules.runner_bench import TIMEOUT_S, Preloaded
+from snakeval.harnesses import harness_of
+
+HARNESS = harness_of("lm-eval")
 
 
 @pytest.fixture
-def bench(tmp_path: Path, lm_eval_python: Path) -> Bench:
+def bench(tmp_path: Path, lm_eval_python: Path, preloaded_lm_eval: Preloaded) -> LmEvalBench:
     """A bench with task `mini`: four questions, of which the server knows three."""
-    made = Bench(tmp_path, lm_eval_python)
+    made = LmEvalBench(tmp_path, lm_eval_python, preloaded=preloaded_lm_eval)
     answers = ["yes", "yes", "yes", "no"]
     made.define("mini", GENERATE, [{"q": f"q{i} [[answer:{a}]]", "a": "yes"} for i, a in enumerate(answers)])
     return made
 
 
-def test_a_score_with_all_that_belongs_to_it(bench: Bench) -> None:
+def test_a_score_with_all_that_belongs_to_it(bench: LmEvalBench) -> None:
     with FakeOpenAIServer(api_key="secret") as server:
-        ended = bench.run(server, parallelism=1, system_prompt="Be brief.", max_new_tokens=5, stop=["."])
+        options = {"parallelism": 1, "system_prompt": "Be brief.", "max_new_tokens": 5, "stop": ["."]}
+        ended = bench.run_alone(bench.command(server, **options))
     assert ended.status == 0, ended.log
     outcome = ended.read("outcome")
     assert outcome["metrics"] == [
@@ -55,10 +60,6 @@ def test_a_score_with_all_that_belongs_to_it(bench: Bench) -> None:
 
 
 FAULTS: dict[str, tuple[str, dict[str, Any], str, int]] = {
-    "500 always": ("status:500", {"max_retries": 1}, 'HTTP 500 (4x), e.g. \'{"error": {"message": "injected', 4),
-    "401": ("status:401", {"max_retries": 5}, "4 of 4 samples got no answer: HTTP 401 (4x)", 4),
-    "one prompt": ("status-if:500:q2", {}, "1 of 4 samples got no answer: HTTP 500 (1x)", 1),
-    "null content": ("null-if:q2", {}, "1 of 4 samples got no answer: no content (1x), e.g. 'finish_reason length", 1),
     "only reasoning": (
         "reasoning",
         {},
@@ -75,7 +76,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str, int]] = {
 
 @pytest.mark.parametrize(("fault", "options", "message", "failed"), FAULTS.values(), ids=FAULTS.keys())
 def test_a_fault_is_a_failure_and_never_a_score(
-    bench: Bench, fault: str, options: dict[str, Any], message: str, failed: int
+    bench: LmEvalBench, fault: str, options: dict[str, Any], message: str, failed: int
 ) -> None:
     with FakeOpenAIServer(faults=(fault,)) as server:
         ended = bench.run(server, **options)
@@ -87,12 +88,11 @@ def test_a_fault_is_a_failure_and_never_a_score(
     assert (error["asked"], error["answered"], error["failed"]) == (4, 4 - failed, failed)
     cached = ended.work_dir / "requests.jsonl"
     assert cached.read_text().count("\n") == 4 - failed
-    retries = options.get("max_retries", 0) if "500" in fault else 0
     if fault != "die-after:2":
-        assert len(server.payloads) == 4 * (1 + retries)
+        assert len(server.payloads) == 4
 
 
-def test_a_hopeless_endpoint_is_given_up_early(bench: Bench) -> None:
+def test_a_hopeless_endpoint_is_given_up_early(bench: LmEvalBench) -> None:
     bench.define("many", GENERATE, [{"q": f"q{i}", "a": "yes"} for i in range(60)])
     with FakeOpenAIServer(faults=("status:400",)) as server:
         ended = bench.run(server, "many", parallelism=2, max_retries=5)
@@ -103,7 +103,7 @@ def test_a_hopeless_endpoint_is_given_up_early(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("status", [503, 429])
-def test_passing_faults_are_retried(bench: Bench, status: int) -> None:
+def test_passing_faults_are_retried(bench: LmEvalBench, status: int) -> None:
     with FakeOpenAIServer(faults=(f"status-every:{status}:3",)) as server:
         ended = bench.run(server, parallelism=1, max_retries=3)
     assert ended.status == 0, ended.log
@@ -114,21 +114,18 @@ def test_passing_faults_are_retried(bench: Bench, status: int) -> None:
     assert pause_s >= (1.0 if status == 429 else 0.4)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_after_a_kill_only_the_unanswered_is_asked(bench: Bench, number: signal.Signals) -> None:
+def test_after_a_signal_only_the_unanswered_is_asked(bench: LmEvalBench) -> None:
+    """It ends at once; what SIGKILL does is in test_failure_modes.py."""
     # Two of the prompts are the same: each of them counts.
     bench.define("many", GENERATE, [{"q": f"q{max(i, 1)} [[answer:yes]]", "a": "yes"} for i in range(10)])
     with FakeOpenAIServer(faults=("hold-after:4",)) as server:
         process = bench.start(bench.command(server, "many", parallelism=2))
         # A worker asks again only when its last answer is in the cache.
         server.wait_for_requests(6, TIMEOUT_S)
-        process.send_signal(number)
-        assert process.wait(10) == (143 if number == signal.SIGTERM else -number)
-    cache = bench.folder / "work" / "requests.jsonl"
-    assert cache.read_text().count("\n") == 4
-    assert not (bench.folder / "work" / "outcome.json").exists()
-    with cache.open("a") as file:
-        file.write('{"key": "cut sho')
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 128 + signal.SIGTERM
+    assert bench.answers == 4
+    assert not (bench.work_dir / "outcome.json").exists()
     with FakeOpenAIServer() as server:
         ended = bench.run(server, "many", parallelism=2)
         assert ended.status == 0, ended.log
@@ -140,7 +137,7 @@ def test_after_a_kill_only_the_unanswered_is_asked(bench: Bench, number: signal.
         assert len(server.payloads) == 6
 
 
-def test_repeats_are_other_samples_and_not_more_documents(bench: Bench) -> None:
+def test_repeats_are_other_samples_and_not_more_documents(bench: LmEvalBench) -> None:
     told = ["yes|yes|yes", "yes|no|no", "no|no|no", "yes|yes|no"]
     bench.define("many", GENERATE, [{"q": f"q{i} [[answer:{text}]]", "a": "yes"} for i, text in enumerate(told)])
     with FakeOpenAIServer() as server:
@@ -164,7 +161,7 @@ def test_repeats_are_other_samples_and_not_more_documents(bench: Bench) -> None:
     assert ended.read("progress") == {"done": 12, "total": 12}
 
 
-def test_an_empty_answer_is_an_answer(bench: Bench) -> None:
+def test_an_empty_answer_is_an_answer(bench: LmEvalBench) -> None:
     bench.define("silent", GENERATE, [{"q": f"q{i} [[answer:]]", "a": "yes"} for i in range(3)])
     with FakeOpenAIServer() as server:
         ended = bench.run(server, "silent", protocol="completions", parallelism=1)
@@ -174,7 +171,7 @@ def test_an_empty_answer_is_an_answer(bench: Bench) -> None:
     assert {payload["prompt"] for payload in server.payloads} == {f"q{i} [[answer:]]" for i in range(3)}
 
 
-def test_a_group_names_its_members(bench: Bench) -> None:
+def test_a_group_names_its_members(bench: LmEvalBench) -> None:
     bench.define("a", GENERATE, [{"q": f"a{i} [[answer:yes]]", "a": "yes"} for i in range(4)])
     bench.define("b", GENERATE, [{"q": f"b{i} [[answer:yes|no|no]]", "a": "yes"} for i in range(2)])
     group = "group: both\ntask: [a, b]\naggregate_metric_list: [{metric: exact_match, weight_by_size: true}]\n"
@@ -191,7 +188,7 @@ def test_a_group_names_its_members(bench: Bench) -> None:
 ROWS = [{"q": f"Is it so {i}:", "a": i % 2} for i in range(6)]
 
 
-def test_loglikelihoods_are_those_of_the_server(bench: Bench) -> None:
+def test_loglikelihoods_are_those_of_the_server(bench: LmEvalBench) -> None:
     bench.define("choose", CHOOSE, ROWS)
     with FakeOpenAIServer(api_key="secret") as server:
         ended = bench.run(server, "choose", protocol="loglikelihood")
@@ -207,7 +204,7 @@ def test_loglikelihoods_are_those_of_the_server(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("fault", ["off-by-one", "no-echo"])
-def test_wrong_logprobs_are_refused(bench: Bench, fault: str) -> None:
+def test_wrong_logprobs_are_refused(bench: LmEvalBench, fault: str) -> None:
     bench.define("choose", CHOOSE, ROWS)
     with FakeOpenAIServer(faults=(fault,)) as server:
         ended = bench.run(server, "choose", protocol="loglikelihood")
@@ -217,7 +214,7 @@ def test_wrong_logprobs_are_refused(bench: Bench, fault: str) -> None:
     assert "the endpoint's logprobs are not usable" in ended.read("error")["message"]
 
 
-def _break_task(bench: Bench, old: str, new: str) -> None:
+def _break_task(bench: LmEvalBench, old: str, new: str) -> None:
     path = bench.folder / "tasks" / "mini.yaml"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
@@ -229,7 +226,6 @@ UNUSABLE: dict[str, tuple[tuple[str, str], dict[str, Any], str]] = {
     "choice by chat": (("generate_until", "multiple_choice"), {}, "use protocol loglikelihood"),
     "text by loglikelihood": (("task: mini", "task: mini"), {"protocol": "loglikelihood"}, "use protocol chat"),
     "no data": (("dataset_path: json", "dataset_path: no/where"), {}, "set evaluation.data_dir"),
-    "missing file": (("mini.jsonl", "none.jsonl"), {}, "set evaluation.data_dir"),
     "missing package": (
         ('doc_to_text: "{{q}}"', "doc_to_text: !function needy.text"),
         {},
@@ -241,7 +237,7 @@ UNUSABLE: dict[str, tuple[tuple[str, str], dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("change", "options", "message"), UNUSABLE.values(), ids=UNUSABLE.keys())
 def test_a_task_that_cannot_run_says_why(
-    bench: Bench, change: tuple[str, str], options: dict[str, Any], message: str
+    bench: LmEvalBench, change: tuple[str, str], options: dict[str, Any], message: str
 ) -> None:
     tasks = bench.folder / "tasks"
     (tasks / "needy.py").write_text("import no_such_pkg\n\ntext = no_such_pkg.text\n")

@@ -1,34 +1,20 @@
-"""NVIDIA's harnesses with the core of NeMo Evaluator, against a server that misbehaves on demand."""
+"""NVIDIA's harnesses with the core of NeMo Evaluator; failures that all harnesses share: test_failure_modes.py."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fakes.openai_server import FakeOpenAIServer
-from rules.nemo_bench import HARNESS, TASKS, TIMEOUT_S, NemoBench
-from snakeval.environments import ensure_environment
-from workspace import REPOSITORY
+from rules.nemo_bench import NemoBench, nemo_bench
+from snakeval.harnesses import harness_of
+
+HARNESS = harness_of("nemo-evaluator")
 
 
 @pytest.fixture
-def bench_of(tmp_path: Path) -> Callable[[str], NemoBench]:
-    """Make a bench of a harness with four questions, of which the server knows three."""
-
-    def make(harness: str) -> NemoBench:
-        made = NemoBench(tmp_path, ensure_environment(REPOSITORY / "envs" / f"{TASKS[harness][1]}.lock"), harness)
-        right, wrong = ("Answer: A #### 42", "Answer: B #### 41")
-        made.ask(right, right, right, wrong)
-        return made
-
-    return make
-
-
-@pytest.fixture
-def bench(bench_of: Callable[[str], NemoBench]) -> NemoBench:
-    """A bench of simple-evals."""
-    return bench_of("simple_evals")
+def bench(tmp_path: Path) -> NemoBench:
+    """A bench of simple-evals with four questions, of which the server knows three."""
+    return nemo_bench(tmp_path, "simple_evals")
 
 
 def test_a_score_with_all_that_belongs_to_it(bench: NemoBench) -> None:
@@ -53,108 +39,14 @@ def test_a_score_with_all_that_belongs_to_it(bench: NemoBench) -> None:
     assert not any("secret" in text for text in [*kept, ended.log])
 
 
-FAULTS: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
-    "all 5xx": (("status:500",), {}, "requests got no answer: HTTP 500"),
-    "all 4xx": (("status:400",), {}, "requests got no answer: HTTP 400"),
-    "wrong key": ((), {"api_key": "another"}, "requests got no answer: HTTP 401"),
-    "null contents": (("null",), {}, "requests got no answer: no content"),
-    "partial": (("null-if:q2",), {}, "1 of 4 requests got no answer: no content (1x), e.g. 'finish_reason length'"),
-    "dies": (("die-after:2",), {"parallelism": 1}, "1 of 3 requests got no answer: connection error"),
-}
-
-
-@pytest.mark.parametrize(("faults", "options", "message"), FAULTS.values(), ids=FAULTS.keys())
-def test_a_fault_is_a_failure_and_never_a_score(
-    bench: NemoBench, faults: tuple[str, ...], options: dict[str, Any], message: str
-) -> None:
-    with FakeOpenAIServer(api_key="secret", faults=faults) as server:
-        ended = bench.run(server, **options)
-    assert ended.status == 1, ended.log
-    assert ended.read("outcome") is None
-    assert ended.read("error")["kind"] == "endpoint"
-    assert message in ended.read("error")["message"]
-    assert str(HARNESS.failure(ended.work_dir, ended.status)) == ended.read("error")["message"]
-
-
-def test_a_dead_endpoint_is_a_failure_whatever_report_there_is(bench: NemoBench) -> None:
-    with FakeOpenAIServer() as server:
-        server.close()
-        ended = bench.run(server)
-    assert ended.status == 1, ended.log
-    assert "requests got no answer: connection error" in ended.read("error")["message"]
-    assert (ended.work_dir / "nemo_evaluator" / "report.json").exists(), "the core writes one all the same"
-    assert ended.read("outcome") is None
-
-
-@pytest.mark.parametrize(
-    ("fault", "message"),
-    [
-        ("null", "requests got no answer: no content"),
-        ("die-after:1", "1 of 2 requests got no answer: connection error"),
-    ],
-)
-@pytest.mark.parametrize("harness", ["lm-evaluation-harness", "bfcl"])
-def test_what_other_harnesses_score_as_wrong_answers_is_a_failure(
-    bench_of: Callable[[str], NemoBench], harness: str, fault: str, message: str
-) -> None:
-    """BFCL writes errors in the place of answers and ends well; lm-eval takes a missing text for an empty one."""
-    bench = bench_of(harness)
-    with FakeOpenAIServer(faults=(fault,)) as server:
-        ended = bench.run(server, limit=2, max_retries=0, parallelism=1)
-    assert ended.status == 1, ended.log
-    assert ended.read("outcome") is None
-    assert message in ended.read("error")["message"]
-
-
-def test_a_hopeless_endpoint_is_given_up_early(bench_of: Callable[[str], NemoBench]) -> None:
+def test_a_hopeless_endpoint_is_given_up_early(tmp_path: Path) -> None:
     """BFCL would go on to its end."""
-    bench = bench_of("bfcl")
+    bench = nemo_bench(tmp_path, "bfcl")
     with FakeOpenAIServer(faults=("status:400",)) as server:
         ended = bench.run(server, limit=60, parallelism=1)
     assert ended.status == 1, ended.log
     assert "requests got no answer: HTTP 400" in ended.read("error")["message"]
     assert 10 <= len(server.payloads) < 60
-
-
-def test_a_missing_dataset_is_named(bench: NemoBench) -> None:
-    (bench.folder / "data" / "TIGER-Lab" / "MMLU-Pro" / "test.jsonl").unlink()
-    (bench.folder / "data" / "TIGER-Lab" / "MMLU-Pro" / "README.md").unlink()
-    (bench.folder / "data" / "TIGER-Lab" / "MMLU-Pro").rmdir()
-    with FakeOpenAIServer() as server:
-        ended = bench.run(server)
-    assert ended.status == 1, ended.log
-    assert ended.read("error")["kind"] == "harness"
-    assert "the dataset of task mmlu_pro cannot be loaded" in ended.read("error")["message"]
-    assert "set evaluation.data_dir" in ended.read("error")["message"]
-    assert server.payloads == []
-
-
-@pytest.mark.parametrize("harness", list(TASKS))
-def test_after_a_kill_only_the_unanswered_is_asked(bench_of: Callable[[str], NemoBench], harness: str) -> None:
-    """Two of the questions are the same: each of them counts. Nothing of the killed attempt goes on."""
-    bench = bench_of(harness)
-    bench.ask("Answer: A #### 42", "Answer: A #### 42", *["Answer: B"] * 4)
-    with FakeOpenAIServer(faults=("hold-after:3",)) as server:
-        process = bench.start(bench.command(server, limit=6, parallelism=1))
-        server.wait_for_requests(4, TIMEOUT_S)
-        process.kill()
-        assert process.wait(10) == -9
-        assert len(_answers(bench)) == 3
-        with FakeOpenAIServer() as other:
-            ended = bench.run(other, limit=6, parallelism=1)
-            assert ended.status == 0, ended.log
-            assert len(other.payloads) == 3
-        server.release()
-        assert len(server.payloads) == 4
-    outcome = HARNESS.outcome(ended.work_dir)
-    assert (outcome.requests_sent, outcome.requests_cached, outcome.asked) == (3, 3, 6)
-    assert harness == "bfcl" or outcome.metrics[0].value == pytest.approx(2 / 6)
-    assert len(list(HARNESS.samples(ended.work_dir))) == 6
-
-
-def _answers(bench: NemoBench) -> list[dict[str, Any]]:
-    lines = (bench.folder / "work" / "answers.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
 
 
 def test_repeats_are_other_requests_and_not_more_samples(bench: NemoBench) -> None:

@@ -6,9 +6,9 @@ import pytest
 from config_workflow import Workflow, make_workflow
 from snakeval.auxiliary import informed
 from snakeval.config import Config
-from snakeval.config.secrets import resolve_env
 from snakeval.errors import ConfigError
 from snakeval.harnesses import Endpoint
+from snakeval.secrets import resolve_env
 
 TOP = """
 deployment: {type: none, url: 'http://h/v1', model_id: m}

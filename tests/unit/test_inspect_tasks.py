@@ -138,7 +138,7 @@ def test_shared_settings_that_inspect_has_no_word_for_do_not_count(workflow: Wor
 
 def test_the_table_of_inspect_evals() -> None:
     table = shipped_by_inspect_evals()
-    assert len(table) == 239
+    assert len(table) == 250
     assert set(table.values()) == {"-", "docker"}
     assert (table["gsm8k"], table["cybench"]) == ("-", "docker")
 

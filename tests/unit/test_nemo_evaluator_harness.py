@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nemo_runner import process
+from nemo_runner.answers import NoAnswer, check_answer
+from nemo_runner.journal import Answer, Journal, read_account, read_lines, request_key
+from nemo_runner.process import adapter_port
+from runner_shared.failures import RunnerError
 from snakeval.config.model import Protocol, Task
 from snakeval.errors import EndpointError, HarnessError
 from snakeval.harnesses import Endpoint, Progress, harness_of
 from snakeval.harnesses.nemo_evaluator import KEY_VARIABLE, RUNNERS, build_environment, build_request
-from snakeval.harnesses.runners.nemo_runner import process
-from snakeval.harnesses.runners.nemo_runner.answers import NoAnswer, check_answer
-from snakeval.harnesses.runners.nemo_runner.failures import RunnerError
-from snakeval.harnesses.runners.nemo_runner.journal import Answer, Journal, read_account, read_lines, request_key
-from snakeval.harnesses.runners.nemo_runner.process import adapter_port
 from unit.harness_cases import ENDPOINT, a_config, a_task
 
 HARNESS = harness_of("nemo-evaluator")
@@ -78,6 +78,27 @@ def test_what_a_harness_has_no_parameter_for_is_left_to_the_adapter() -> None:
     }
 
 
+def test_log_likelihoods_need_a_tokenizer_and_the_harness_is_told_how_to_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its own default the harness counts tokens with nothing, and fails when it has loaded everything."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "checkpoint").mkdir()
+    unset = {"tokenizer": None, "tokenizer_backend": "None", "tokenized_requests": False}
+
+    def extra(**more: Any) -> dict[str, Any]:
+        task = _task("lm-evaluation-harness", "adlr_race", protocol=Protocol.LOGLIKELIHOOD, extra=unset | more)
+        found: dict[str, Any] = _params(task)["extra"]
+        return found
+
+    with pytest.raises(HarnessError, match=r"adlr_race compares log-likelihoods, .* set tokenizer of the task"):
+        extra()
+    assert extra(tokenizer="org/model")["tokenizer"] == "org/model"
+    assert extra(tokenizer="org/model")["tokenizer_backend"] == "huggingface"
+    assert extra(tokenizer="gpt-4", tokenizer_backend="tiktoken")["tokenizer_backend"] == "tiktoken"
+    assert extra(tokenizer="checkpoint")["tokenizer"] == str(tmp_path / "checkpoint")
+
+
 def test_a_system_prompt_needs_a_chat() -> None:
     task = _task("lm-evaluation-harness", "mmlu", protocol=Protocol.COMPLETIONS, system_prompt="Be brief.")
     with pytest.raises(HarnessError, match="system_prompt needs protocol chat"):
@@ -100,7 +121,7 @@ def test_a_prompt_of_the_adapter_s_own_wins() -> None:
     ],
 )
 def test_protocols(protocol: Protocol, kind: str, path: str) -> None:
-    task = _task("lm-evaluation-harness", "mmlu", protocol=protocol)
+    task = _task("lm-evaluation-harness", "mmlu", protocol=protocol, extra={"tokenizer": "org/model"})
     target = build_request(task, ENDPOINT, Path("/work"))["run_config"]["target"]["api_endpoint"]
     assert (target["type"], target["url"].endswith(path)) == (kind, True)
 
@@ -242,6 +263,7 @@ def _choice(**message: Any) -> str:
 
 LOGPROBS = {"choices": [{"text": "a b", "logprobs": {"token_logprobs": [None, -1.0]}}]}
 ASKED = {"echo": True, "logprobs": 1}
+COUNTED = {"usage": {"prompt_tokens": 1, "completion_tokens": 1}}
 
 
 @pytest.mark.parametrize(
@@ -254,6 +276,7 @@ ASKED = {"echo": True, "logprobs": 1}
         (200, json.dumps(LOGPROBS | {"usage": {"prompt_tokens": 1, "completion_tokens": 1}}), ASKED, None),
         (200, json.dumps(LOGPROBS), ASKED, None),
         (200, json.dumps(LOGPROBS | {"usage": {"prompt_tokens": 2, "completion_tokens": 1}}), ASKED, "wrong logprobs"),
+        (200, json.dumps(LOGPROBS | COUNTED), ASKED | {"prompt": [[1, 2]]}, "wrong logprobs"),
         (200, '{"choices": [{"text": "a"}]}', ASKED, "no logprobs"),
         (200, _choice(content=None), {}, "no content"),
         (200, _choice(content="", reasoning_content="hm"), {}, "no content"),

@@ -19,7 +19,7 @@ def test_harnesses(capsys: pytest.CaptureFixture[str]) -> None:
     rows = {row["harness"]: row for row in _json(capsys)}
     assert len(rows) == 26
     assert sum(row["tasks"] for name, row in rows.items() if name not in OWN) == 421
-    assert (rows["inspect"]["tasks"], rows["inspect_evals"]["tasks"]) == (0, 239)
+    assert (rows["inspect"]["tasks"], rows["inspect_evals"]["tasks"]) == (0, 250)
     assert rows["bfcl"]["package"] == "nvidia-bfcl==26.3"
     assert rows["bfcl"]["container"].startswith("nvcr.io/nvidia/eval-factory/bfcl:26.03@sha256:")
     assert rows["lm-evaluation-harness"]["run"] >= 101

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from snakeval.config.model import Deployment
-from snakeval.config.secrets import resolve_env
 from snakeval.files import write_json
+from snakeval.secrets import resolve_env
 
 # Set by Snakemake for the threads of the job that starts the server, not for the server.
 THREAD_VARIABLES = ("_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")

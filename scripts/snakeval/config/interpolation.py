@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from snakeval.config.secrets import is_secret_variable
 from snakeval.config.tree import Keys, Tree
 from snakeval.config.wording import show
 from snakeval.errors import Problem
+from snakeval.secrets import is_secret_variable
 
 PORT = "${SNAKEVAL_PORT}"  # What the shell of a server's command finds where no port is fixed.
 SECTIONS = ("deployment", "execution", "evaluation", "target", "export", "run", "env_vars")

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from snakeval.config.draft import Draft
 from snakeval.config.entry import Entry
-from snakeval.config.secrets import looks_secret
 from snakeval.config.wording import show
 from snakeval.errors import Problem
+from snakeval.secrets import looks_secret
 
 
 def lepton_rules(draft: Draft) -> Iterator[Problem]:

@@ -11,7 +11,6 @@ from snakeval.config.entry import Entry
 from snakeval.config.exports import build_exports
 from snakeval.config.model import Comparison, Config, Deployment, Execution, Task
 from snakeval.config.schema import operational
-from snakeval.config.secrets import without_secrets
 from snakeval.config.tasks import ResolvedTask
 from snakeval.fingerprint import (
     command_digests,
@@ -21,6 +20,7 @@ from snakeval.fingerprint import (
     fingerprint,
     pinned_versions,
 )
+from snakeval.secrets import without_secrets
 
 _DEPLOYMENT_FIELDS = ("name", "type", "served_model_name", "port", "env_vars")
 _EXECUTION_FIELDS = (

@@ -12,10 +12,10 @@ from snakeval.config.engine_rules import check_engines
 from snakeval.config.entry import Entry
 from snakeval.config.instance_rules import instances_are_healthy_by_a_path, instances_divide_nodes, router_is_understood
 from snakeval.config.lepton_rules import lepton_rules
-from snakeval.config.secrets import host_name, unset
 from snakeval.config.task_draft import harness_prefix
 from snakeval.config.wording import show
 from snakeval.errors import Problem
+from snakeval.secrets import host_name, unset
 
 TRUST = "SNAKEVAL_TRUST_PRE_CMD"
 RESERVED_TASKS = ("server",)

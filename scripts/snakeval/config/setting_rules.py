@@ -16,10 +16,10 @@ from snakeval.config.harness_settings import (
 )
 from snakeval.config.inspect_tasks import INSPECT, INSPECT_EVALS
 from snakeval.config.model import Protocol
-from snakeval.config.secrets import looks_secret
 from snakeval.config.tasks import ResolvedTask
 from snakeval.config.wording import choices, show
 from snakeval.errors import Problem
+from snakeval.secrets import looks_secret
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 # Keys of a task that only harnesses of the registry have.

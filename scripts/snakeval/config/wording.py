@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from snakeval.config.secrets import looks_secret
+from snakeval.secrets import looks_secret
 
 _SHOWN_CHOICES = 8
 _MANY_CHOICES = 100

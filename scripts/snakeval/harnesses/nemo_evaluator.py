@@ -154,7 +154,27 @@ def _params(task: Task, registered: RegisteredHarness) -> dict[str, Any]:
         params["limit_samples"] = task.limit
     extra = {name: value for name, value in (task.settings.get("extra") or {}).items() if value is not None}
     extra |= {name: task.repeats for name in REPEATS if f"extra.{name}" in registered.settings}
+    if task.protocol is Protocol.LOGLIKELIHOOD and "extra.tokenizer" in registered.settings:
+        extra |= _tokenizer(task, extra)
     return params | ({"extra": extra} if extra else {})
+
+
+def _tokenizer(task: Task, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return by what the harness counts the tokens of a prompt; its default for that is nothing, which fails late.
+
+    The harness runs in another folder, so a path becomes absolute; a hub id stays.
+    """
+    tokenizer, backend = extra.get("tokenizer"), str(extra.get("tokenizer_backend"))
+    if not tokenizer:
+        raise HarnessError(
+            f"task {task.harness}.{task.task} compares log-likelihoods, for which the harness needs the model's"
+            " tokenizer; set tokenizer of the task to its path or hub id"
+        )
+    path = Path(tokenizer)
+    return {
+        "tokenizer": str(path.absolute()) if path.exists() else tokenizer,
+        "tokenizer_backend": "huggingface" if backend.lower() == "none" else backend,
+    }
 
 
 def _adapter_config(task: Task) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from snakeval.harnesses import Metric, Outcome, Progress
 
 
 def read_outcome(path: Path) -> Outcome:
-    """Return the outcome in a file of the form that lm_eval_runner and programs of harness `command` write.
+    """Return the outcome in a file of the form that runners and programs of harness `command` write.
 
     Raises:
         HarnessError: The file is missing or malformed, a value is not a number, or a sample has no answer.

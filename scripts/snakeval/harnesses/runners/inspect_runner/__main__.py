@@ -10,8 +10,8 @@ import traceback
 from pathlib import Path
 from types import FrameType
 
-from lm_eval_runner.failures import RunnerError
-from lm_eval_runner.progress import write_json
+from runner_shared.failures import RunnerError
+from runner_shared.progress import write_json
 
 from .request import read_request
 

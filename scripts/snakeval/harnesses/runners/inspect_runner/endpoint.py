@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 from inspect_ai.log._samples import sample_active
 from inspect_ai.model import GenerateConfig, ModelAPI, ModelOutput, modelapi
 from inspect_ai.model._providers.openai_compatible import OpenAICompatibleAPI
-from lm_eval_runner.cache import RequestCache, request_key
-from lm_eval_runner.failures import Failures, RequestError
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, NotGiven, Omit
 from openai.types.chat import ChatCompletion
+from runner_shared.cache import RequestCache, request_key
+from runner_shared.failures import Failures, RequestError
 
 from .request import RunRequest
 

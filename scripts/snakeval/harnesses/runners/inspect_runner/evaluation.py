@@ -10,8 +10,8 @@ from inspect_ai.hooks import Hooks, SampleEnd, TaskStart, hooks
 from inspect_ai.log import EvalError, EvalLog, EvalSample, resolve_sample_attachments
 from inspect_ai.model import GenerateConfig, Model, get_model
 from inspect_ai.model._model import init_active_model
-from lm_eval_runner.failures import RunnerError
-from lm_eval_runner.progress import Progress, write_json
+from runner_shared.failures import RunnerError
+from runner_shared.progress import Progress, write_json
 
 from .endpoint import API_KEY, NO_KEY, PROVIDER, Endpoint, Ledger
 from .loading import load_task

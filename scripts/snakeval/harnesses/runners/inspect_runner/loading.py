@@ -6,7 +6,7 @@ from inspect_ai import Task
 from inspect_ai._eval.loader import load_tasks
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai._util.registry import registry_info, registry_lookup
-from lm_eval_runner.failures import RunnerError
+from runner_shared.failures import RunnerError
 
 from .request import RunRequest
 

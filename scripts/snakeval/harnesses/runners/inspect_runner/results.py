@@ -6,7 +6,7 @@ from typing import Any
 
 from inspect_ai.log import EvalLog, EvalSample, EvalScore
 from inspect_ai.scorer import value_to_float
-from lm_eval_runner.failures import RunnerError
+from runner_shared.failures import RunnerError
 
 from .request import RunRequest
 

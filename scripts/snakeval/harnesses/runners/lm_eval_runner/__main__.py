@@ -10,8 +10,9 @@ import traceback
 from pathlib import Path
 from types import FrameType
 
-from .failures import LogprobsError, RunnerError
-from .progress import write_json
+from runner_shared.failures import LogprobsError, RunnerError
+from runner_shared.progress import write_json
+
 from .request import RunRequest, read_request
 
 

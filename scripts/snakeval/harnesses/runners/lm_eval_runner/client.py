@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import aiohttp
-
-from .cache import RequestCache, request_key
-from .failures import Failures, RequestError
-from .progress import Progress
+from runner_shared.cache import RequestCache, request_key
+from runner_shared.failures import Failures, RequestError
+from runner_shared.progress import Progress
 
 RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
 FIRST_BACKOFF_S = 0.5

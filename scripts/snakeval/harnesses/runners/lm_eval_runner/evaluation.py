@@ -9,12 +9,12 @@ from typing import Any
 
 from lm_eval import simple_evaluate
 from lm_eval.utils import check_remote_tokenizer_support, handle_non_serializable
+from runner_shared.cache import RequestCache
+from runner_shared.failures import RunnerError
+from runner_shared.progress import Progress, write_json
 
-from .cache import RequestCache
 from .client import Client, Endpoint
-from .failures import RunnerError
 from .model import ChatModel, CompletionsModel, UnansweredError
-from .progress import Progress, write_json
 from .request import RunRequest
 from .results import build_metrics
 from .samples import write_samples

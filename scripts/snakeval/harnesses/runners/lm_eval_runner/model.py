@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
+from runner_shared.cache import request_key
+from runner_shared.failures import LogprobsError
 
-from .cache import request_key
 from .client import Client, Reply, Request
-from .failures import LogprobsError
 from .parsing import parse_loglikelihood, parse_text
 from .request import RunRequest
 

@@ -8,8 +8,10 @@ import sys
 import traceback
 from pathlib import Path
 
-from .failures import RunnerError
-from .process import end_leftovers, write_json
+from runner_shared.failures import RunnerError
+from runner_shared.progress import write_json
+
+from .process import end_leftovers
 from .request import read_request
 
 

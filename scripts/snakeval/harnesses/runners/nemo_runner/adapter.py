@@ -3,7 +3,8 @@
 from copy import deepcopy
 from typing import Any
 
-from .failures import RunnerError
+from runner_shared.failures import RunnerError
+
 from .request import RunRequest
 
 NAME = "snakeval_endpoint"

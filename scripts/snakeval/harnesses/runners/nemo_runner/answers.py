@@ -41,10 +41,10 @@ def check_answer(request: Any, status: int, text: str) -> None:
     for choice in choices:
         _check_choice(choice)
     if isinstance(request, dict) and request.get("echo") and request.get("logprobs") is not None and len(choices) == 1:
-        _check_logprobs(choices[0], body.get("usage"))
+        _check_logprobs(choices[0], body.get("usage"), request.get("prompt"))
 
 
-def _check_logprobs(choice: dict[str, Any], usage: Any) -> None:
+def _check_logprobs(choice: dict[str, Any], usage: Any, asked: Any) -> None:
     logprobs = choice.get("logprobs")
     values = logprobs.get("token_logprobs") if isinstance(logprobs, dict) else None
     if not isinstance(values, list):
@@ -52,6 +52,9 @@ def _check_logprobs(choice: dict[str, Any], usage: Any) -> None:
     prompt, generated = (usage.get(f"{name}_tokens") for name in ("prompt", "completion")) if usage else (None, None)
     if isinstance(prompt, int) and isinstance(generated, int) and len(values) != prompt + generated:
         raise NoAnswer("wrong logprobs", f"{len(values)} values for {prompt} + {generated} tokens", True)
+    asked = asked[0] if isinstance(asked, list) and len(asked) == 1 and isinstance(asked[0], list) else asked
+    if isinstance(prompt, int) and isinstance(asked, list) and len(asked) != prompt:
+        raise NoAnswer("wrong logprobs", f"{len(asked)} prompt tokens were sent, the server counts {prompt}", True)
 
 
 def _check_choice(choice: dict[str, Any]) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from runner_shared.failures import RunnerError
+from runner_shared.progress import write_json
 
 from .adapter import complete_run_config
 from .evidence import Evidence, read_evidence
-from .failures import RunnerError
 from .journal import Account, read_account, read_lines
-from .process import evaluator_command, run_evaluator, write_json
+from .process import evaluator_command, run_evaluator
 from .request import RunRequest
 from .results import build_metrics
 

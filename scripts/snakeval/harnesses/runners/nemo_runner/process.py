@@ -1,7 +1,6 @@
 """Runs nemo-evaluator, shows what it prints without its progress bars, and makes progress.json of those."""
 
 import ctypes
-import json
 import os
 import random
 import re
@@ -15,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .failures import RunnerError
+from runner_shared.failures import RunnerError
+from runner_shared.progress import write_json
 
 KEPT_LINES = 400
 GRACE_S = 5.0
@@ -135,13 +135,6 @@ class _Output:
             self._written_at = time.monotonic()
             write_json(self._progress, {"done": done, "total": total})
         return True
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file so that readers see the old one or the new one."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
 
 
 def evaluator_command(run_config: Path) -> list[str]:

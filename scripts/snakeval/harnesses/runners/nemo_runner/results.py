@@ -5,8 +5,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from runner_shared.failures import RunnerError
+
 from .evidence import Evidence
-from .failures import RunnerError
 from .request import RunRequest
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..failures import RunnerError
+from runner_shared.failures import RunnerError
+
 from ..request import RunRequest
 
 Count = Callable[[str | None, str, str], int]

@@ -4,7 +4,8 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from ..failures import RunnerError
+from runner_shared.failures import RunnerError
+
 from ..journal import read_lines
 from ..request import RunRequest
 from . import Evidence

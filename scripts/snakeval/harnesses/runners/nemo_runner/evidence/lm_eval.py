@@ -5,7 +5,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from ..failures import RunnerError
+from runner_shared.failures import RunnerError
+
 from ..journal import read_lines
 from ..request import RunRequest
 from . import Evidence

@@ -5,7 +5,8 @@ import re
 from collections import defaultdict
 from typing import Any
 
-from ..failures import RunnerError
+from runner_shared.failures import RunnerError
+
 from ..request import RunRequest
 from . import Evidence
 from .replies import Replies

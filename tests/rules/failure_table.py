@@ -1,0 +1,187 @@
+"""What goes wrong with a task, by harness: what fails it and what the user is told, or why it cannot happen there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MODES = (
+    "dead endpoint",
+    "all 4xx",
+    "all 5xx",
+    "null contents",
+    "partial results",
+    "missing dataset",
+    "missing secret",
+    "killed",
+    "own report",
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One way in which a task fails.
+
+    Attributes:
+        message: Part of what the user is told.
+        faults: Of the server.
+        options: Of the task.
+        kind: "endpoint", worth another attempt, or "harness".
+        dead: Whether the server has gone.
+        no_data: Whether the task's data has.
+        report: A file that the harness has written all the same, as a pattern below its folder.
+        held_after: The harness is killed when the server has answered this often and holds the rest.
+        requests: All requests of the task, which a killed one and the next attempt send together.
+    """
+
+    message: str
+    faults: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "endpoint"
+    dead: bool = False
+    no_data: bool = False
+    report: str | None = None
+    held_after: int | None = None
+    requests: int = 0
+
+
+# The server asks for a key, and the task has none.
+NO_KEY: Mapping[str, Any] = {"api_key": None}
+FOUR = "4 of 4 samples got no answer: "
+GSM8K = "the dataset of task gsm8k_cot_instruct cannot be loaded"
+NOBODY_ANSWERED = "requests got no answer: "
+IN_BFCL = {"limit": 2, "max_retries": 0, "parallelism": 1}
+OWN_WORDS = 'echo "{}" >&2; exit 3'
+REPORTS = 'echo \'{{"metrics": [{{"name": "accuracy", "value": 0.5, "n": 4}}], "samples": {}}}\' > '
+REPORTS += '"$SNAKEVAL_OUTPUT_DIR/result.json"; exit {}'
+PROGRAM = "the command ended with exit status 1; its log says more"
+ONE_AT_A_TIME: Mapping[str, Any] = {"parallelism": 1}
+
+TABLE: Mapping[str, Mapping[str, Failure | str]] = {
+    "lm-eval chat": {
+        "dead endpoint": Failure(f"{FOUR}connection error (4x)", dead=True),
+        "all 4xx": Failure(f"{FOUR}HTTP 400 (4x)", ("status:400",), {"max_retries": 5}),
+        "all 5xx": Failure(f'{FOUR}HTTP 500 (4x), e.g. \'{{"error"', ("status:500",), {"max_retries": 1}),
+        "null contents": Failure(f"{FOUR}no content (4x), e.g. 'finish_reason length'", ("null",)),
+        "partial results": Failure("1 of 4 samples got no answer: HTTP 500 (1x)", ("status-if:500:q2",)),
+        "missing dataset": Failure("set evaluation.data_dir", kind="harness", no_data=True),
+        "missing secret": Failure(f"{FOUR}HTTP 401 (4x)", options=NO_KEY),
+        "killed": Failure("lm-eval was killed by SIGKILL", kind="harness", held_after=3, requests=6),
+        "own report": "lm-eval is called as a library; its results are written when every sample has an answer",
+    },
+    "lm-eval loglikelihood": {
+        "dead endpoint": Failure("does not answer", dead=True),
+        "all 4xx": Failure(f"{FOUR}HTTP 400 (8x)", ("status:400",), {"max_retries": 5}),
+        "all 5xx": Failure(f"{FOUR}HTTP 500 (8x)", ("status:500",)),
+        "null contents": Failure("not usable for task mini: the answer has no token_logprobs", ("no-echo",)),
+        "partial results": Failure("1 of 4 samples got no answer: HTTP 500 (2x)", ("status-if:500:q2",)),
+        "missing dataset": Failure("set evaluation.data_dir", kind="harness", no_data=True),
+        "missing secret": Failure(f"{FOUR}HTTP 401 (8x)", options=NO_KEY),
+        "killed": Failure("lm-eval was killed by SIGKILL", kind="harness", held_after=3, requests=12),
+        "own report": "as with chats",
+    },
+    "simple_evals": {
+        "dead endpoint": Failure(f"{NOBODY_ANSWERED}connection error", dead=True, report="nemo_evaluator/report.json"),
+        "all 4xx": Failure(f"{NOBODY_ANSWERED}HTTP 400", ("status:400",)),
+        "all 5xx": Failure(f"{NOBODY_ANSWERED}HTTP 500", ("status:500",)),
+        "null contents": Failure(f"{NOBODY_ANSWERED}no content", ("null",)),
+        "partial results": Failure("1 of 4 requests got no answer: no content (1x), e.g. 'finish", ("null-if:q2",)),
+        "missing dataset": Failure("dataset of task mmlu_pro cannot be loaded", kind="harness", no_data=True),
+        "missing secret": Failure(f"{NOBODY_ANSWERED}HTTP 401", options=NO_KEY),
+        "killed": Failure("nemo-evaluator was killed by SIGKILL", kind="harness", held_after=3, requests=6),
+        "own report": "beside `dead endpoint`: the core has written its report, and the task has failed",
+    },
+    "nvidia-lm-eval chat": {
+        "dead endpoint": Failure(f"{NOBODY_ANSWERED}connection error", dead=True, report="nemo_evaluator/report.json"),
+        "all 4xx": Failure(f"{NOBODY_ANSWERED}HTTP 400", ("status:400",)),
+        "all 5xx": Failure(f"{NOBODY_ANSWERED}HTTP 500", ("status:500",)),
+        "null contents": Failure(f"{NOBODY_ANSWERED}no content", ("null",)),
+        "partial results": Failure("1 of 2 requests got no answer: no content", ("null-if:q1",), ONE_AT_A_TIME),
+        "missing dataset": Failure(GSM8K, kind="harness", no_data=True),
+        "missing secret": Failure(f"{NOBODY_ANSWERED}HTTP 401", options=NO_KEY),
+        "killed": Failure("nemo-evaluator was killed by SIGKILL", kind="harness", held_after=3, requests=6),
+        "own report": "beside `dead endpoint`",
+    },
+    "nvidia-lm-eval completions": {
+        "dead endpoint": "as with chats: the adapter sends the requests of all kinds",
+        "all 4xx": "as with chats",
+        "all 5xx": "as with chats",
+        "null contents": Failure(f"{NOBODY_ANSWERED}no content", ("null",)),
+        "partial results": Failure("1 of 2 requests got no answer: no content", ("null-if:q1",), ONE_AT_A_TIME),
+        "missing dataset": "as with chats: loaded before anything is sent",
+        "missing secret": "as with chats",
+        "killed": "as with chats",
+        "own report": "as with chats",
+    },
+    "nvidia-lm-eval loglikelihood": {
+        "dead endpoint": "as with chats: the adapter sends the requests of all kinds",
+        "all 4xx": Failure(f"{NOBODY_ANSWERED}HTTP 400", ("status:400",)),
+        "all 5xx": "as with chats",
+        "null contents": Failure(f"{NOBODY_ANSWERED}no logprobs", ("no-echo",)),
+        "partial results": Failure("requests got no answer: HTTP 500", ("status-if:500:q2",), ONE_AT_A_TIME),
+        "missing dataset": "as with chats: loaded before anything is sent",
+        "missing secret": "as with chats",
+        "killed": Failure("nemo-evaluator was killed by SIGKILL", kind="harness", held_after=3, requests=12),
+        "own report": "as with chats",
+    },
+    "bfcl": {
+        "dead endpoint": Failure(
+            f"2 of 2 {NOBODY_ANSWERED}connection error",
+            options=IN_BFCL,
+            dead=True,
+            report="nemo_evaluator/result/*/*.json",
+        ),
+        "all 4xx": Failure(f"2 of 2 {NOBODY_ANSWERED}HTTP 400", ("status:400",), IN_BFCL),
+        "all 5xx": Failure(f"2 of 2 {NOBODY_ANSWERED}HTTP 500", ("status:500",), IN_BFCL),
+        "null contents": Failure(f"2 of 2 {NOBODY_ANSWERED}no content", ("null",), IN_BFCL),
+        "partial results": Failure(f"1 of 2 {NOBODY_ANSWERED}connection error", ("die-after:1",), IN_BFCL),
+        "missing dataset": "the package brings its data",
+        "missing secret": Failure(f"2 of 2 {NOBODY_ANSWERED}HTTP 401", options={**IN_BFCL, **NO_KEY}),
+        "killed": Failure("nemo-evaluator was killed by SIGKILL", kind="harness", held_after=3, requests=6),
+        "own report": "beside `dead endpoint`: BFCL scores errors in the place of answers, and ends with 0",
+    },
+    "inspect": {
+        "dead endpoint": Failure(f"{FOUR}connection error (4x), e.g. 'ConnectError", dead=True),
+        "all 4xx": Failure(f"{FOUR}HTTP 400 (4x)", ("status:400",), {"max_retries": 5}, report="inspect/*.json"),
+        "all 5xx": Failure(f'{FOUR}HTTP 500 (4x), e.g. \'{{"error"', ("status:500",), {"max_retries": 1}),
+        "null contents": Failure(f"{FOUR}no content (4x)", ("null",)),
+        "partial results": Failure("1 of 4 samples got no answer: HTTP 400 (1x)", ("status-if:400:q2",)),
+        "missing dataset": Failure("the dataset of task mini cannot be loaded", kind="harness", no_data=True),
+        "missing secret": Failure(f"{FOUR}HTTP 401 (4x)", options=NO_KEY),
+        "killed": Failure("Inspect was killed by SIGKILL", kind="harness", held_after=3, requests=6),
+        "own report": "beside `all 4xx`: Inspect's log is there, and its process has ended well",
+    },
+    "inspect_evals": {
+        "dead endpoint": Failure(f"{FOUR}connection error (4x)", dead=True),
+        "all 4xx": Failure(f"{FOUR}HTTP 400 (4x)", ("status:400",), report="inspect/*.json"),
+        "all 5xx": Failure(f"{FOUR}HTTP 500 (4x)", ("status:500",)),
+        "null contents": Failure(f"{FOUR}no content (4x)", ("null",)),
+        "partial results": Failure("1 of 4 samples got no answer: no content (1x)", ("null-if:q2",)),
+        "missing dataset": Failure("the dataset of task gsm8k cannot be loaded", kind="harness", no_data=True),
+        "missing secret": Failure(f"{FOUR}HTTP 401 (4x)", options=NO_KEY),
+        "killed": Failure("Inspect was killed by SIGKILL", kind="harness", held_after=3, requests=6),
+        "own report": "beside `all 4xx`",
+    },
+    "command": {
+        "dead endpoint": Failure(PROGRAM, kind="harness", dead=True),
+        "all 4xx": Failure(PROGRAM, ("status:400",), kind="harness"),
+        "all 5xx": Failure(PROGRAM, ("status:500",), kind="harness"),
+        "null contents": "what an answer is only the program knows; see `partial results`",
+        "partial results": Failure(
+            "1 of 4 samples got no answer",
+            options={"command": REPORTS.format('{"asked": 4, "answered": 3}', 0)},
+            kind="harness",
+            report="result.json",
+        ),
+        "missing dataset": Failure(
+            "the command ended with exit status 3", options={"command": OWN_WORDS.format("no data")}, kind="harness"
+        ),
+        "missing secret": Failure(PROGRAM, options=NO_KEY, kind="harness"),
+        "killed": Failure("the command was killed by SIGKILL", kind="harness", held_after=2),
+        "own report": Failure(
+            "the command ended with exit status 3",
+            options={"command": REPORTS.format('{"asked": 4, "answered": 4}', 3)},
+            kind="harness",
+            report="result.json",
+        ),
+    },
+}

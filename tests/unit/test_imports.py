@@ -1,0 +1,54 @@
+"""What may import what: every module can be imported first, and runners know nothing of each other."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+# One process for all: a fresh one for each takes a minute. Compiled once, because caches on disk may be switched off.
+PROGRAM = """
+import functools, importlib, sys
+from importlib.machinery import SourceFileLoader
+
+SourceFileLoader.get_code = functools.cache(SourceFileLoader.get_code)
+for module in sys.argv[1:]:
+    for loaded in [name for name in sys.modules if name.split(".")[0] == "snakeval"]:
+        del sys.modules[loaded]
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        print(f"{module}: {type(error).__name__}: {error}")
+"""
+
+
+def _modules() -> list[str]:
+    """Return all modules but the runners, which are programs of other environments."""
+    files = [file.relative_to(SCRIPTS) for file in sorted((SCRIPTS / "snakeval").rglob("*.py"))]
+    names = [".".join(file.with_suffix("").parts) for file in files if "runners" not in file.parts]
+    return [name.removesuffix(".__init__") for name in names]
+
+
+def test_no_module_needs_another_to_be_imported_first() -> None:
+    modules = _modules()
+    assert len(modules) > 100
+    command = [sys.executable, "-c", PROGRAM, *modules]
+    done = subprocess.run(command, cwd=SCRIPTS, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+def test_no_runner_imports_another() -> None:
+    runners = SCRIPTS / "snakeval" / "harnesses" / "runners"
+    names = {folder.name for folder in runners.iterdir() if (folder / "__init__.py").exists()}
+    assert names > {"runner_shared"}
+    for file in runners.rglob("*.py"):
+        own = file.relative_to(runners).parts[0]
+        imported = {name.split(".")[0] for name in _imports(file)}
+        others = names - {own, "runner_shared"} if own != "runner_shared" else names - {own}
+        assert not imported & (others | {"snakeval"}), file
+
+
+def _imports(file: Path) -> list[str]:
+    nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    plain = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    return plain + [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
