@@ -115,6 +115,7 @@ def test_a_task_is_told_url_and_model_by_value_and_the_key_by_name(workflow: Wor
         ),
         (TOP.replace("model_id: wise", "model_idd: wise"), "judge.model_idd is not a known key"),
         (TOP + "target: {api_endpoint: {url: 'http://x/v1'}}\n", "auxiliary_deployments.judge is used by no task"),
+        (TOP.replace("model_id: wise", "model_id: null"), "hint:     set model_id of this deployment"),
     ],
 )
 def test_what_is_wrong_is_told(workflow: Workflow, text: str, said: str) -> None:

@@ -79,7 +79,8 @@ def _endpoint_is_complete(draft: Draft) -> Iterator[Problem]:
     for entry in _of_type_none(draft):
         for key, example in (("url", "http://localhost:8000/v1"), ("model_id", "the name that /v1/models lists")):
             if not entry.data[key]:
-                hint = f"set target.api_endpoint.{key}, or {key} of this deployment"
+                evaluated = f"target.api_endpoint.{key}, or " if entry in draft.deployments else ""
+                hint = f"set {evaluated}{key} of this deployment"
                 yield Problem(entry.at(key), "is missing", "nothing", f"a text, for example {example}", hint)
 
 
