@@ -72,6 +72,7 @@ class Task:
         module: The module of snakeval.harnesses that runs the harness; empty for the one of its name.
         components: As `Deployment.components`.
         environment: The environment that the harness runs in, where it is not called like the harness.
+        container: The image that the harness runs in, empty for one that runs on the machine itself.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Task:
     components: Mapping[str, Any] = field(default_factory=dict)
     module: str = ""
     environment: str = ""
+    container: str = ""
 
 
 @dataclass(frozen=True)
