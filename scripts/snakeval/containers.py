@@ -1,4 +1,4 @@
-"""What a container is, of a server or of a task: its image, what it sees of the host, what to tell when it does not start."""
+"""What a container of a server or task is: its image, what it sees of the host, what to tell when it does not start."""
 
 import os
 import re

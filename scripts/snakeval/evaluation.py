@@ -16,7 +16,6 @@ import psutil
 
 from snakeval.backends import Backend, Server, ServerState, backend_of
 from snakeval.backends.handover import without_batch_variables
-from snakeval.backends.slurm_step import Step
 from snakeval.claims import await_predecessors, claim
 from snakeval.concurrency import within_limit
 from snakeval.config.model import Config, Deployment, Task
@@ -24,7 +23,7 @@ from snakeval.config.secrets import resolve_env
 from snakeval.deployment_types import deployment_type
 from snakeval.environments import ensure_environment, harness_lock
 from snakeval.errors import EndpointError
-from snakeval.files import write_text
+from snakeval.files import last_lines, write_text
 from snakeval.harnesses import Endpoint, Harness, Progress, harness_of
 from snakeval.heartbeat import SILENCE_S, SessionWatch
 from snakeval.paths import RunPaths, ServerPaths, TaskPaths
@@ -34,7 +33,8 @@ from snakeval.results import build_result, write_result, write_samples
 from snakeval.samples import read_table
 from snakeval.serving import ensure_server, existing_endpoint
 from snakeval.stopping import refuse_stopped
-from snakeval.task_commands import failed_command, wrapped
+from snakeval.task_commands import failed_command
+from snakeval.task_place import Place, failed_start, place_of
 from snakeval.uncertainty import with_uncertainty
 
 POLL_S = 0.5
@@ -179,19 +179,20 @@ def _run(job: _Job) -> None:
     python = ensure_environment(lock) if lock else Path()
     command = job.harness.command(job.task, job.endpoint, job.folder, python, job.config)
     own = resolve_env(job.task.env_vars, os.environ)
-    server = job.watch.server
-    step = Step(server.allocation) if server is not None and server.allocation else None
-    argv = wrapped(job.task, command.argv, job.folder)
+    beside = job.watch.server.allocation if job.watch.server is not None else None
+    place = place_of(job.config, job.watch.deployment, job.task, command, job.folder, beside)
+    before = os.fstat(job.log.fileno()).st_size
     process = subprocess.Popen(
-        step.command(argv) if step else argv,
-        cwd=command.cwd,
-        env=without_batch_variables(os.environ) | own | command.env,
-        stdin=subprocess.DEVNULL,
+        place.argv,
+        cwd=place.cwd,
+        env={**without_batch_variables(os.environ), **own, **command.env, **place.env},
+        stdin=place.stdin,
         stdout=job.log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=place.inherited,
     )
-    with _ended_with_us(process, step):
+    with _ended_with_us(process, place):
         report = _Report(job.say)
         while process.poll() is None:
             job.watch.check()
@@ -203,11 +204,16 @@ def _run(job: _Job) -> None:
     if process.returncode != 0:
         # A dead server explains a failed harness better than the harness can.
         job.watch.check_server()
-        raise failed_command(job.folder) or job.harness.failure(job.folder, process.returncode)
+        said = last_lines(Path(job.log.name), since=before)
+        raise (
+            failed_command(job.folder)
+            or failed_start(job.config, job.task, job.folder, process.returncode, said)
+            or job.harness.failure(job.folder, process.returncode)
+        )
 
 
 @contextmanager
-def _ended_with_us(process: "subprocess.Popen[bytes]", step: Step | None) -> Iterator[None]:
+def _ended_with_us(process: "subprocess.Popen[bytes]", place: Place) -> Iterator[None]:
     """Whatever ends this block, a signal included, the harness and its children end too."""
 
     def on_signal(number: int, _frame: object) -> None:
@@ -225,8 +231,7 @@ def _ended_with_us(process: "subprocess.Popen[bytes]", step: Step | None) -> Ite
         except psutil.Error:
             pass
         process.wait()
-        if step is not None:
-            step.end()
+        place.end()
 
 
 class _Report:

@@ -16,8 +16,8 @@ from snakeval.config.validate import Where, check
 from snakeval.config.wording import choices, show
 from snakeval.errors import Problem
 
-_PER_TASK = ("name", "task", "harness", "command", "tokenizer", "env_vars", "extra")
-_PER_TASK += ("container", "dataset_dir", "dataset_mount_path")
+_OF_IMAGES = ("container", "dataset_dir", "dataset_mount_path")
+_PER_TASK = ("name", "task", "harness", "command", "tokenizer", "env_vars", "extra", *_OF_IMAGES)
 
 
 @dataclass(frozen=True)
