@@ -158,7 +158,7 @@ tasks:
 
 
 def test_of_a_harness_without_known_files_there_are_the_conversations(tmp_path: Path) -> None:
-    """Equal ones are repeats, also those of an earlier attempt; an answer that nobody asked for again does not count."""
+    """Equal ones are repeats, those of an earlier attempt too; an answer that nobody asked for again does not count."""
     request = _request(tmp_path, "hle", limit=1)
     chat = {"messages": [{"role": "user", "content": [{"type": "text", "text": "Why?"}, {"type": "image_url"}]}]}
     tools = {"message": {"content": None, "tool_calls": [{"id": "1"}]}, "finish_reason": "tool_calls"}

@@ -47,8 +47,8 @@ def read_evidence(request: RunRequest) -> Evidence:
         RunnerError: what it has left is not complete.
     """
     from .bfcl import read_bfcl
-    from .lm_eval import read_lm_eval
     from .conversations import read_conversations
+    from .lm_eval import read_lm_eval
     from .simple_evals import read_simple_evals
 
     readers = {"simple_evals": read_simple_evals, "lm-evaluation-harness": read_lm_eval, "bfcl": read_bfcl}
