@@ -1,4 +1,4 @@
-"""Tasks in the images of their harnesses: scripts as committed, what a container is given, what is said when it fails."""
+"""Tasks in the images of their harnesses: scripts as committed, what a container has, what is said when it fails."""
 
 import json
 import os
