@@ -7,6 +7,7 @@ from typing import Any
 
 CONTAINER = "container"
 NONE = "none"
+PYXIS = "pyxis"
 READ_ONLY = ":ro"
 # The parts of `execution.mounts`: for servers, for tasks.
 DEPLOYMENT, EVALUATION = "deployment", "evaluation"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from snakeval.backends.slurm_step import Step
 from snakeval.config.model import Config, Task
+from snakeval.container_syntax import PYXIS
 from snakeval.containers import chosen_runtime
 from snakeval.errors import DeploymentError
 from snakeval.family import Family
@@ -25,7 +26,6 @@ SCRIPT = "container.sh"
 BEGAN = "began"
 GRACE_S = 5.0
 LIFELINE = "SNAKEVAL_LIFELINE"
-PYXIS = "pyxis"
 
 
 @dataclass(frozen=True)

@@ -272,6 +272,12 @@ def test_what_cannot_run_is_planned_and_told_before_the_run(workflow: Workflow) 
     assert problem.expected == "one of podman, apptainer"
     podman = replace(config.execution, options={**config.execution.options, "container_runtime": "podman"})
     assert harness_problems(replace(config, execution=podman)) == []
+    pyxis = replace(config.execution, type="slurm", options={"container_runtime": "pyxis"})
+    assert harness_problems(replace(config, execution=pyxis)) == []
+    (problem,) = harness_problems(replace(config, execution=pyxis), as_jobs=False)
+    assert problem.got == "pyxis, with the tasks hle.hle, scicode, on this machine"
+    beside = replace(pyxis, options={**pyxis.options, "evaluate_in": "allocation"})
+    assert harness_problems(replace(config, execution=beside), as_jobs=False) == []
     lepton = replace(config.execution, type="lepton", options={})
     (problem,) = harness_problems(replace(config, execution=lepton))
     assert problem.where == "execution.type"

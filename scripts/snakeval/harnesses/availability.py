@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from snakeval.config.model import Config, Task
-from snakeval.container_syntax import NONE
+from snakeval.container_syntax import NONE, PYXIS
 from snakeval.containers import chosen_runtime
 from snakeval.errors import Problem
 from snakeval.harnesses import MODULES
@@ -11,9 +11,14 @@ from snakeval.harnesses import MODULES
 RUNTIMES = {"local": "podman, apptainer", "slurm": "pyxis, apptainer, podman"}
 
 
-def harness_problems(config: Config) -> list[Problem]:
-    """Return what keeps harnesses from being run; `snakemake -n` plans their tasks all the same."""
-    return [*_modules(config), *_containers(config)]
+def harness_problems(config: Config, as_jobs: bool = True) -> list[Problem]:
+    """Return what keeps harnesses from being run; `snakemake -n` plans their tasks all the same.
+
+    Args:
+        config: The run.
+        as_jobs: Whether every task is a job of a cluster, as the profile says.
+    """
+    return [*_modules(config), *_containers(config, as_jobs)]
 
 
 def is_runnable(task: Task) -> bool:
@@ -33,14 +38,23 @@ def _modules(config: Config) -> Iterator[Problem]:
             )
 
 
-def _containers(config: Config) -> Iterator[Problem]:
+def _containers(config: Config, as_jobs: bool) -> Iterator[Problem]:
     """Tasks in images need something that runs those: one finding for all of them."""
     backend = config.execution.type
-    inside = [task for task in config.tasks if task.container]
-    if not inside or chosen_runtime(config.execution) is not None:
+    names = ", ".join(task.name for task in config.tasks if task.container)
+    runtime = chosen_runtime(config.execution)
+    in_a_job = as_jobs or config.execution.options.get("evaluate_in") == "allocation"
+    if not names or (runtime is not None and (runtime != PYXIS or in_a_job)):
         return
-    names = ", ".join(task.name for task in inside)
-    if backend not in RUNTIMES:
+    if runtime == PYXIS:
+        yield Problem(
+            where="execution.container_runtime",
+            what="runs containers in Slurm jobs alone, and tasks are none",
+            got=f"{PYXIS}, with the tasks {names}, on this machine",
+            expected="tasks as jobs, or beside their server",
+            hint="call snakemake with --profile profiles/slurm, or set execution.evaluate_in: allocation",
+        )
+    elif backend not in RUNTIMES:
         yield Problem(
             where="execution.type",
             what="has nothing that runs the images of harnesses",
@@ -48,11 +62,11 @@ def _containers(config: Config) -> Iterator[Problem]:
             expected=f"one of {', '.join(RUNTIMES)}, or tasks without images",
             hint="leave out `container` where a harness has an environment; `snakeval tasks` tells which ones have",
         )
-        return
-    yield Problem(
-        where="execution.container_runtime",
-        what="is needed for tasks that run in images of their harnesses",
-        got=f"{NONE}, with the tasks {names}",
-        expected=f"one of {RUNTIMES[backend]}",
-        hint="set what this site has (docs/containers.md), or remove these tasks",
-    )
+    else:
+        yield Problem(
+            where="execution.container_runtime",
+            what="is needed for tasks that run in images of their harnesses",
+            got=f"{NONE}, with the tasks {names}",
+            expected=f"one of {RUNTIMES[backend]}",
+            hint="set what this site has (docs/containers.md), or remove these tasks",
+        )
