@@ -261,7 +261,10 @@ def begin_session() -> None:
     from snakeval.harnesses.availability import harness_problems
     from snakeval.records import write_resolved_config
 
-    problems = [*backend_problems(CONFIG), *harness_problems(CONFIG)]
+    problems = [
+        *backend_problems(CONFIG),
+        *harness_problems(CONFIG, as_jobs=workflow.non_local_exec),
+    ]
     if problems:
         print("\n\n".join(map(str, problems)), file=sys.stderr)
         sys.exit(1)

@@ -104,3 +104,15 @@ def stand_in_nim(podman: Podman, image: str, **keys: Any) -> dict[str, Any]:
         "env_vars": {"STAND_IN_PYTHON": f"lit:{PYTHON}", "STAND_IN_SERVER": f"lit:{FAKES}/openai_server.py"},
         **keys,
     }
+
+
+def harness_image(podman: Podman, image: str, environment: Path) -> dict[str, str]:
+    """Build an image of a harness; return what has to be mounted for its tasks.
+
+    As the other images it holds folders alone. The harness with its Python is the real environment, mounted at the path
+    that its programs name, which is on the image's PATH and nowhere on this machine's.
+    """
+    first = (environment / "bin" / "nemo-evaluator").read_text(encoding="utf-8").splitlines()[0]
+    inside = Path(first.removeprefix("#!")).parents[1]
+    podman.build(image, {}, path=f"{inside}/bin")
+    return {str(environment): f"{inside}:ro", **MOUNTS}

@@ -1,6 +1,8 @@
 """A stand-in for slurmstepd: runs what the stand-in srun hands over, as nobody's child but the test's."""
 
+import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -38,17 +40,27 @@ class Slurmstepd:
         asked = json.loads(stream.readline())
         with self._log.open("ab") as log:
             step = subprocess.Popen(
-                asked["command"], env=asked["environment"], stdout=log, stderr=log, start_new_session=True
+                asked["command"],
+                env=asked["environment"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         self.steps.append(step)
         threading.Thread(target=self._answer, args=(stream, step), daemon=True).start()
         for line in stream:
             if line == "TERM\n":
                 step.send_signal(signal.SIGTERM)
+            elif line == "EOF\n" and step.stdin:
+                step.stdin.close()
 
     @staticmethod
     def _answer(stream: "socket.SocketIO", step: "subprocess.Popen[bytes]") -> None:
         status = step.wait()
+        # What its first process leaves of a step, Slurm ends.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(step.pid, signal.SIGKILL)
         try:
             stream.write(f"{status if status >= 0 else 128 - status}\n")
             stream.flush()

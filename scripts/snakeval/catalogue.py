@@ -34,7 +34,8 @@ class TaskRow:
         protocols: Kinds of request, the usual one first.
         judge: "required", "optional" or None.
         secrets: Environment variables that it reads keys from.
-        runs: What runs it: "lm-eval", "lm-eval as TASK", or None when it can only be planned.
+        runs: What runs it: "lm-eval", "lm-eval as TASK", "nemo-evaluator", or None when it can only be planned.
+        image: Whether that needs the harness's image, and so `execution.container_runtime`.
     """
 
     name: str
@@ -43,6 +44,7 @@ class TaskRow:
     judge: str | None
     secrets: tuple[str, ...]
     runs: str | None
+    image: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def index_of(workflow_dir: Path, task_dirs: tuple[Path, ...] = ()) -> TaskIndex:
 
 
 def harness_rows(index: TaskIndex) -> list[dict[str, Any]]:
-    """Return one mapping per harness: name, version, number of tasks, how many of them run here, package, image."""
+    """Return one mapping per harness: name, version, numbers of tasks (all, run, run in its image), package, image."""
     rows = []
     for name in [*OWN, *index.registry.names()]:
         tasks = list(task_rows(index, Filter(harness=name)))
@@ -95,7 +97,8 @@ def harness_rows(index: TaskIndex) -> list[dict[str, Any]]:
                 "harness": name,
                 "version": harness.version if harness else None,
                 "tasks": len(tasks),
-                "run": sum(task.runs is not None for task in tasks),
+                "run": sum(task.runs is not None and not task.image for task in tasks),
+                "run_in_image": sum(task.image for task in tasks),
                 "package": harness.package if harness else None,
                 "container": harness.container if harness else None,
             }
@@ -182,16 +185,11 @@ def _inspect_document(index: TaskIndex, row: TaskRow, schemas: Path) -> dict[str
 
 def _registered_row(harness: RegisteredHarness, task: RegisteredTask) -> TaskRow:
     protocols = tuple(protocol.value for protocol in task.protocols)
-    return TaskRow(
-        f"{harness.name}.{task.name}", harness.name, protocols, task.judge, task.secrets, _runner(harness, task)
-    )
-
-
-def _runner(harness: RegisteredHarness, task: RegisteredTask) -> str | None:
+    runs = harness.module if harness.module in MODULES else None
+    image = runs is not None and not (ENVS / f"{harness.environment}.lock").exists()
     if task.native is not None:
-        return f"{LM_EVAL} as {task.native['task']}"
-    installable = (ENVS / f"{harness.environment}.lock").exists()
-    return harness.module if harness.module in MODULES and installable else None
+        runs, image = f"{LM_EVAL} as {task.native['task']}", False
+    return TaskRow(f"{harness.name}.{task.name}", harness.name, protocols, task.judge, task.secrets, runs, image)
 
 
 def _registered_document(harness: RegisteredHarness, task: RegisteredTask) -> dict[str, Any]:

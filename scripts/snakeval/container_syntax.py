@@ -7,7 +7,10 @@ from typing import Any
 
 CONTAINER = "container"
 NONE = "none"
+PYXIS = "pyxis"
 READ_ONLY = ":ro"
+# The parts of `execution.mounts`: for servers, for tasks.
+DEPLOYMENT, EVALUATION = "deployment", "evaluation"
 # What a runtime's syntax for mounts cannot hold in a path: podman-run(1), the bind paths of apptainer's user guide, and
 # pyxis's README together with enroot's, which writes a line of an fstab and expands variables in it.
 SPECIAL = {"podman": ":", "apptainer": ':,\\"', "pyxis": ":,$\\\"'# "}
@@ -22,11 +25,11 @@ class Mount:
     read_only: bool
 
 
-def named_mounts(options: Mapping[str, Any]) -> tuple[Mount, ...]:
-    """Return the mounts of `execution.mounts.deployment`."""
+def named_mounts(options: Mapping[str, Any], part: str = DEPLOYMENT) -> tuple[Mount, ...]:
+    """Return the mounts of `execution.mounts.deployment`, or of `evaluation`."""
     return tuple(
         Mount(source, target.removesuffix(READ_ONLY), target.endswith(READ_ONLY))
-        for source, target in options.get("mounts", {}).get("deployment", {}).items()
+        for source, target in options.get("mounts", {}).get(part, {}).items()
     )
 
 

@@ -1,4 +1,4 @@
-"""What a server's container is: its image, what it sees of the host, and what to tell when it does not start."""
+"""What a container of a server or task is: its image, what it sees of the host, what to tell when it does not start."""
 
 import os
 import re
@@ -21,21 +21,24 @@ images of nvcr.io are pulled with an NGC API key, once their licence is accepted
   apptainer: apptainer registry login --username '$oauthtoken' --password-stdin docker://nvcr.io <<<"$NGC_API_KEY"
   pyxis:     a line "machine nvcr.io login $oauthtoken password <key>" in ~/.config/enroot/.credentials (mode 0600)"""
 _NO_PYXIS = "Slurm of this cluster has no pyxis; choose another execution.container_runtime (apptainer, podman)"
-_NO_RUNTIME = "{} has to be on PATH of the machine on which the server runs; execution.container_runtime chose it"
-_NO_SHELL = "the image has to have /bin/sh, which starts the server's command in the container"
+_NO_RUNTIME = "{} has to be on PATH of the machine that runs the container; execution.container_runtime chose it"
+_NO_SHELL = "the image has to have /bin/sh, which starts the command in the container"
 
 
 @dataclass(frozen=True)
 class Container:
-    """What a launch script needs to put a server into a container.
+    """What a script needs to put a server, or a task, into a container.
 
     Attributes:
         runtime: "podman", "apptainer" or "pyxis".
         image: As the runtime spells it.
-        mounts: Without the home folder.
+        mounts: Without the home folder; what lies below another one comes after it.
         mount_home: Whether the home folder is there too.
         arguments: More options of the runtime, as the user gave them.
-        variables: Names of the environment variables that the container is given, those of the launch script aside.
+        variables: Names of the environment variables that the container is given, those of the script aside.
+        workdir: Where the command begins, None where the runtime begins it anyway.
+        is_server: A server has the GPUs, and the user that its image names. What a task writes belongs to the caller.
+        step: Options of srun that say where pyxis runs it, None for the node that the script runs on.
     """
 
     runtime: str
@@ -44,14 +47,22 @@ class Container:
     mount_home: bool
     arguments: tuple[str, ...]
     variables: tuple[str, ...]
+    workdir: str | None = None
+    is_server: bool = True
+    step: tuple[str, ...] | None = None
+
+
+def chosen_runtime(execution: Execution) -> str | None:
+    """Return what runs containers, None when nothing was chosen, or the backend cannot."""
+    chosen: str = execution.options.get("container_runtime", NONE)
+    return None if chosen == NONE else chosen
 
 
 def container_runtime(deployment: Deployment, execution: Execution) -> str | None:
     """Return what runs the deployment's container, None when its server runs on the host."""
     if deployment.options.get("runtime") != CONTAINER:
         return None
-    chosen: str = execution.options.get("container_runtime", NONE)
-    return None if chosen == NONE else chosen
+    return chosen_runtime(execution)
 
 
 def container_of(deployment: Deployment, execution: Execution) -> Container | None:
@@ -59,7 +70,7 @@ def container_of(deployment: Deployment, execution: Execution) -> Container | No
     runtime = container_runtime(deployment, execution)
     if runtime is None:
         return None
-    own = [mount for path in _own_files(deployment).values() for mount in _mounts_of(Path(path))]
+    own = [mount for path in _own_files(deployment).values() for mount in mounts_of(Path(path))]
     for key, target in mounted_options(deployment.type).items():
         if deployment.options[key]:
             own.append(Mount(_absolute(deployment.options[key]), target, read_only=False))
@@ -83,7 +94,11 @@ def failure_hint(deployment: Deployment, execution: Execution, log_tail: str) ->
     """Return what helps against a container that did not start, None when nothing is known."""
     if container_runtime(deployment, execution) is None:
         return None
-    image = deployment.options["image"]
+    return container_hint(deployment.options["image"], log_tail)
+
+
+def container_hint(image: str, log_tail: str) -> str | None:
+    """Return what helps against a container of this image that did not start, None when nothing is known."""
     missing = re.search(r"(podman|apptainer|srun): (command )?not found", log_tail)
     if missing:
         return _NO_RUNTIME.format(missing[1])
@@ -105,7 +120,7 @@ def _absolute(name: str) -> str:
     return str(path.resolve() if ".." in path.parts else path.absolute())
 
 
-def _mounts_of(path: Path) -> Iterator[Mount]:
+def mounts_of(path: Path) -> Iterator[Mount]:
     """Yield a path, and the folders outside of it that its links lead to, as those of a model hub's cache do."""
     yield Mount(str(path), str(path), read_only=True)
     if not path.is_dir():

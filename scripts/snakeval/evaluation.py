@@ -17,13 +17,12 @@ import psutil
 from snakeval.auxiliary import informed
 from snakeval.backends import Backend, Server, ServerState, backend_of
 from snakeval.backends.handover import without_batch_variables
-from snakeval.backends.slurm_step import Step
 from snakeval.claims import await_predecessors, claim
 from snakeval.concurrency import within_limit
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.environments import ensure_environment, harness_lock
 from snakeval.errors import EndpointError
-from snakeval.files import write_text
+from snakeval.files import last_lines, write_text
 from snakeval.harnesses import Endpoint, Harness, Progress, harness_of
 from snakeval.heartbeat import SILENCE_S, SessionWatch
 from snakeval.paths import RunPaths, TaskPaths
@@ -33,7 +32,8 @@ from snakeval.samples import read_table
 from snakeval.secrets import resolve_env
 from snakeval.serving import asked_of, reach
 from snakeval.stopping import refuse_stopped
-from snakeval.task_commands import failed_command, wrapped
+from snakeval.task_commands import failed_command
+from snakeval.task_place import Place, failed_start, place_of
 from snakeval.uncertainty import with_uncertainty
 
 POLL_S = 0.5
@@ -190,19 +190,20 @@ def _run(job: _Job) -> None:
     python = ensure_environment(lock) if lock else Path()
     command = job.harness.command(job.task, job.endpoint, job.folder, python, job.config)
     own = resolve_env(job.task.env_vars, os.environ | job.keys)
-    server = next(iter(job.watch.servers.values()))
-    step = Step(server.allocation) if server is not None and server.allocation else None
-    argv = wrapped(job.task, command.argv, job.folder)
+    evaluated, server = next(iter(job.watch.servers.items()))
+    place = place_of(job.config, evaluated, job.task, command, job.folder, server.allocation if server else None)
+    before = os.fstat(job.log.fileno()).st_size
     process = subprocess.Popen(
-        step.command(argv) if step else argv,
-        cwd=command.cwd,
-        env=without_batch_variables(os.environ) | own | command.env,
-        stdin=subprocess.DEVNULL,
+        place.argv,
+        cwd=place.cwd,
+        env={**without_batch_variables(os.environ), **own, **command.env, **place.env},
+        stdin=place.stdin,
         stdout=job.log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=place.inherited,
     )
-    with _ended_with_us(process, step):
+    with _ended_with_us(process, place):
         report = _Report(job.say)
         while process.poll() is None:
             job.watch.check()
@@ -214,11 +215,16 @@ def _run(job: _Job) -> None:
     if process.returncode != 0:
         # A dead server explains a failed harness better than the harness can.
         job.watch.check_servers()
-        raise failed_command(job.folder) or job.harness.failure(job.folder, process.returncode)
+        said = last_lines(Path(job.log.name), since=before)
+        raise (
+            failed_command(job.folder)
+            or failed_start(job.config, job.task, job.folder, process.returncode, said)
+            or job.harness.failure(job.folder, process.returncode)
+        )
 
 
 @contextmanager
-def _ended_with_us(process: "subprocess.Popen[bytes]", step: Step | None) -> Iterator[None]:
+def _ended_with_us(process: "subprocess.Popen[bytes]", place: Place) -> Iterator[None]:
     """Whatever ends this block, a signal included, the harness and its children end too."""
 
     def on_signal(number: int, _frame: object) -> None:
@@ -236,8 +242,7 @@ def _ended_with_us(process: "subprocess.Popen[bytes]", step: Step | None) -> Ite
         except psutil.Error:
             pass
         process.wait()
-        if step is not None:
-            step.end()
+        place.end()
 
 
 class _Report:

@@ -52,12 +52,12 @@ def is_newer(path: Path, sources: Iterable[Path]) -> bool:
         return False
 
 
-def last_lines(path: Path, count: int = 15) -> str:
-    """Return the last `count` lines of a log, "(no output)" when it is empty or absent."""
+def last_lines(path: Path, count: int = 15, since: int = 0) -> str:
+    """Return the last `count` lines of a log, from byte `since` on; "(no output)" when there are none."""
     try:
         with path.open("rb") as stream:
             stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, stream.tell() - 64_000))
+            stream.seek(max(since, stream.tell() - 64_000))
             text = stream.read().decode("utf-8", errors="replace")
     except FileNotFoundError:
         return "(no output)"

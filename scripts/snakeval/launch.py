@@ -1,8 +1,9 @@
-"""Renders the script that starts a server; the only place where a server's command is made."""
+"""Renders the scripts that start servers, and tasks in containers; the only place where a server's command is made."""
 
 import re
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from snakeval import __version__
 from snakeval.config.engines import weights_name
 from snakeval.config.model import Deployment, Execution
-from snakeval.containers import container_of, options_inside
+from snakeval.containers import Container, container_of, options_inside
 from snakeval.deployment_types import deployment_type, environment_lock
 from snakeval.environments import environment_name, environment_python
 from snakeval.instances.plan import ROUTER_LOCK, nodes_per_instance, num_instances
@@ -19,6 +20,7 @@ from snakeval.paths import ServerPaths
 
 SCRIPTS = Path(__file__).parents[1]
 SERVERS = Path(__file__).parent / "servers"
+GUARD = SCRIPTS / "templates" / "launch" / "container" / "guard.sh"
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def render_launch_script(
         .get_template(f"launch/{deployment.type}.sh.j2")
         .render(
             run=run,
+            labels={"run": run, "deployment": deployment.name},
             version=__version__,
             deployment=deployment,
             options=deployment.options,
@@ -94,8 +97,23 @@ def render_launch_script(
             readiness_timeout_s=execution.readiness_timeout_s,
             platform_port=placement.platform_port,
             container=container,
-            guard=SCRIPTS / "templates" / "launch" / "container" / "guard.sh",
+            guard=GUARD,
         )
+    )
+
+
+def render_task_script(labels: Mapping[str, str], container: Container, command: Sequence[str]) -> str:
+    """Return the script that runs a task's command in its container.
+
+    Args:
+        labels: What the container is labelled with: run, deployment and task.
+        container: The container.
+        command: The command line within it.
+    """
+    return (
+        _templates()
+        .get_template("task.sh.j2")
+        .render(labels=labels, version=__version__, container=container, command=command, num_nodes=1, guard=GUARD)
     )
 
 

@@ -1,9 +1,13 @@
 """Containers of podman, found by the name that a server's id gives them. Source: podman-rm(1), podman-inspect(1)."""
 
 import subprocess
+import time
+from collections.abc import Callable
 
 STOP_S = 10
 COMMAND_TIMEOUT_S = 60
+PULL_TIMEOUT_S = 3600
+REPORT_S = 30.0
 
 
 def container_name(server_id: str) -> str:
@@ -29,6 +33,35 @@ def image_of(server_id: str) -> str | None:
     """Return the id of the image that a server's container runs (`sha256:...`), None when there is no telling."""
     done = _podman("container", "inspect", "--format", "{{.Image}}", container_name(server_id))
     return f"sha256:{done.stdout.strip()}" if done is not None and done.returncode == 0 else None
+
+
+def is_there(image: str) -> bool:
+    """Return whether this machine has an image."""
+    done = _podman("image", "exists", image)
+    return done is not None and done.returncode == 0
+
+
+def pull_image(image: str, say: Callable[[str], None]) -> str | None:
+    """Pull an image to this machine; return what podman says when it fails, None otherwise."""
+    process = subprocess.Popen(
+        ["podman", "pull", "--quiet", image],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    begin = time.monotonic()
+    while True:
+        try:
+            _, said = process.communicate(timeout=REPORT_S)
+            return said.strip() if process.returncode != 0 else None
+        except subprocess.TimeoutExpired:
+            waited = time.monotonic() - begin
+            say(f"waiting for podman to pull {image}, {waited:.0f} s")
+        if waited > PULL_TIMEOUT_S:
+            process.kill()
+            process.communicate()
+            return f"podman did not pull it within {PULL_TIMEOUT_S} s"
 
 
 def _podman(*arguments: str) -> "subprocess.CompletedProcess[str] | None":

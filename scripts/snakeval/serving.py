@@ -17,6 +17,7 @@ from snakeval.paths import RunPaths, ServerPaths
 from snakeval.processes import SESSION_VARIABLE
 from snakeval.readiness import check_endpoint
 from snakeval.stopping import refuse_stopped
+from snakeval.task_containers import require_container
 from snakeval.waiting import Say, Wait
 
 
@@ -40,6 +41,7 @@ def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int,
     refuse_stopped(paths.server(deployment.name), deployment.name)
     record = {"deployment": deployment.name, "task": task.name, "last_attempt": last_attempt}
     _await_environments(config, deployment, task, say)
+    require_container(config, task, say)
     if not deployment_type(deployment.type).has_server:
         check_endpoint(existing_endpoint(deployment), task.protocol)
         write_json(lease, record)

@@ -58,10 +58,6 @@ def _params(text: str) -> str:
             THERE + "evaluation: {nemo_evaluator_config: {config: {type: x, output_dir: /results}}, tasks: [colours]}",
             "evaluation.nemo_evaluator_config.config.type, evaluation.nemo_evaluator_config.config.output_dir: left",
         ),
-        (
-            THERE + "evaluation: {tasks: [{name: hle.hle, dataset_dir: /d, dataset_mount_path: /datasets}]}",
-            "evaluation.tasks.hle.hle.dataset_mount_path: left out, ",
-        ),
         (THERE + TASKS + "user_config_path: /x\n", "user_config_path: left out, "),
     ],
 )
@@ -69,6 +65,22 @@ def test_what_has_no_meaning_is_said(workflow: Workflow, text: str, notice: str)
     notices = workflow.load(text).notices
     assert len(notices) == 1
     assert notices[0].startswith(notice)
+
+
+def test_what_containers_of_tasks_see_has_meaning_where_there_are_some(workflow: Workflow) -> None:
+    task = "{name: simple_evals.humaneval, dataset_dir: /d, dataset_mount_path: /datasets}"
+    text = SLURM % "mounts: {evaluation: {/a: /b}}" + SERVED % "" + f"evaluation: {{tasks: [{task}]}}"
+    config = workflow.load(text)
+    assert config.notices == ()
+    assert config.execution.options["mounts"]["evaluation"] == {"/a": "/b"}
+    assert config.tasks[0].settings["dataset_mount_path"] == "/datasets"
+    for name in ("in", "lock"):
+        workflow.write(f"checkout/envs/nvidia-simple-evals.{name}", "nvidia-simple-evals==26.3\n")
+    assert workflow.load(text).notices == (
+        "evaluation.tasks.simple_evals.humaneval.dataset_mount_path: left out, the task runs in no container and finds "
+        "dataset_dir where it is",
+        "execution.mounts.evaluation: left out, tasks run in no container and see this machine's folders",
+    )
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,42 @@ def test_bfcl_s_errors_are_no_answers(tmp_path: Path) -> None:
         read_evidence(_bfcl(tmp_path, total=3))
 
 
-def test_an_unknown_harness_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunnerError, match="nothing is known of the samples of harness hle"):
-        read_evidence(_request(tmp_path, "hle"))
+HLE = """
+tasks:
+  hle:
+    metrics:
+      judged: {scores: {correct: {value: 0.5, stats: {count: 1, stderr: 0.5}}, total: {value: 3.0, stats: {count: 9}}}}
+"""
+
+
+def test_of_a_harness_without_known_files_there_are_the_conversations(tmp_path: Path) -> None:
+    """Equal ones are repeats, those of an earlier attempt too; an answer that nobody asked for again does not count."""
+    request = _request(tmp_path, "hle", limit=1)
+    chat = {"messages": [{"role": "user", "content": [{"type": "text", "text": "Why?"}, {"type": "image_url"}]}]}
+    tools = {"message": {"content": None, "tool_calls": [{"id": "1"}]}, "finish_reason": "tool_calls"}
+    said = [
+        ("a", chat, {"choices": [{"message": {"content": "one"}}], "usage": {"completion_tokens": 7}}),
+        ("gone", {"prompt": "old"}, {"choices": [{"text": "old"}]}),
+        ("a", chat, {"choices": [{"message": {"content": "two"}}]}),
+        ("b", {"input": ["vector"]}, {"data": [{"embedding": [1.0]}]}),
+        ("c", {**chat, "messages": [*chat["messages"], {"role": "tool", "content": "42"}]}, {"choices": [tools]}),
+    ]
+    lines = [{"key": key, "request": asked, "body": json.dumps(body), "latency_s": 0.5} for key, asked, body in said]
+    _write(request.answers_path, *lines)
+    events = [("a", "resumed"), ("b", "failed"), ("b", "sent"), ("a", "sent"), ("c", "sent")]
+    _write(request.events_path, *({"key": key, "event": event, "reason": "", "detail": ""} for key, event in events))
+    evidence = read_evidence(request)
+    assert [(one["doc_id"], one["repeat"], one["prompt"], one["answer"]) for one in evidence.samples] == [
+        (0, 0, "Why?", "one"),
+        (1, 0, "vector", None),
+        (0, 1, "Why?", "two"),
+        (2, 0, "42", [{"id": "1"}]),
+    ]
+    assert evidence.samples[0]["completion_tokens"] == 7
+    assert (evidence.asked, evidence.unanswered) == (3, 0)
+    assert evidence.asked <= request.limit * evidence.limited_parts
+    metrics = build_metrics(_results(HLE), evidence, request)
+    assert [(one["name"], one["n"], one["stderr"], one["higher_is_better"]) for one in metrics] == [
+        ("judged_correct", 1, None, None),
+        ("judged_total", 3, None, None),
+    ]

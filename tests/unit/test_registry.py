@@ -169,6 +169,8 @@ def test_the_image_and_its_override_are_part_of_the_fingerprint(workflow: Workfl
         return _load(workflow, f"{{tasks: [{task}]}}").tasks[0].fingerprint
 
     plain = fingerprint("hle.hle")
+    data = "{name: hle.hle, dataset_dir: /d%s}"
+    assert fingerprint(data % ", dataset_mount_path: /elsewhere") == fingerprint(data % "") != plain
     assert fingerprint("{name: other, task: hle, harness: hle}") == plain
     assert fingerprint("{name: hle.hle, container: 'my/hle:1'}") != plain
     file = workflow.root / "checkout/config/harnesses/hle.yaml"
@@ -194,6 +196,15 @@ def test_own_definitions_come_first(workflow: Workflow) -> None:
         ("{tasks: [{name: colours, extra: {native: true}}]}", "tasks.colours.extra.native is not used by lm-eval"),
         ("{tasks: [{name: colours, container: 'a/b:1'}]}", "tasks.colours.container is not used by lm-eval"),
         ("{tasks: [{name: colours, dataset_dir: /d}]}", "tasks.colours.dataset_dir is not used by lm-eval"),
+        (
+            "{tasks: [{name: hle.hle, dataset_mount_path: /d}]}",
+            "tasks.hle.hle.dataset_mount_path has no meaning without dataset_dir",
+        ),
+        (
+            "{tasks: [{name: hle.hle, dataset_dir: /d, dataset_mount_path: d}]}",
+            "tasks.hle.hle.dataset_mount_path has the wrong form",
+        ),
+        ("{tasks: [{name: hle.hle, container: 'a/b:latest'}]}", "tasks.hle.hle.container names no version"),
         ("{extra: {native: true}, tasks: [colours]}", "extra.native is used by no task"),
         (
             "{adapter_config: {process_reasoning_traces: true}, tasks: [colours, hle.hle]}",
@@ -246,14 +257,34 @@ def test_a_pasted_key_is_refused_and_not_shown(workflow: Workflow) -> None:
 
 
 def test_what_cannot_run_is_planned_and_told_before_the_run(workflow: Workflow) -> None:
-    config = _load(workflow, "{tasks: [colours, hle.hle, lm-evaluation-harness.gsm8k, scicode]}")
-    assert [is_runnable(task) for task in config.tasks] == [True, False, True, False]
-    reason = "has no environment, and harnesses in images do not run on backend local"
-    assert [str(problem).splitlines()[0] for problem in harness_problems(config)] == [
-        f"error: evaluation.tasks.{name} cannot be run yet: harness {harness} {reason}"
-        for name, harness in (("hle.hle", "hle"), ("scicode", "scicode"))
+    """Tasks without an environment run in images, which need something that runs those."""
+    tasks = "{tasks: [colours, hle.hle, lm-evaluation-harness.gsm8k, scicode]}"
+    config = _load(workflow, tasks)
+    assert [is_runnable(task) for task in config.tasks] == [True] * 4
+    assert [task.container.partition("@")[0] for task in config.tasks] == [
+        "",
+        "nvcr.io/nvidia/eval-factory/hle:26.03",
+        "",
+        "nvcr.io/nvidia/eval-factory/scicode:26.03",
     ]
+    (problem,) = harness_problems(config)
+    assert (problem.where, problem.got) == ("execution.container_runtime", "none, with the tasks hle.hle, scicode")
+    assert problem.expected == "one of podman, apptainer"
+    podman = replace(config.execution, options={**config.execution.options, "container_runtime": "podman"})
+    assert harness_problems(replace(config, execution=podman)) == []
+    pyxis = replace(config.execution, type="slurm", options={"container_runtime": "pyxis"})
+    assert harness_problems(replace(config, execution=pyxis)) == []
+    (problem,) = harness_problems(replace(config, execution=pyxis), as_jobs=False)
+    assert problem.got == "pyxis, with the tasks hle.hle, scicode, on this machine"
+    beside = replace(pyxis, options={**pyxis.options, "evaluate_in": "allocation"})
+    assert harness_problems(replace(config, execution=beside), as_jobs=False) == []
+    lepton = replace(config.execution, type="lepton", options={})
+    (problem,) = harness_problems(replace(config, execution=lepton))
+    assert problem.where == "execution.type"
+    assert problem.got == "lepton, with tasks that run in images: hle.hle, scicode"
     assert harness_problems(_load(workflow, "{tasks: [colours, lm-evaluation-harness.gsm8k]}")) == []
+    unknown = replace(config, tasks=(replace(config.tasks[1], module="other", container=""),))
+    assert ["has no module" in str(one) for one in harness_problems(unknown)] == [True]
 
 
 def test_pip_harnesses_run_in_their_environment_and_not_in_a_chosen_image(workflow: Workflow) -> None:
@@ -263,10 +294,11 @@ def test_pip_harnesses_run_in_their_environment_and_not_in_a_chosen_image(workfl
         shutil.copy(ROOT / "envs" / f"{lock}.in", workflow.root / "checkout/envs")
     for name, environment in names.items():
         (task,) = _load(workflow, f"{{tasks: [{name}]}}").tasks
-        assert (task.environment, is_runnable(task)) == (environment, True)
+        assert (task.environment, task.container) == (environment, "")
         assert task.components["versions.nemo-evaluator"] == "0.2.8"
         (own,) = _load(workflow, f"{{tasks: [{{name: {name}, container: 'my/image:1'}}]}}").tasks
-        assert (own.environment, is_runnable(own)) == ("", False)
+        assert (own.environment, own.container) == ("", "my/image:1")
+        assert own.components["versions.container"] == "my/image:1"
 
 
 def test_embeddings_are_asked_of_who_answers_them(workflow: Workflow) -> None:

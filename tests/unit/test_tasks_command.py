@@ -23,6 +23,7 @@ def test_harnesses(capsys: pytest.CaptureFixture[str]) -> None:
     assert rows["bfcl"]["package"] == "nvidia-bfcl==26.3"
     assert rows["bfcl"]["container"].startswith("nvcr.io/nvidia/eval-factory/bfcl:26.03@sha256:")
     assert rows["lm-evaluation-harness"]["run"] >= 101
+    assert [(rows[name]["run"], rows[name]["run_in_image"]) for name in ("bfcl", "hle")] == [(6, 0), (0, 2)]
     assert main(["tasks"]) == 0
     shown = capsys.readouterr().out
     assert "421 tasks in 23 harnesses beside lm-eval" in shown
@@ -33,7 +34,9 @@ def test_tasks_by_name_harness_and_protocol(capsys: pytest.CaptureFixture[str]) 
     names = [row["name"] for row in _json(capsys, "hellaswag", "--harness", "lm-evaluation-harness")]
     assert names == ["lm-evaluation-harness.hellaswag", "lm-evaluation-harness.hellaswag_multilingual"]
     assert len(_json(capsys, "--harness", "simple_evals")) == 88
-    assert {row["harness"] for row in _json(capsys, "--protocol", "embeddings")} == {"mteb"}
+    assert {(row["harness"], row["runs"], row["image"]) for row in _json(capsys, "--protocol", "embeddings")} == {
+        ("mteb", "nemo-evaluator", True)
+    }
     found = [row["name"] for row in _json(capsys, "gsm8k*", "--protocol", "chat")]
     assert {"lm-eval.gsm8k", "lm-evaluation-harness.gsm8k_cot_llama"} <= set(found)
     assert all(name.partition(".")[2].startswith("gsm8k") for name in found)

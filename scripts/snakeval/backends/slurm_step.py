@@ -29,11 +29,16 @@ class Step:
     job_id: str
     name: str = field(default_factory=lambda: f"snakeval-{secrets.token_hex(6)}")
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The options of srun that lead there."""
+        where = (f"--jobid={self.job_id}", "--overlap", "--nodes=1", "--ntasks=1", "--relative=0")
+        # A harness that saw the GPUs could take memory that the server counts on.
+        return (*where, "--gres=none", f"--job-name={self.name}")
+
     def command(self, argv: Sequence[str]) -> list[str]:
         """Return the command that runs `argv` there, with our environment, working directory and output."""
-        place = [f"--jobid={self.job_id}", "--overlap", "--nodes=1", "--ntasks=1", "--relative=0"]
-        # A harness that saw the GPUs could take memory that the server counts on.
-        return ["srun", *place, "--gres=none", f"--job-name={self.name}", "--", *argv]
+        return ["srun", *self.place, "--", *argv]
 
     def end(self) -> None:
         """Cancel what is left of the step; a killed srun leaves it running. Safe to call twice."""

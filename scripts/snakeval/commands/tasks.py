@@ -20,7 +20,8 @@ EPILOG = """examples:
   snakeval tasks gsm8k --protocol chat --json
   snakeval tasks show simple_evals.gpqa_diamond  one task: settings, defaults, secrets, judge, image
 
-Of tasks that cannot run here, "runs" is empty: they can be planned. Nothing is started, and nothing is downloaded.
+"in its image": the task needs execution.container_runtime. Where "runs" is empty, a task can only be planned. Nothing
+is started, and nothing is downloaded.
 """
 SHOW = "show"
 
@@ -74,7 +75,14 @@ def _harnesses(rows: list[dict[str, Any]]) -> str:
 
     from snakeval.catalogue import OWN
 
-    columns = {"harness": "harness", "version": "version", "tasks": "tasks", "run": "run here", "package": "package"}
+    columns = {
+        "harness": "harness",
+        "version": "version",
+        "tasks": "tasks",
+        "run": "run here",
+        "run_in_image": "in image",
+    }
+    columns["package"] = "package"
     total = sum(row["tasks"] for row in rows if row["harness"] not in OWN)
     table = tabulate([[row[column] for column in columns] for row in rows], list(columns.values()))
     said = "`snakeval tasks PATTERN` lists tasks"
@@ -85,8 +93,12 @@ def _tasks(rows: "list[TaskRow]") -> str:
     from tabulate import tabulate
 
     header = ["task", "protocol", "judge", "secrets", "runs"]
-    cells = [[row.name, ", ".join(row.protocols), row.judge, ", ".join(row.secrets), row.runs] for row in rows]
+    cells = [[row.name, ", ".join(row.protocols), row.judge, ", ".join(row.secrets), _runs(row)] for row in rows]
     return tabulate(cells, header) if rows else "no task fits"
+
+
+def _runs(row: "TaskRow") -> str | None:
+    return f"{row.runs}, in its image" if row.image else row.runs
 
 
 def _one(document: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from snakeval.config.draft import Draft
 from snakeval.config.entry import Entry
 from snakeval.config.wording import show
-from snakeval.container_syntax import CONTAINER, NONE, is_pinned, named_mounts, unmountable
+from snakeval.container_syntax import CONTAINER, DEPLOYMENT, EVALUATION, NONE, is_pinned, named_mounts, unmountable
 from snakeval.errors import Problem
 
 _FILES = {"apptainer": ".sif", "pyxis": ".sqsh"}
@@ -28,13 +28,10 @@ def containers_have_an_image(draft: Draft) -> Iterator[Problem]:
 
 def images_are_of_one_version(draft: Draft) -> Iterator[Problem]:
     """What a tag such as latest means tomorrow is other numbers under the same name."""
-    for entry in _containers(draft):
-        image = entry.data["image"]
-        if image and not is_pinned(image):
+    for where, image in _images(draft):
+        if not is_pinned(image):
             hint = "what the image is decides about the scores; name its version"
-            yield Problem(
-                entry.at("image"), "names no version", show(image), "a tag other than latest, or a digest", hint
-            )
+            yield Problem(where, "names no version", show(image), "a tag other than latest, or a digest", hint)
 
 
 def containers_have_a_runtime(draft: Draft) -> Iterator[Problem]:
@@ -51,8 +48,7 @@ def containers_have_a_runtime(draft: Draft) -> Iterator[Problem]:
 def image_files_fit_the_runtime(draft: Draft) -> Iterator[Problem]:
     """Each runtime has a kind of image file of its own; podman has none that it runs."""
     runtime = draft.execution.data.get("container_runtime")
-    for entry in _containers(draft):
-        image = entry.data["image"] or ""
+    for where, image in _images(draft):
         if (
             image.startswith("/")
             and runtime in ("podman", *_FILES)
@@ -60,14 +56,19 @@ def image_files_fit_the_runtime(draft: Draft) -> Iterator[Problem]:
         ):
             kind = f"a {_FILES[runtime]} file or an image reference" if runtime in _FILES else "an image reference"
             hint = "docs/containers.md tells how to make or load one"
-            yield Problem(entry.at("image"), f"is not for {runtime}", show(image), kind, hint)
+            yield Problem(where, f"is not for {runtime}", show(image), kind, hint)
 
 
 def mounts_are_absolute(draft: Draft) -> Iterator[Problem]:
     """Both sides of a mount are absolute paths, each place in the container is used once."""
+    for part in (DEPLOYMENT, EVALUATION):
+        yield from _mounts_are_absolute(draft, part)
+
+
+def _mounts_are_absolute(draft: Draft, part: str) -> Iterator[Problem]:
     seen: dict[str, str] = {}
-    for mount in named_mounts(draft.execution.data):
-        where = draft.execution.at("mounts", "deployment", mount.source)
+    for mount in named_mounts(draft.execution.data, part):
+        where = draft.execution.at("mounts", part, mount.source)
         if not mount.source.startswith("/"):
             yield Problem(where, "is not an absolute path", show(mount.source), "/PATH/ON/THE/HOST", "write it in full")
         if not mount.target.startswith("/"):
@@ -82,9 +83,10 @@ def mounts_are_absolute(draft: Draft) -> Iterator[Problem]:
 def paths_can_be_mounted(draft: Draft) -> Iterator[Problem]:
     """Runtimes take mounts in little languages of their own, some of which have no way to quote."""
     runtime = str(draft.execution.data.get("container_runtime"))
-    for mount in named_mounts(draft.execution.data):
-        for path in (mount.source, mount.target):
-            yield from _unmountable(draft.execution.at("mounts", "deployment", mount.source), runtime, path)
+    for part in (DEPLOYMENT, EVALUATION):
+        for mount in named_mounts(draft.execution.data, part):
+            for path in (mount.source, mount.target):
+                yield from _unmountable(draft.execution.at("mounts", part, mount.source), runtime, path)
     for entry in _containers(draft):
         for key in ("checkpoint_path", *entry.files()):
             if entry.data.get(key):
@@ -103,6 +105,25 @@ def _containers(draft: Draft) -> Iterator[Entry]:
     return (entry for entry in draft.served if _in_container(entry))
 
 
+def _images(draft: Draft) -> Iterator[tuple[str, str]]:
+    """Yield every image that the configuration names, after its place: of servers in containers, and of tasks."""
+    for entry in _containers(draft):
+        if entry.data["image"]:
+            yield entry.at("image"), entry.data["image"]
+    for entry in draft.tasks:
+        if entry.data["container"]:
+            yield entry.at("container"), entry.data["container"]
+
+
+def datasets_are_mounted_somewhere(draft: Draft) -> Iterator[Problem]:
+    """The place of a dataset in a container says nothing without the dataset."""
+    for entry in draft.tasks:
+        target = entry.data["dataset_mount_path"]
+        if target is not None and entry.data["dataset_dir"] is None:
+            hint = "add dataset_dir, the folder of this machine, or remove it"
+            yield Problem(entry.at("dataset_mount_path"), "has no meaning without dataset_dir", target, "null", hint)
+
+
 def _in_container(entry: Entry) -> bool:
     return bool(entry.data.get("runtime") == CONTAINER)
 
@@ -114,4 +135,5 @@ CONTAINER_RULES = (
     image_files_fit_the_runtime,
     mounts_are_absolute,
     paths_can_be_mounted,
+    datasets_are_mounted_somewhere,
 )

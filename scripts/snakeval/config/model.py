@@ -75,6 +75,7 @@ class Task:
         components: As `Deployment.components`.
         environment: The environment that the harness runs in, where it is not called like the harness.
         auxiliaries: Names of the auxiliary deployments that it uses.
+        container: The image that the harness runs in, empty for one that runs on the machine itself.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Task:
     module: str = ""
     environment: str = ""
     auxiliaries: tuple[str, ...] = ()
+    container: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """From a checked draft to the frozen objects that the rest of Snakeval reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ def build(
         },
         comparisons=tuple(_comparison(entry, draft) for entry in comparisons),
         exports=build_exports(draft.top.data["export"]),
-        notices=tuple(task.notice for task in tasks if task.notice),
+        notices=(*(task.notice for task in tasks if task.notice), *_unmounted(draft, tasks, envs)),
         auxiliaries=tuple(auxiliaries.values()),
     )
 
@@ -107,9 +107,11 @@ def _deployment(entry: Entry, draft: Draft, envs: Path) -> Deployment:
 
 def _image_digest(data: Mapping[str, Any]) -> dict[str, str]:
     """Return the digest of an image that is a file; a reference speaks for itself."""
-    image = data.get("image") or ""
-    used = data.get("runtime") == "container" and image.startswith("/")
-    return file_digests({"image": Path(image)}) if used else {}
+    return _image_file(data.get("image") or "") if data.get("runtime") == "container" else {}
+
+
+def _image_file(image: str) -> dict[str, str]:
+    return file_digests({"image": Path(image)}) if image.startswith("/") else {}
 
 
 def _task(task: ResolvedTask, draft: Draft, envs: Path, auxiliaries: Mapping[str, Deployment]) -> Task:
@@ -125,7 +127,10 @@ def _task(task: ResolvedTask, draft: Draft, envs: Path, auxiliaries: Mapping[str
         "env_vars": env_vars,
         "data_dir": evaluation["data_dir"],
         "versions": _versions(task, envs),
-        "files": definition_digests(task.definition) if task.definition else command_digests(data["command"]),
+        "files": {
+            **(definition_digests(task.definition) if task.definition else command_digests(data["command"])),
+            **_image_file(_container(task, envs)),
+        },
     }
     return Task(
         name=data["name"],
@@ -142,6 +147,7 @@ def _task(task: ResolvedTask, draft: Draft, envs: Path, auxiliaries: Mapping[str
         module=task.registered.module if task.registered else "",
         environment=_environment(task, envs),
         auxiliaries=used,
+        container=_container(task, envs),
     )
 
 
@@ -165,16 +171,35 @@ def _comparison(entry: Entry, draft: Draft) -> Comparison:
 
 def _versions(task: ResolvedTask, envs: Path) -> dict[str, str]:
     """Return what pins the harness: the packages of its environment, else the image of the registry."""
-    environment = _environment(task, envs)
-    if task.registered and not environment:
-        return {"container": task.entry.data["container"] or task.registered.container}
-    return pinned_versions(envs / f"{environment or task.harness}.lock") if task.harness != "command" else {}
+    if image := _container(task, envs):
+        return {"container": image}
+    lock = f"{_environment(task, envs) or task.harness}.lock"
+    return pinned_versions(envs / lock) if task.harness != "command" else {}
 
 
 def _environment(task: ResolvedTask, envs: Path) -> str:
     """Return the environment of a registered harness; empty when it runs in its image alone."""
     name = task.registered.environment if task.registered and not task.entry.data["container"] else ""
     return name if name and (envs / f"{name}.lock").exists() else ""
+
+
+def _container(task: ResolvedTask, envs: Path) -> str:
+    """Return the image of a task of the registry: its own, else that of a harness without environment; else empty."""
+    if task.registered is None or _environment(task, envs):
+        return ""
+    return str(task.entry.data["container"] or task.registered.container)
+
+
+def _unmounted(draft: Draft, tasks: Sequence[ResolvedTask], envs: Path) -> Iterator[str]:
+    """Yield what the configuration wants to be mounted for tasks that run in no container."""
+    outside = [task.entry for task in tasks if not _container(task, envs)]
+    for entry in outside:
+        if entry.data["dataset_mount_path"]:
+            where = entry.at("dataset_mount_path").rpartition(": ")[2]
+            yield f"{where}: left out, the task runs in no container and finds dataset_dir where it is"
+    mounts = draft.execution.data.get("mounts") or {}
+    if mounts.get("evaluation") and len(outside) == len(tasks):
+        yield "execution.mounts.evaluation: left out, tasks run in no container and see this machine's folders"
 
 
 def _scored(entry: Entry) -> dict[str, Any]:

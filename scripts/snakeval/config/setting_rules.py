@@ -23,7 +23,7 @@ from snakeval.secrets import looks_secret
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 # Keys of a task that only harnesses of the registry have.
-_REGISTERED_ONLY = ("extra", "adapter_config", "container", "dataset_dir")
+_REGISTERED_ONLY = ("extra", "adapter_config", "container", "dataset_dir", "dataset_mount_path")
 
 
 def unused_settings(tasks: Sequence[ResolvedTask], draft: Draft) -> Iterator[Problem]:

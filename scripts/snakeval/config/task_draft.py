@@ -9,18 +9,9 @@ from snakeval.config.schema import Schema, Schemas, fill
 from snakeval.config.tree import Keys, Tree
 from snakeval.config.validate import check
 
-_PER_TASK = (
-    "name",
-    "task",
-    "harness",
-    "command",
-    "tokenizer",
-    "env_vars",
-    "container",
-    "dataset_dir",
-    "extra",
-    "auxiliary_deployments",
-)
+_OF_IMAGES = ("container", "dataset_dir", "dataset_mount_path")
+_OF_HARNESSES = ("harness", "command", "tokenizer", "extra", *_OF_IMAGES)
+_PER_TASK = ("name", "task", "env_vars", "auxiliary_deployments", *_OF_HARNESSES)
 
 
 def draft_tasks(tree: Tree, raw: Any, schemas: Schemas) -> tuple[Entry, tuple[Entry, ...]]:

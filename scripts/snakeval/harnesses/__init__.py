@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from snakeval.config.model import Config, Task
+from snakeval.container_syntax import Mount
 from snakeval.errors import SnakevalError
 
 # Names of modules that `harness_of` knows; what others are needed for can be planned and not run.
@@ -35,11 +36,15 @@ class HarnessCommand:
         argv: The command line; holds no secret.
         env: Variables in addition to those inherited; may hold secrets.
         cwd: Working directory, None for that of the caller.
+        mounts: What it reads beside its work folder, where it runs in a container.
+        inherited: Names of the caller's variables that it reads, which a container has to be given.
     """
 
     argv: list[str]
     env: dict[str, str] = field(repr=False)
     cwd: Path | None
+    mounts: tuple[Mount, ...] = ()
+    inherited: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,8 @@ class Harness(Protocol):
             task: The task.
             endpoint: Where its requests go.
             work_dir: Folder of the harness's own files; made when it is missing.
-            python: Interpreter of the harness's environment.
+            python: Interpreter of the harness's environment; not used for a task in a container, whose command is one
+                for the inside of its image.
             config: The run.
         """
 

@@ -1,31 +1,72 @@
 """Which tasks of a run have a harness that Snakeval can run; asked before anything is started."""
 
+from collections.abc import Iterator
+
 from snakeval.config.model import Config, Task
+from snakeval.container_syntax import NONE, PYXIS
+from snakeval.containers import chosen_runtime
 from snakeval.errors import Problem
 from snakeval.harnesses import MODULES
 
-NEMO_EVALUATOR = "nemo-evaluator"
+RUNTIMES = {"local": "podman, apptainer", "slurm": "pyxis, apptainer, podman"}
 
 
-def harness_problems(config: Config) -> list[Problem]:
-    """Return a finding for every task whose harness cannot be run; `snakemake -n` plans them all the same."""
-    return [_problem(task, config.execution.type) for task in config.tasks if not is_runnable(task)]
+def harness_problems(config: Config, as_jobs: bool = True) -> list[Problem]:
+    """Return what keeps harnesses from being run; `snakemake -n` plans their tasks all the same.
 
-
-def _problem(task: Task, backend: str) -> Problem:
-    reason = f"harness {task.harness} has no module"
-    if task.module in MODULES:
-        reason = f"harness {task.harness} has no environment, and harnesses in images do not run"
-    return Problem(
-        where=f"evaluation.tasks.{task.name}",
-        what=f"cannot be run yet: {reason} on backend {backend}",
-        got=f"{task.harness}.{task.task} ({task.protocol.value}), which module {task.module} would run",
-        expected="a task that `snakeval tasks` marks",
-        hint="remove the task; `snakeval tasks` marks those that run here, docs/registry.md says why",
-    )
+    Args:
+        config: The run.
+        as_jobs: Whether every task is a job of a cluster, as the profile says.
+    """
+    return [*_modules(config), *_containers(config, as_jobs)]
 
 
 def is_runnable(task: Task) -> bool:
-    """Return whether there is a module for the task's harness, and an environment where the module needs one."""
-    module = task.module or task.harness
-    return module in MODULES and (module != NEMO_EVALUATOR or bool(task.environment))
+    """Return whether there is a module for the task's harness; one in an image needs a container runtime besides."""
+    return (task.module or task.harness) in MODULES
+
+
+def _modules(config: Config) -> Iterator[Problem]:
+    for task in config.tasks:
+        if not is_runnable(task):
+            yield Problem(
+                where=f"evaluation.tasks.{task.name}",
+                what=f"cannot be run yet: harness {task.harness} has no module",
+                got=f"{task.harness}.{task.task} ({task.protocol.value}), which module {task.module} would run",
+                expected="a task that `snakeval tasks` marks",
+                hint="remove the task; `snakeval tasks` marks those that run here, docs/registry.md says why",
+            )
+
+
+def _containers(config: Config, as_jobs: bool) -> Iterator[Problem]:
+    """Tasks in images need something that runs those: one finding for all of them."""
+    backend = config.execution.type
+    names = ", ".join(task.name for task in config.tasks if task.container)
+    runtime = chosen_runtime(config.execution)
+    in_a_job = as_jobs or config.execution.options.get("evaluate_in") == "allocation"
+    if not names or (runtime is not None and (runtime != PYXIS or in_a_job)):
+        return
+    if runtime == PYXIS:
+        yield Problem(
+            where="execution.container_runtime",
+            what="runs containers in Slurm jobs alone, and tasks are none",
+            got=f"{PYXIS}, with the tasks {names}, on this machine",
+            expected="tasks as jobs, or beside their server",
+            hint="call snakemake with --profile profiles/slurm, or set execution.evaluate_in: allocation",
+        )
+    elif backend not in RUNTIMES:
+        yield Problem(
+            where="execution.type",
+            what="has nothing that runs the images of harnesses",
+            got=f"{backend}, with tasks that run in images: {names}",
+            expected=f"one of {', '.join(RUNTIMES)}, or tasks without images",
+            hint="leave out `container` where a harness has an environment; `snakeval tasks` tells which ones have",
+        )
+    else:
+        yield Problem(
+            where="execution.container_runtime",
+            what="is needed for tasks that run in images of their harnesses",
+            got=f"{NONE}, with the tasks {names}",
+            expected=f"one of {RUNTIMES[backend]}",
+            hint="set what this site has (docs/containers.md), or remove these tasks",
+        )

@@ -3,20 +3,25 @@
 import os
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from snakeval.config.harness_settings import REPEATS, SETTINGS
 from snakeval.config.model import Config, Protocol, Task
 from snakeval.config.registry import RegisteredHarness, Registry
+from snakeval.container_syntax import Mount
 from snakeval.errors import HarnessError
 from snakeval.harnesses import Endpoint, HarnessCommand
 from snakeval.harnesses.runner import RUNNERS, RunnerHarness, empty_folder, runner_command
 from snakeval.ports import LOOPBACK
+from snakeval.secrets import looks_secret
 
 REGISTRY = Registry(Path(__file__).resolve().parents[3] / "config" / "harnesses")
 KEY_VARIABLE = "SNAKEVAL_ENDPOINT_KEY"
+IN_IMAGE = RUNNERS / "in_image.sh"
+# Where a container has `dataset_dir`.
+DATASETS = "/datasets"
 # Where harnesses look for a key without being told to; a user's own must not reach somebody else's endpoint.
 USUAL_KEY_VARIABLES = ("OPENAI_API_KEY", "API_KEY")
 REQUEST_TIMEOUT_S = 300
@@ -30,6 +35,7 @@ _TYPES = {
 }
 # The harnesses' command lines are templates of a shell's, which quote nothing.
 _PLAIN = re.compile(r"[A-Za-z0-9._:/@+=-]+")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]+")
 _SHELL = re.compile(r"[;&|<>$`\n\r'\\]")
 
 
@@ -47,22 +53,60 @@ class NemoEvaluatorHarness(RunnerHarness):
         work_dir = empty_folder(work_dir)
         request = build_request(task, endpoint, work_dir)
         argv = runner_command(python, "nemo_runner", work_dir, request)
+        env = build_environment(task, endpoint, work_dir, python)
         # Where `datasets` finds a folder of a dataset's name before it asks the hub.
-        folder = task.settings.get("dataset_dir") or config.data_dir
-        cwd = Path(folder).absolute() if folder else work_dir
-        return HarnessCommand(argv, build_environment(task, endpoint, work_dir, python), cwd)
+        data = data_mount(task, config)
+        if not task.container:
+            return HarnessCommand(argv, env, Path(data.source) if data else work_dir)
+        inside = ["/bin/sh", str(IN_IMAGE), argv[-1]]
+        cwd = Path(data.target) if data else work_dir
+        return HarnessCommand(inside, env, cwd, (data,) if data else (), tuple(_read_variables(task)))
+
+
+def data_mount(task: Task, config: Config) -> Mount | None:
+    """Return the folder of the task's data, and where a container has it."""
+    own = task.settings.get("dataset_dir")
+    folder = own or config.data_dir
+    if not folder:
+        return None
+    source = str(Path(folder).absolute())
+    return Mount(source, (task.settings.get("dataset_mount_path") or DATASETS) if own else source, read_only=True)
+
+
+def _read_variables(task: Task) -> Iterator[str]:
+    """Yield the names of variables that task and adapter read keys from."""
+    registered = REGISTRY.harness(task.harness)
+    known = registered.tasks.get(task.task) if registered else None
+    yield from known.secrets if known else ()
+    adapter = task.settings.get("adapter_config") or {}
+    headers = adapter.get("headers_to_add") or {}
+    yield from (value for value in headers.values() if _VARIABLE.fullmatch(str(value)))
+    for settings in (task.settings.get("extra") or {}, adapter):
+        yield from _named_secrets(settings)
+
+
+def _named_secrets(value: Mapping[str, Any]) -> Iterator[str]:
+    for name, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from _named_secrets(inner)
+        elif isinstance(inner, str) and looks_secret(name) and _VARIABLE.fullmatch(inner):
+            yield inner
 
 
 def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, python: Path) -> dict[str, str]:
     """Return the variables of nemo-evaluator and the harness, the endpoint's key among them."""
     dataset = task.settings.get("dataset_dir")
+    if dataset:
+        inside = task.settings.get("dataset_mount_path") or DATASETS
+        dataset = inside if task.container else str(Path(dataset).absolute())
     parallelism = task.settings.get("parallelism") or PARALLELISM
+    # An image has a PATH and a Python of its own.
+    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
     return {
+        **({} if task.container else {"PATH": path, "PYTHONPATH": str(RUNNERS)}),
         **{name: "" for name in USUAL_KEY_VARIABLES if name not in task.env_vars},
         **({KEY_VARIABLE: endpoint.api_key} if endpoint.api_key else {}),
-        **({"NEMO_EVALUATOR_DATASET_DIR": str(Path(dataset).absolute())} if dataset else {}),
-        "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)]),
-        "PYTHONPATH": str(RUNNERS),
+        **({"NEMO_EVALUATOR_DATASET_DIR": dataset} if dataset else {}),
         "SNAKEVAL_HARNESS_FOLDER": str(work_dir),
         "SNAKEVAL_HARNESS_ATTEMPT": uuid.uuid4().hex,
         "ADAPTER_HOST": LOOPBACK,
@@ -100,7 +144,8 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> dict[str, A
     return {
         "run_config": _run_config(task, registered, endpoint, work_dir / "nemo_evaluator"),
         "framework": task.harness,
-        "package": task.environment,
+        "package": task.environment or registered.environment,
+        "image": task.container,
         "task": task.task,
         "limit": task.limit,
         "repeats": task.repeats,

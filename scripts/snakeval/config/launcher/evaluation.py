@@ -58,7 +58,6 @@ def translate_evaluation(tree: Tree, findings: Findings) -> None:
         if isinstance(task, dict):
             places.append(("evaluation", "tasks", index))
             _protocol(tree, ("evaluation", "tasks", index), findings)
-            _dataset(tree, ("evaluation", "tasks", index), findings)
     if isinstance(tree.get(("target", "api_endpoint", "adapter_config")), dict):
         _Settings(tree, ("evaluation",), findings).adapter(("target", "api_endpoint", "adapter_config"))
     for place in places:
@@ -77,12 +76,6 @@ def _protocol(tree: Tree, place: Keys, findings: Findings) -> None:
         tree.remove(keys)
     elif kind not in _PROTOCOLS:
         findings.refused(keys, "is not a known value", "chat, completions or embedding", "or leave it to the task")
-
-
-def _dataset(tree: Tree, place: Keys, findings: Findings) -> None:
-    if tree.get((*place, "dataset_mount_path")) is not None:
-        reason = "tasks on the host find dataset_dir by NEMO_EVALUATOR_DATASET_DIR where it is"
-        findings.no_meaning((*place, "dataset_mount_path"), reason)
 
 
 def _commands(tree: Tree, place: Keys) -> None:

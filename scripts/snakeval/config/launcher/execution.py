@@ -93,8 +93,6 @@ def _mounts(tree: Tree, known: Mapping[str, Any], findings: Findings) -> None:
     for part in ("deployment", "evaluation", "auxiliary"):
         if part in mounts and not mounts[part]:
             tree.remove((*keys, part))
-    if "evaluation" in mounts:
-        findings.no_meaning((*keys, "evaluation"), "tasks run on the host and see its folders as they are")
     if "auxiliary" in mounts:
         findings.refused(
             (*keys, "auxiliary"),
@@ -104,6 +102,8 @@ def _mounts(tree: Tree, known: Mapping[str, Any], findings: Findings) -> None:
         )
     if "mounts" in known:
         return
+    if "evaluation" in mounts:
+        findings.no_meaning((*keys, "evaluation"), "tasks run in no containers there and see the job's folders")
     if "mount_home" in mounts:
         findings.no_meaning((*keys, "mount_home"), "the container runtime's own default counts")
     if "deployment" in mounts:

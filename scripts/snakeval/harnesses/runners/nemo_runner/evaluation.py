@@ -92,9 +92,19 @@ def _outcome(request: RunRequest, results: dict[str, Any], evidence: Evidence, a
         "samples": {"asked": evidence.asked, "answered": evidence.asked, "failed": 0},
         "tokens": _tokens(request.answers_path),
         "requests": {"sent": account.sent, "cached": account.resumed, "retried": account.failures},
-        "versions": {name: metadata.version(name) for name in ("nemo-evaluator", request.package)}
-        | dict(evidence.versions),
+        "versions": _versions(request) | dict(evidence.versions),
     }
+
+
+def _versions(request: RunRequest) -> dict[str, str]:
+    versions = {"container": request.image} if request.image else {}
+    for name in ("nemo-evaluator", request.package):
+        try:
+            versions[name] = metadata.version(name)
+        except (metadata.PackageNotFoundError, ValueError):
+            if not request.image:
+                raise
+    return versions
 
 
 def _tokens(answers: Path) -> dict[str, int | None]:

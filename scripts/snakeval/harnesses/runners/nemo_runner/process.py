@@ -4,6 +4,7 @@ import ctypes
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -138,5 +139,7 @@ class _Output:
 
 
 def evaluator_command(run_config: Path) -> list[str]:
-    """Return the call of nemo-evaluator in this environment; every setting is in the file."""
-    return [str(Path(sys.executable).with_name("nemo-evaluator")), "run_eval", "--run_config", str(run_config)]
+    """Return the call of nemo-evaluator in this environment, or image; every setting is in the file."""
+    beside = Path(sys.executable).with_name("nemo-evaluator")
+    program = str(beside) if beside.exists() else shutil.which("nemo-evaluator") or str(beside)
+    return [program, "run_eval", "--run_config", str(run_config)]

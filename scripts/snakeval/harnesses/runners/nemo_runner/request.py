@@ -15,7 +15,8 @@ class RunRequest:
     Attributes:
         run_config: What nemo-evaluator is told, in its own terms.
         framework: Which harness, as nemo-evaluator calls it.
-        package: The package that has it.
+        package: The package that has it; an image may lack it.
+        image: The image that this runs in, empty outside of one.
         task: The task within the harness.
         limit, repeats: As they are in run_config, for the check of what came out.
         parallelism: Requests under way at the same time.
@@ -29,6 +30,7 @@ class RunRequest:
     run_config: dict[str, Any]
     framework: str
     package: str
+    image: str
     task: str
     limit: int | None
     repeats: int

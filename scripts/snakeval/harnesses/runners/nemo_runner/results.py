@@ -27,11 +27,15 @@ def build_metrics(results: Mapping[str, Any], evidence: Evidence, request: RunRe
         subtask = None if owner == whole or len(entries) == 1 else owner
         for name, filter_name, score in _scores(entry):
             counted = evidence.count(subtask, name, filter_name)
+            told = (score.get("stats") or {}).get("count")
+            if evidence.is_told_counts and isinstance(told, int) and 0 < told < counted:
+                counted = told
             if not counted:
                 print(f"warning: {owner}: {name} is left out, there is no sample behind it", file=sys.stderr)
                 continue
             metric = _metric(subtask, name, filter_name, score, counted, request.repeats)
-            metrics.append(metric | {"higher_is_better": name not in evidence.lower_is_better})
+            lower = evidence.lower_is_better
+            metrics.append(metric | {"higher_is_better": None if lower is None else name not in lower})
     metrics += evidence.metrics
     if not metrics:
         raise RunnerError("harness", f"{request.framework} computed no metric for task {request.task}")

@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner_shared.failures import RunnerError
-
 from ..request import RunRequest
 
 Count = Callable[[str | None, str, str], int]
@@ -23,9 +21,10 @@ class Evidence:
         example: What it wrote in the place of one of those.
         metrics: Numbers that results.yml lacks.
         versions: Of the harness's task definitions, where it tells.
-        lower_is_better: Names of metrics whose small values are the good ones.
+        lower_is_better: Names of metrics whose small values are the good ones, None where that is not known.
         limited_parts: How many parts the limit holds for, one by one.
         whole: What results.yml calls the task itself, where it has several groups.
+        is_told_counts: Whether the samples behind a metric are those that results.yml tells, where it does.
     """
 
     samples: list[dict[str, Any]]
@@ -35,22 +34,22 @@ class Evidence:
     example: str = ""
     metrics: list[dict[str, Any]] = field(default_factory=list)
     versions: Mapping[str, Any] = field(default_factory=dict)
-    lower_is_better: frozenset[str] = frozenset()
+    lower_is_better: frozenset[str] | None = frozenset()
     limited_parts: int = 1
     whole: str | None = None
+    is_told_counts: bool = False
 
 
 def read_evidence(request: RunRequest) -> Evidence:
-    """Return what the request's harness has left.
+    """Return what the request's harness has left; of one that is not known, what the endpoint was asked.
 
     Raises:
-        RunnerError: the harness is unknown, or what it has left is not complete.
+        RunnerError: what it has left is not complete.
     """
     from .bfcl import read_bfcl
+    from .conversations import read_conversations
     from .lm_eval import read_lm_eval
     from .simple_evals import read_simple_evals
 
     readers = {"simple_evals": read_simple_evals, "lm-evaluation-harness": read_lm_eval, "bfcl": read_bfcl}
-    if request.framework not in readers:
-        raise RunnerError("harness", f"nothing is known of the samples of harness {request.framework}")
-    return readers[request.framework](request)
+    return readers.get(request.framework, read_conversations)(request)

@@ -16,7 +16,7 @@ class Replies:
     def __init__(self, answers: Path) -> None:
         self._found: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for line in read_lines(answers):
-            self._found[_last_text(line["request"])].append(_facts(line))
+            self._found[_last_text(line["request"])].append(reply_facts(line))
 
     def of(self, prompt: str) -> dict[str, Any]:
         """Return the facts of the only reply to a prompt; unknown when there are several, or none."""
@@ -31,7 +31,8 @@ def _last_text(request: dict[str, Any]) -> str:
     return str(prompt[0] if isinstance(prompt, list) and len(prompt) == 1 else prompt)
 
 
-def _facts(line: dict[str, Any]) -> dict[str, Any]:
+def reply_facts(line: dict[str, Any]) -> dict[str, Any]:
+    """Return what a line of the journal says beside the text."""
     body = json.loads(line["body"])
     usage = body.get("usage") or {}
     choice = (body.get("choices") or [{}])[0]
