@@ -3,8 +3,8 @@
 Usage: python openai_server.py --port 8000 --model NAME [--api-key-env VAR] [--fault FAULT ...]
 
 Answers /health, /v1/models, /v1/chat/completions, /v1/completions (with echo and logprobs), /v1/embeddings,
-/tokenizer_info, /tokenize and /detokenize. A token is a word with the white space before it. What it
-answers is a function of the request:
+/tokenizer_info, /tokenize and /detokenize. A token is a word with the white space before it, or with the
+fault `letters` a letter. What it answers is a function of the request:
 
 * A prompt with `[[answer:A|B|C]]` is answered with A at temperature 0, else with the seed-th (modulo) of the three.
 * Any other prompt is answered with "answer" and a digit that depends on its text.
@@ -106,11 +106,15 @@ class FakeOpenAIServer:
     def token_ids(self, text: str) -> list[int]:
         """Give every token of the text its number."""
         with self.changed:
-            for token in tokenize(text):
+            for token in self.tokens(text):
                 if token not in self.ids:
                     self.ids[token] = len(self.vocabulary)
                     self.vocabulary.append(token)
-            return [self.ids[token] for token in tokenize(text)]
+            return [self.ids[token] for token in self.tokens(text)]
+
+    def tokens(self, text: str) -> list[str]:
+        """Split a text into its tokens."""
+        return tokenize(text) if self.fault("letters") is None else list(text)
 
     def release(self) -> None:
         """Let the requests go that `hold-after` holds."""
@@ -263,7 +267,7 @@ def _completion(fake: FakeOpenAIServer, payload: dict[str, Any], prompt: str, ch
     text = answer_to(prompt, float(payload.get("temperature") or 0), int(payload.get("seed") or 0))
     for stop in payload.get("stop") or []:
         text = text.split(stop)[0] if stop else text
-    words = tokenize(text)
+    words = fake.tokens(text)
     limit = int(payload.get("max_tokens") or 256)
     finish = "length" if len(words) > limit else "stop"
     words = words[:limit]
@@ -281,14 +285,14 @@ def _completion(fake: FakeOpenAIServer, payload: dict[str, Any], prompt: str, ch
         choice["text"] = (prompt + (content or "")) if payload.get("echo") else content
         if payload.get("logprobs") is not None:
             choice["logprobs"] = _logprobs(fake, prompt, words, bool(payload.get("echo")))
-    used = {"prompt_tokens": len(tokenize(prompt)), "completion_tokens": len(words)}
+    used = {"prompt_tokens": len(fake.tokens(prompt)), "completion_tokens": len(words)}
     used["total_tokens"] = sum(used.values())
     choices = [] if fake.fault("empty-choices") is not None else [choice]
     return {"id": "fake", "object": "completion", "model": fake.model, "choices": choices, "usage": used}
 
 
 def _logprobs(fake: FakeOpenAIServer, prompt: str, words: list[str], echo: bool) -> dict[str, Any]:
-    before = tokenize(prompt)
+    before = fake.tokens(prompt)
     tokens = before + words
     values: list[float | None] = []
     tops: list[dict[str, float] | None] = []

@@ -31,6 +31,7 @@ class Failure:
         report: A file that the harness has written all the same, as a pattern below its folder.
         held_after: The harness is killed when the server has answered this often and holds the rest.
         requests: All requests of the task, which a killed one and the next attempt send together.
+        probes: Requests before the first sample, which every attempt sends.
     """
 
     message: str
@@ -42,6 +43,7 @@ class Failure:
     report: str | None = None
     held_after: int | None = None
     requests: int = 0
+    probes: int = 0
 
 
 # The server asks for a key, and the task has none.
@@ -55,6 +57,8 @@ REPORTS = 'echo \'{{"metrics": [{{"name": "accuracy", "value": 0.5, "n": 4}}], "
 REPORTS += '"$SNAKEVAL_OUTPUT_DIR/result.json"; exit {}'
 PROGRAM = "the command ended with exit status 1; its log says more"
 ONE_AT_A_TIME: Mapping[str, Any] = {"parallelism": 1}
+# A prompt goes through the tokenizer and back; one for letters gives every text back.
+BY_LETTER = "letters"
 
 TABLE: Mapping[str, Mapping[str, Failure | str]] = {
     "lm-eval chat": {
@@ -117,10 +121,17 @@ TABLE: Mapping[str, Mapping[str, Failure | str]] = {
         "all 4xx": Failure(f"{NOBODY_ANSWERED}HTTP 400", ("status:400",)),
         "all 5xx": "as with chats",
         "null contents": Failure(f"{NOBODY_ANSWERED}no logprobs", ("no-echo",)),
-        "partial results": Failure("requests got no answer: HTTP 500", ("status-if:500:q2",), ONE_AT_A_TIME),
+        "partial results": Failure("requests got no answer: HTTP 500", ("status-if:500:q2", BY_LETTER), ONE_AT_A_TIME),
         "missing dataset": "as with chats: loaded before anything is sent",
         "missing secret": "as with chats",
-        "killed": Failure("nemo-evaluator was killed by SIGKILL", kind="harness", held_after=3, requests=12),
+        "killed": Failure(
+            "nemo-evaluator was killed by SIGKILL",
+            (BY_LETTER,),
+            kind="harness",
+            held_after=3,
+            requests=12,
+            probes=1,
+        ),
         "own report": "as with chats",
     },
     "bfcl": {

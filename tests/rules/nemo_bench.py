@@ -1,6 +1,7 @@
 """Small data for NVIDIA's harnesses and a way to run them."""
 
 import json
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -99,7 +100,7 @@ class NemoBench(RunnerBench):
         """See `RunnerBench.task`; whatever its name, it is the one that the bench's name stands for."""
         known = self.known
         if known.protocol is Protocol.LOGLIKELIHOOD:
-            options["extra"] = {"tokenizer": str(word_tokenizer(self.folder))} | options.get("extra", {})
+            options["extra"] = {"tokenizer": str(letter_tokenizer(self.folder))} | options.get("extra", {})
         wanted = a_task(harness=known.harness, protocol=known.protocol, **options)
         return replace(wanted, task=known.task, environment=known.environment), a_config(data_dir=self.folder / "data")
 
@@ -119,21 +120,22 @@ def nemo_bench(folder: Path, name: str) -> NemoBench:
     return made
 
 
-def word_tokenizer(folder: Path) -> Path:
-    """Write a tokenizer that counts as the stand-in server does: a token is a word with the white space before it."""
+def letter_tokenizer(folder: Path) -> Path:
+    """Write a tokenizer that counts as the stand-in server does with `letters`, and gives every text of them back."""
     path = folder / "tokenizer"
     path.mkdir(exist_ok=True)
-    split = {"type": "Split", "pattern": {"Regex": r"\s*\S+|\s+$"}, "behavior": "Isolated", "invert": False}
+    vocabulary = {letter: number for number, letter in enumerate(["<unk>", *string.printable])}
     content = {
         "version": "1.0",
         "added_tokens": [],
         "normalizer": None,
-        "pre_tokenizer": split,
+        "pre_tokenizer": {"type": "Split", "pattern": {"Regex": r"[\s\S]"}, "behavior": "Isolated", "invert": False},
         "post_processor": None,
-        "decoder": None,
-        "model": {"type": "WordLevel", "vocab": {"<unk>": 0}, "unk_token": "<unk>"},
+        "decoder": {"type": "Fuse"},
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "<unk>"},
     }
     (path / "tokenizer.json").write_text(json.dumps(content))
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "<unk>", "pad_token": "<unk>"}
-    (path / "tokenizer_config.json").write_text(json.dumps(settings | {"eos_token": "<unk>"}))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    special = dict.fromkeys(("unk_token", "pad_token", "eos_token"), "<unk>")
+    (path / "tokenizer_config.json").write_text(json.dumps(settings | special))
     return path

@@ -106,9 +106,10 @@ def test_after_a_kill_only_the_unanswered_is_asked(
     bench = bench_of(harness)
     _ask(bench, *(SIX if isinstance(bench, NemoBench) else ["yes", "yes", "yes", "no", "no", "no"]))
     options = {"parallelism": 1} | ({"limit": 6} if isinstance(bench, NemoBench) else {})
-    with FakeOpenAIServer(api_key=KEY, faults=(f"hold-after:{failure.held_after}",)) as server:
+    before = (failure.held_after or 0) + failure.probes
+    with FakeOpenAIServer(api_key=KEY, faults=(f"hold-after:{before}", *failure.faults)) as server:
         process = bench.start(bench.command(server, **options))
-        server.wait_for_requests((failure.held_after or 0) + 1, TIMEOUT_S)
+        server.wait_for_requests(before + 1, TIMEOUT_S)
         process.kill()
         assert process.wait(10) == -9
         verdict = bench.ended(-9).verdict
@@ -119,7 +120,7 @@ def test_after_a_kill_only_the_unanswered_is_asked(
             _resume(bench, failure, options)
         sent = len(server.payloads)
         server.release()
-    assert len(server.payloads) == sent == (failure.held_after or 0) + 1
+    assert len(server.payloads) == sent == before + 1
 
 
 def _resume(bench: RunnerBench, failure: Failure, options: dict[str, int]) -> None:
@@ -127,10 +128,10 @@ def _resume(bench: RunnerBench, failure: Failure, options: dict[str, int]) -> No
     # What a kill has cut short is no answer, and does not spoil the next one.
     with (bench.work_dir / bench.answers_name).open("a") as file:
         file.write('{"key": "cut sho')
-    with FakeOpenAIServer(api_key=KEY) as other:
+    with FakeOpenAIServer(api_key=KEY, faults=failure.faults) as other:
         ended = bench.run(other, **options)
     assert ended.status == 0, ended.log
-    assert len(other.payloads) == rest
+    assert len(other.payloads) == rest + failure.probes
     outcome = bench.harness.outcome(bench.work_dir)
     assert (outcome.requests_sent, outcome.requests_cached, outcome.asked) == (rest, failure.held_after, 6)
     assert len(ended.samples) == 6
