@@ -21,6 +21,9 @@ IMAGE = "localhost/snakeval-simple-evals:26.03"
 MISSING = "localhost/snakeval-no-such-image:1"
 KEY = "planted-endpoint-key-0817"
 RIGHT, WRONG = "Answer: A", "Answer: B"
+TOKENS = 7
+# Rules ready and evaluate ask for an answer before a task is begun.
+CHECKS = 2
 # Inside of the image, where the data is at its own place; what they write comes out by the work folder.
 COMMANDS = {
     "pre_cmd": "export SEEN_BY_ME=1",
@@ -39,7 +42,7 @@ class Images:
     def configure(self, server: FakeOpenAIServer, *tasks: dict[str, Any], **execution: Any) -> None:
         """Write a configuration with these tasks, all of them MMLU-Pro."""
         endpoint = {"url": server.base_url, "model_id": server.model, "api_key_name": "ENDPOINT_KEY"}
-        shared = {"task": "mmlu_pro", "harness": "simple_evals", "max_new_tokens": 7, "parallelism": 1}
+        shared = {"task": "mmlu_pro", "harness": "simple_evals", "max_new_tokens": TOKENS, "parallelism": 1}
         mounts = {"evaluation": self.mounts}
         self.workspace.configure(
             {
@@ -77,7 +80,7 @@ def test_an_image_s_numbers_are_those_of_the_environment(images: Images, podman:
         )
         done = images.workspace.run("--keep-going")
         assert done.returncode == 1, done.output
-        assert len(server.payloads) == 12
+        assert len(_questions(server)) == 12
     here, inside = (images.workspace.result("there", name) for name in ("here", "inside"))
     assert inside["metrics"] == here["metrics"]
     assert here["metrics"][0]["value"] == pytest.approx(4 / 6)
@@ -99,10 +102,10 @@ def test_an_image_s_numbers_are_those_of_the_environment(images: Images, podman:
 
 def test_a_killed_task_leaves_no_container_and_resumes(images: Images, podman: Podman, tmp_path: Path) -> None:
     task = {"name": "inside", "container": IMAGE, "dataset_dir": str(tmp_path / "data")}
-    with FakeOpenAIServer(api_key=KEY, faults=("hold-after:3",)) as server:
+    with FakeOpenAIServer(api_key=KEY, faults=(f"hold-after:{3 + CHECKS}",)) as server:
         images.configure(server, task)
         running = images.workspace.start("--retries", "0")
-        server.wait_for_requests(4, 240)
+        server.wait_for_requests(4 + CHECKS, 240)
         (container,) = podman.containers()
         assert container["Labels"] == {
             "snakeval.run": "test",
@@ -117,16 +120,19 @@ def test_a_killed_task_leaves_no_container_and_resumes(images: Images, podman: P
         done = running.wait()
         assert done.returncode == 1, done.output
         server.release()
-        assert len(server.payloads) == 4
+        assert len(_questions(server)) == 4
     with FakeOpenAIServer(api_key=KEY, port=server.port) as server:
         done = images.workspace.run()
         assert done.returncode == 0, done.output
-        assert len(server.payloads) == 3
+        assert len(_questions(server)) == 3
     assert images.workspace.result("there", "inside")["requests"] == {"sent": 3, "resumed": 3, "retried": 0}
     assert podman.containers() == []
-    assert yaml.safe_load((images.workspace.results / "lock.yaml").read_text())["results"]["there/inside"]["versions"][
-        "container"
-    ] == (IMAGE)
+    lock = yaml.safe_load((images.workspace.results / "lock.yaml").read_text())
+    assert lock["results"]["there/inside"]["versions"]["container"] == IMAGE
+
+
+def _questions(server: FakeOpenAIServer) -> list[dict[str, Any]]:
+    return [payload for payload in server.payloads if payload["max_tokens"] == TOKENS]
 
 
 def _words(process: psutil.Process) -> list[str]:
