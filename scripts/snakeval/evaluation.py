@@ -24,6 +24,7 @@ from snakeval.environments import ensure_environment, harness_lock
 from snakeval.errors import EndpointError
 from snakeval.files import last_lines, write_text
 from snakeval.harnesses import Endpoint, Harness, Progress, harness_of
+from snakeval.harnesses.runner import DATA_CACHE
 from snakeval.heartbeat import SILENCE_S, SessionWatch
 from snakeval.paths import RunPaths, TaskPaths
 from snakeval.processes import end_processes, is_alive
@@ -95,6 +96,7 @@ def evaluate(
         write_result(files.result, result)
         # What let a killed task resume must not answer for a later, complete evaluation.
         (files.harness / "fingerprint").unlink()
+        shutil.rmtree(files.harness / DATA_CACHE, ignore_errors=True)
 
 
 class _ServerComesBack(Exception):
@@ -124,6 +126,7 @@ def _prepare(files: TaskPaths, deployment: Deployment, task: Task) -> None:
     if not mark.exists() or mark.read_text(encoding="utf-8") != fingerprint:
         shutil.rmtree(files.harness, ignore_errors=True)
         write_text(mark, fingerprint)
+    shutil.rmtree(files.harness / DATA_CACHE, ignore_errors=True)
 
 
 @dataclass

@@ -54,7 +54,7 @@ def pull_image(image: str, say: Callable[[str], None]) -> str | None:
     while True:
         try:
             _, said = process.communicate(timeout=REPORT_S)
-            return said.strip() if process.returncode != 0 else None
+            return _complaint(said) if process.returncode != 0 else None
         except subprocess.TimeoutExpired:
             waited = time.monotonic() - begin
             say(f"waiting for podman to pull {image}, {waited:.0f} s")
@@ -62,6 +62,12 @@ def pull_image(image: str, say: Callable[[str], None]) -> str | None:
             process.kill()
             process.communicate()
             return f"podman did not pull it within {PULL_TIMEOUT_S} s"
+
+
+def _complaint(said: str) -> str:
+    """Return what podman says without the warnings before each of its attempts, which say it too."""
+    lines = said.strip().splitlines()
+    return "\n".join([line for line in lines if not line.startswith("time=")] or lines)
 
 
 def _podman(*arguments: str) -> "subprocess.CompletedProcess[str] | None":

@@ -94,6 +94,7 @@ def test_an_image_s_numbers_are_those_of_the_environment(images: Images, podman:
     assert podman.containers() == []
     assert f"the container of task nowhere did not start (image {MISSING}): podman cannot pull it:" in done.output
     assert "hint: " in done.output
+    assert "retrying in" not in done.output
     assert not (images.workspace.results / "there" / "nowhere" / "harness").exists()
     for file in images.workspace.folder.rglob("*"):
         found = file.is_file() and KEY.encode() in file.read_bytes()

@@ -13,7 +13,7 @@ from snakeval.config.registry import RegisteredHarness, Registry
 from snakeval.container_syntax import Mount
 from snakeval.errors import HarnessError
 from snakeval.harnesses import Endpoint, HarnessCommand
-from snakeval.harnesses.runner import RUNNERS, RunnerHarness, empty_folder, runner_command
+from snakeval.harnesses.runner import RUNNERS, RunnerHarness, data_cache, empty_folder, runner_command
 from snakeval.ports import LOOPBACK
 from snakeval.secrets import looks_secret
 
@@ -56,6 +56,7 @@ class NemoEvaluatorHarness(RunnerHarness):
         env = build_environment(task, endpoint, work_dir, python)
         # Where `datasets` finds a folder of a dataset's name before it asks the hub.
         data = data_mount(task, config)
+        env |= data_cache(task, work_dir) if data else {}
         if not task.container:
             return HarnessCommand(argv, env, Path(data.source) if data else work_dir)
         inside = ["/bin/sh", str(IN_IMAGE), argv[-1]]

@@ -1,11 +1,13 @@
 """Finds and loads the task, and explains in plain words why it cannot be."""
 
+from pathlib import Path
 from typing import Any
 
 from inspect_ai import Task
 from inspect_ai._eval.loader import load_tasks
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai._util.registry import registry_info, registry_lookup
+from inspect_ai.dataset._sources import hf
 from runner_shared.failures import RunnerError
 
 from .request import RunRequest
@@ -19,6 +21,10 @@ def load_task(request: RunRequest) -> Task:
     Raises:
         RunnerError: It is unknown, lacks its data, a package, a secret, or has not the arguments that it is given.
     """
+    if request.data_cache is not None:
+        # Beside the one of the package datasets Inspect has a cache, where a name stands for the same data for ever.
+        own = Path(request.data_cache, "inspect")
+        hf.inspect_cache_dir = lambda subdir, create=True: own / (subdir or "")
     try:
         tasks = load_tasks([request.spec], request.task_args)
     except Exception as error:

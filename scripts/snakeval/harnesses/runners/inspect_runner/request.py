@@ -19,6 +19,7 @@ class RunRequest:
         base_url: The endpoint, up to and with /v1.
         limit: Number of samples, None for all.
         repeats: Epochs; 1 leaves their number to the task.
+        data_cache: Where datasets are kept that are this task's alone, None for Inspect's usual place.
         generation: Inspect's names of sampling settings; None leaves the task's own.
     """
 
@@ -39,6 +40,7 @@ class RunRequest:
     progress_path: Path
     error_path: Path
     log_dir: Path
+    data_cache: str | None = None
 
 
 def read_request(path: Path) -> RunRequest:
