@@ -183,3 +183,23 @@ def test_a_machine_without_the_volume_runs_the_tasks_itself(space: LeptonWorkspa
     assert done.returncode == 0, done.output
     assert (space.plane.count("POST", "/deployments"), space.plane.count("POST", "/jobs")) == (1, 0)
     _is_clean(space)
+
+
+def test_a_judge_is_an_endpoint_of_its_own(space: LeptonWorkspace) -> None:
+    """Its key reaches the tasks' jobs as that of the evaluated endpoint does, by a file that is gone afterwards."""
+    program = str(REPOSITORY / "tests" / "fakes" / "judged_task.py")
+    judge = {key: value for key, value in _served("judge").items() if key != "name"}
+    task = {"name": "one", "command": [sys.executable, program, "auxiliary_deployments.judge.chat_url"]}
+    space.configure(
+        {
+            "deployment": _served("a"),
+            "auxiliary_deployments": {"judge": judge},
+            "execution": _execution(),
+            "evaluation": {"tasks": [task], "limit": 2},
+        }
+    )
+    done = space.run(cores=20)
+    assert done.returncode == 0, done.output
+    assert space.result("a", "one")["versions"]["judge"] == "m"
+    _is_clean(space)
+    _is_secret(space, done.output)

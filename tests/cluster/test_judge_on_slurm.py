@@ -1,0 +1,50 @@
+"""A judge on Slurm: a job of its own, which tasks reach from wherever they run."""
+
+import sys
+
+import pytest
+from cluster.conftest import SlurmWorkspace
+from snakeval.files import read_json
+from workspace import CHECKPOINT, REPOSITORY, eventually
+
+PROGRAM = str(REPOSITORY / "tests" / "fakes" / "judged_task.py")
+
+
+@pytest.mark.parametrize("evaluate_in", ["job", "allocation"])
+def test_two_tasks_share_a_judge(slurm: SlurmWorkspace, evaluate_in: str) -> None:
+    served = {"type": "llamacpp", "checkpoint_path": CHECKPOINT}
+    command = [sys.executable, PROGRAM, "auxiliary_deployments.judge.chat_url"]
+    slurm.configure(
+        {
+            "deployment": served | {"name": "a"},
+            "auxiliary_deployments": {"judge": served | {"served_model_name": "wise"}},
+            "execution": {
+                "type": "slurm",
+                "evaluate_in": evaluate_in,
+                "mem_gb": 3,
+                "cpus_per_task": 2,
+                "walltime": "00:20:00",
+            },
+            "evaluation": {"tasks": [{"name": name, "command": command} for name in ("one", "two")], "limit": 2},
+        }
+    )
+    running = slurm.start()
+    servers: set[str] = set()
+    hosts: dict[str, str] = {}
+
+    def ended() -> bool:
+        servers.update(slurm.server_jobs())
+        for name in ("a", "judge"):
+            state = read_json(slurm.results / name / "server" / "state.json") or {}
+            hosts[name] = state.get("host") or hosts.get(name, "")
+        return running.process.poll() is not None
+
+    eventually(ended, 300)
+    done = running.wait()
+    assert done.returncode == 0, done.output
+    assert len(servers) == 2
+    assert (hosts["a"] == "127.0.0.1") is (evaluate_in == "allocation")
+    assert hosts["judge"] != "127.0.0.1"
+    for name in ("one", "two"):
+        assert slurm.result("a", name)["versions"]["judge"] == "wise"
+    assert slurm.jobs() == []
