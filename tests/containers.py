@@ -24,6 +24,7 @@ FAKES = REPOSITORY / "tests" / "fakes"
 MOUNTS = {path: f"{path}:ro" for path in dict.fromkeys(("/usr", sys.base_prefix, str(FAKES)))}
 USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FOLDERS = ("dev", "etc", "proc", "run", "sys", "tmp", "usr", "var/tmp")
+INSIDE = "/opt/harness"
 LINKS = ("bin", "lib", "lib64", "sbin")
 
 
@@ -109,10 +110,8 @@ def stand_in_nim(podman: Podman, image: str, **keys: Any) -> dict[str, Any]:
 def harness_image(podman: Podman, image: str, environment: Path) -> dict[str, str]:
     """Build an image of a harness; return what has to be mounted for its tasks.
 
-    As the other images it holds folders alone. The harness with its Python is the real environment, mounted at the path
-    that its programs name, which is on the image's PATH and nowhere on this machine's.
+    As the other images it holds folders alone. The harness with its Python is the real environment, mounted at a path
+    that is on the image's PATH and nowhere on this machine's.
     """
-    first = (environment / "bin" / "nemo-evaluator").read_text(encoding="utf-8").splitlines()[0]
-    inside = Path(first.removeprefix("#!")).parents[1]
-    podman.build(image, {}, path=f"{inside}/bin")
-    return {str(environment): f"{inside}:ro", **MOUNTS}
+    podman.build(image, {}, path=f"{INSIDE}/bin")
+    return {str(environment): f"{INSIDE}:ro", **MOUNTS}
