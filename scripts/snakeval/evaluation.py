@@ -166,7 +166,8 @@ class _Watch:
             raise _ServerComesBack(f"the server of {deployment} was interrupted ({now.reason})")
         same = (now.server_id, now.generation) == (server.server_id, server.generation)
         if not now.lives or not same:
-            reason = now.reason or "it was started again"
+            known = now.reason or "it was started again"
+            reason = known if now.lives else self.backend.cause(deployment, known)
             raise EndpointError(
                 f"the server of {deployment} died while the task ran ({reason}); "
                 f"the end of its log:\n{self.backend.log_tail(deployment)}"

@@ -44,3 +44,7 @@ class FakeBackend:
     def log_tail(self, deployment: str) -> str:
         """Return the end of its log."""
         return self.log
+
+    def cause(self, deployment: str, known: str | None) -> str | None:
+        """Return what is known."""
+        return known

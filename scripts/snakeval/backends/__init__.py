@@ -94,6 +94,17 @@ class Backend(Protocol):
     def log_tail(self, deployment: str) -> str:
         """Return the last lines of the server's output."""
 
+    def cause(self, deployment: str, known: str | None) -> str | None:
+        """Return why a server has ended that no longer lives.
+
+        The batch system knows whether it was its doing, which the server itself cannot tell, and may take some seconds
+        to say so.
+
+        Args:
+            deployment: Its name.
+            known: The reason that `state` gave.
+        """
+
 
 class Attendant(Protocol):
     """What the main process does for a backend as long as the run lasts."""

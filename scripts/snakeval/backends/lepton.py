@@ -118,6 +118,10 @@ class LeptonBackend:
             self._keep_log(deployment, record["endpoint"])
         return last_lines(self._paths.server(deployment).log)
 
+    def cause(self, deployment: str, known: str | None) -> str | None:
+        """Return what `state` knows already: it comes from Lepton."""
+        return known
+
     def refresh(self, deployments: list[str], wake: bool) -> None:
         """Bring the records of these deployments up to date with one list call; an outage changes nothing.
 

@@ -103,6 +103,10 @@ class LocalBackend:
         """Return the last lines of server.log."""
         return last_lines(self._paths.server(deployment).log)
 
+    def cause(self, deployment: str, known: str | None) -> str | None:
+        """Return what `state` knows already: nobody else ends servers here."""
+        return known
+
     def _record(self, deployment: str) -> dict[str, Any] | None:
         """Return what the supervisor has registered, completed by what its starter knows of it."""
         paths = self._paths.server(deployment)

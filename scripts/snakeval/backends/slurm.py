@@ -9,7 +9,7 @@ from dataclasses import replace
 from snakeval.backends import Server, ServerState
 from snakeval.backends.handover import write_secrets
 from snakeval.backends.slurm_options import job_name, sbatch_options, seconds, supervisor_options
-from snakeval.backends.slurm_queue import QUERY_EVERY_S, JobRow, SharedQueue, call, joined, query
+from snakeval.backends.slurm_queue import BY_SLURM, QUERY_EVERY_S, JobRow, SharedQueue, call, joined, query
 from snakeval.config.model import Config, Deployment
 from snakeval.environments import ensure_environment
 from snakeval.errors import DeploymentError
@@ -20,6 +20,7 @@ from snakeval.paths import RunPaths
 from snakeval.processes import SESSION_VARIABLE
 
 STOP_PATIENCE_S = 60.0
+LAST_WORD_S = 15.0
 AUTO_HOST = "auto"
 LOOPBACK = "127.0.0.1"
 OVER = (ServerState.STOPPED, ServerState.FAILED)
@@ -109,6 +110,20 @@ class SlurmBackend:
     def log_tail(self, deployment: str) -> str:
         """Return the last lines of server.log."""
         return last_lines(self._paths.server(deployment).log)
+
+    def cause(self, deployment: str, known: str | None) -> str | None:
+        """Ask Slurm whether it, or somebody by it, has ended the job, and wait until it has."""
+        record = read_json(self._paths.server(deployment).state) or {}
+        job, deadline = record.get("job_id"), time.monotonic() + LAST_WORD_S
+        while job and time.monotonic() < deadline:
+            try:
+                row = query([self._job_name(deployment)]).get(job)
+            except DeploymentError:
+                break
+            if row is None or row.has_ended:
+                return f"its Slurm job {job} has ended as {row.state}" if row and row.state in BY_SLURM else known
+            time.sleep(0.5)
+        return known
 
     def _used_s(self, deployment: str) -> float:
         """Return the seconds that the servers of this deployment have had in this call of Snakemake.

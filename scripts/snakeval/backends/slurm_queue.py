@@ -41,6 +41,8 @@ ENDED = (
     "REVOKED",
     "TIMEOUT",
 )
+# Those of them that are no doing of what runs in the job.
+BY_SLURM = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT")
 
 
 @dataclass(frozen=True)
