@@ -120,7 +120,8 @@ def test_a_refused_job_is_told_in_slurms_words(slurm: SlurmWorkspace, execution:
 
 def test_a_job_that_waits_for_ever_has_a_deadline_and_a_reason(slurm: SlurmWorkspace) -> None:
     hold = slurm.submit("--nodes=4", "--exclusive")
-    eventually(lambda: slurm.queue()[0].state == "RUNNING", 60, "a full cluster")
+    # Slurm may still be busy on a node with what the last job has left.
+    eventually(lambda: slurm.queue()[0].state == "RUNNING", 180, "a full cluster")
     try:
         slurm.configure(_config(_sums("sums"), pending_timeout_s=5))
         done = slurm.run("--retries", "0")

@@ -39,6 +39,8 @@ def test_a_harness_without_an_environment_ends_the_call_before_anything_starts(t
     assert planned.plan["evaluate"] == 1
     done = workspace.run()
     assert done.returncode == 1
-    assert "error: evaluation.tasks.scicode.scicode cannot be run yet: harness scicode" in done.output
+    what = "error: execution.container_runtime is needed for tasks that run in images of their harnesses"
+    assert what in done.output
+    assert "got:      none, with the tasks scicode.scicode" in done.output
     assert "Traceback" not in done.output
     assert not (tmp_path / "results").exists()
