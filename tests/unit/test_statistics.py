@@ -5,7 +5,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from snakeval.statistics.estimates import (
@@ -164,6 +164,7 @@ def test_bonett_price_is_symmetric_and_holds_the_difference(lost: int, won: int,
 
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.floats(-1, 1).filter(lambda value: abs(value) > 1e-3), min_size=2, max_size=8))
+@example([0.734375, -0.609375, -0.83203125, -0.95703125, 0.8671875, 0.98828125, 0.2578125, -0.45138272699357695])
 def test_sign_flips_are_all_counted(changes: list[float]) -> None:
     observed = abs(sum(changes))
     signed = [
