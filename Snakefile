@@ -17,6 +17,7 @@ sys.path.insert(0, f"{workflow.current_basedir}/scripts")
 
 
 include: "rules/common.smk"
+include: "rules/session.smk"
 include: "rules/environment.smk"
 include: "rules/deploy.smk"
 include: "rules/evaluate.smk"

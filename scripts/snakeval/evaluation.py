@@ -26,7 +26,7 @@ from snakeval.files import last_lines, write_text
 from snakeval.harnesses import Endpoint, Harness, Progress, harness_of
 from snakeval.harnesses.runner import DATA_CACHE
 from snakeval.heartbeat import SILENCE_S, SessionWatch
-from snakeval.paths import RunPaths, TaskPaths
+from snakeval.paths import RunPaths, TaskPaths, auxiliary_user
 from snakeval.processes import end_processes, is_alive
 from snakeval.results import build_result, write_result, write_samples
 from snakeval.samples import read_table
@@ -73,13 +73,13 @@ def evaluate(
     files = paths.task(deployment.name, task.name)
     harness = harness_of(task.module or task.harness)
     limited = task
-    for one in (deployment, *(one for one in config.auxiliaries if one.name in task.auxiliaries)):
+    for one in (deployment, *config.used_by(task)):
         limited = within_limit(one, limited)
     await_predecessors(paths, deployment.name, task.name, say)
     with ExitStack() as claims:
         claims.enter_context(claim(paths, deployment.name, task.name))
         for name in task.auxiliaries:
-            claims.enter_context(claim(paths, name, f"{deployment.name}@{task.name}"))
+            claims.enter_context(claim(paths, name, auxiliary_user(deployment.name, task.name)))
         started_at = time.time()
         while True:
             watch, endpoint, auxiliary = _reach(config, deployment, task, attempt, say)
@@ -112,10 +112,9 @@ def _reach(
     server, endpoint = reach(config, deployment, task.protocol, attempt, say)
     servers = {deployment.name: server}
     auxiliary = []
-    for one in config.auxiliaries:
-        if one.name in task.auxiliaries:
-            servers[one.name], its = reach(config, one, asked_of(one), attempt, say)
-            auxiliary.append((one, its))
+    for one in config.used_by(task):
+        servers[one.name], its = reach(config, one, asked_of(one), attempt, say)
+        auxiliary.append((one, its))
     return _Watch(backend_of(config), paths, servers, session), endpoint, auxiliary
 
 

@@ -113,6 +113,11 @@ class TaskPaths:
         return self.folder / "harness"
 
 
+def auxiliary_user(deployment: str, task: str) -> str:
+    """Return what a task is called at an auxiliary deployment, where tasks of several deployments meet."""
+    return f"{deployment}@{task}"
+
+
 @dataclass(frozen=True)
 class RunPaths:
     """The folder of a run, `<output_dir>/<run>`."""
@@ -129,11 +134,11 @@ class RunPaths:
 
     def auxiliary(self, name: str, deployment: str, task: str) -> TaskPaths:
         """Return the files of what a task needs of an auxiliary deployment: lease, log and attempt of rule ready."""
-        return TaskPaths(self.root / name / f"{deployment}@{task}")
+        return TaskPaths(self.root / name / auxiliary_user(deployment, task))
 
     def auxiliaries_of(self, deployment: str, task: str) -> list[TaskPaths]:
         """Return those of all auxiliary deployments that the task has asked for."""
-        return [TaskPaths(folder) for folder in sorted(self.root.glob(f"*/{deployment}@{task}"))]
+        return [TaskPaths(folder) for folder in sorted(self.root.glob(f"*/{auxiliary_user(deployment, task)}"))]
 
     def leases(self, deployment: str = "*") -> list[Path]:
         """Return the lease files that exist, of one deployment or of all."""

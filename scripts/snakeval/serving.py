@@ -13,7 +13,7 @@ from snakeval.errors import DeploymentError, EndpointError
 from snakeval.files import locked, read_json, write_json
 from snakeval.harnesses import Endpoint
 from snakeval.instances.plan import server_locks
-from snakeval.paths import RunPaths, ServerPaths
+from snakeval.paths import RunPaths, ServerPaths, auxiliary_user
 from snakeval.processes import SESSION_VARIABLE
 from snakeval.readiness import check_endpoint
 from snakeval.stopping import refuse_stopped
@@ -71,7 +71,7 @@ def make_auxiliary_ready(
     """
     paths = RunPaths(config.execution.output_dir / config.run)
     lease = paths.auxiliary(auxiliary.name, deployment, task.name).lease
-    user = f"{deployment}@{task.name}"
+    user = auxiliary_user(deployment, task.name)
     refuse_stopped(paths.server(auxiliary.name), auxiliary.name)
     _await_environments(config, auxiliary, task, say)
     with claim(paths, auxiliary.name, user):

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from workspace import REPOSITORY, Workspace, eventually
@@ -33,6 +34,11 @@ def cluster_option(name: str) -> str:
     found = re.search(rf"^{name} *= (.*)$", slurm_call("scontrol", "show", "config"), re.MULTILINE)
     assert found is not None
     return found.group(1)
+
+
+def small_execution(**more: Any) -> dict[str, Any]:
+    """Return an execution whose servers fit several times on a node; `more` completes or changes it."""
+    return {"type": "slurm", "walltime": "00:20:00", "mem_gb": 3, "cpus_per_task": 2, **more}
 
 
 class SlurmWorkspace(Workspace):

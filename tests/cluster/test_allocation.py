@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 import pytest
-from cluster.conftest import SlurmWorkspace, slurm_call
+from cluster.conftest import SlurmWorkspace, slurm_call, small_execution
 from snakeval.files import read_json
 from workspace import CHECKPOINT, REPOSITORY, eventually
 
@@ -17,13 +17,7 @@ def _config(slurm: SlurmWorkspace, *tasks: dict[str, Any] | str) -> None:
     slurm.configure(
         {
             "deployment": {"type": "llamacpp", "checkpoint_path": CHECKPOINT, "name": "a"},
-            "execution": {
-                "type": "slurm",
-                "evaluate_in": "allocation",
-                "mem_gb": 3,
-                "cpus_per_task": 2,
-                "walltime": "00:20:00",
-            },
+            "execution": small_execution(evaluate_in="allocation"),
             "evaluation": {"tasks": list(tasks), "limit": 3},
         }
     )

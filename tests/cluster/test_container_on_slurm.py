@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from cluster.conftest import SlurmWorkspace
+from cluster.conftest import SlurmWorkspace, small_execution
 from containers import Podman, harness_image, in_podman, stand_in_nim
 from rules.nemo_bench import NemoBench
 from snakeval.environments import ensure_environment
@@ -51,15 +51,7 @@ def test_a_task_in_an_image_has_the_numbers_of_one_without(
         {
             # One request at a time and nothing kept: the same answers every time.
             "deployment": server | {"cache_prompt": False, "max_num_seqs": 1},
-            "execution": {
-                "type": "slurm",
-                "evaluate_in": evaluate_in,
-                "mem_gb": 3,
-                "cpus_per_task": 2,
-                "walltime": "00:20:00",
-                "container_runtime": "podman",
-                "mounts": mounts,
-            },
+            "execution": small_execution(evaluate_in=evaluate_in, container_runtime="podman", mounts=mounts),
             "evaluation": {
                 "parallelism": 1,
                 "env_vars": {"HF_HUB_OFFLINE": "lit:1", "HF_HOME": "lit:/tmp/hf"},

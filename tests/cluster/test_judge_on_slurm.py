@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from cluster.conftest import SlurmWorkspace
+from cluster.conftest import SlurmWorkspace, small_execution
 from workspace import CHECKPOINT, REPOSITORY, eventually
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "judged_task.py")
@@ -17,13 +17,7 @@ def test_two_tasks_share_a_judge(slurm: SlurmWorkspace, evaluate_in: str) -> Non
         {
             "deployment": served | {"name": "a"},
             "auxiliary_deployments": {"judge": served | {"served_model_name": "wise"}},
-            "execution": {
-                "type": "slurm",
-                "evaluate_in": evaluate_in,
-                "mem_gb": 3,
-                "cpus_per_task": 2,
-                "walltime": "00:20:00",
-            },
+            "execution": small_execution(evaluate_in=evaluate_in),
             "evaluation": {"tasks": [{"name": name, "command": command} for name in ("one", "two")], "limit": 2},
         }
     )

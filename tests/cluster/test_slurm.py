@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster.conftest import SlurmWorkspace, slurm_call
+from cluster.conftest import SlurmWorkspace, slurm_call, small_execution
 from snakeval.files import read_json
 from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
 
@@ -27,7 +27,7 @@ def _config(
     smol = {"type": "llamacpp", "checkpoint_path": CHECKPOINT, "served_model_name": "smol", **(served or {})}
     return {
         "deployments": [{"name": name, **smol} for name in deployments],
-        "execution": {"type": "slurm", "walltime": "00:20:00", "mem_gb": 2, "cpus_per_task": 2, **execution},
+        "execution": small_execution(**{"mem_gb": 2, **execution}),
         "evaluation": {"tasks": list(tasks), "limit": 3},
     }
 

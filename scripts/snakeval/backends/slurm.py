@@ -114,15 +114,13 @@ class SlurmBackend:
     def cause(self, deployment: str, known: str | None) -> str | None:
         """Ask Slurm whether it, or somebody by it, has ended the job, and wait until it has."""
         record = read_json(self._paths.server(deployment).state) or {}
-        job, deadline = record.get("job_id"), time.monotonic() + LAST_WORD_S
-        while job and time.monotonic() < deadline:
-            try:
-                row = query([self._job_name(deployment)]).get(job)
-            except DeploymentError:
-                break
+        deadline = time.monotonic() + LAST_WORD_S
+        while record.get("job_id") and time.monotonic() < deadline:
+            rows = self._rows(record.get("submitted_at") or 0.0)
+            row = rows.get(record["job_id"]) if rows else None
             if row is None or row.has_ended:
-                return f"its Slurm job {job} has ended as {row.state}" if row and row.state in BY_SLURM else known
-            time.sleep(0.5)
+                return joined(record, row)[1] if row and row.state in BY_SLURM else known
+            time.sleep(1.0)
         return known
 
     def _used_s(self, deployment: str) -> float:

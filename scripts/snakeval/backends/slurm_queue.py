@@ -42,7 +42,7 @@ ENDED = (
     "TIMEOUT",
 )
 # Those of them that are no doing of what runs in the job.
-BY_SLURM = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT")
+BY_SLURM = tuple(state for state in ENDED if state not in ("COMPLETED", "FAILED"))
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,8 @@ def _harnesses(rows: list[dict[str, Any]]) -> str:
         "tasks": "tasks",
         "run": "run here",
         "run_in_image": "in image",
+        "package": "package",
     }
-    columns["package"] = "package"
     total = sum(row["tasks"] for row in rows if row["harness"] not in OWN)
     table = tabulate([[row[column] for column in columns] for row in rows], list(columns.values()))
     said = "`snakeval tasks PATTERN` lists tasks"

@@ -164,3 +164,7 @@ class Config:
     def served(self) -> tuple[Deployment, ...]:
         """All deployments of the run, those that are evaluated first."""
         return (*self.deployments, *self.auxiliaries)
+
+    def used_by(self, task: Task) -> tuple[Deployment, ...]:
+        """The auxiliary deployments that a task uses."""
+        return tuple(one for one in self.auxiliaries if one.name in task.auxiliaries)

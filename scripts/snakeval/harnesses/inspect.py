@@ -5,7 +5,7 @@ from typing import Any
 
 from snakeval.config.model import Config, Task
 from snakeval.harnesses import Endpoint, HarnessCommand
-from snakeval.harnesses.runner import RUNNERS, RunnerHarness, data_cache, empty_folder, runner_command
+from snakeval.harnesses.runner import CACHE_VARIABLE, RUNNERS, RunnerHarness, data_cache, empty_folder, runner_command
 
 # Inspect's names of our settings.
 GENERATION = {
@@ -26,8 +26,8 @@ class InspectHarness(RunnerHarness):
     def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:
         """Write request.json and return the command; see `Harness.command`."""
         work_dir = empty_folder(work_dir)
-        cache = data_cache(task, work_dir) if config.data_dir or task.definition else {}
-        request = build_request(task, endpoint, work_dir) | {"data_cache": next(iter(cache.values()), None)}
+        cache = data_cache(task, work_dir, config)
+        request = build_request(task, endpoint, work_dir) | {"data_cache": cache.get(CACHE_VARIABLE)}
         env = cache | {
             "SNAKEVAL_ENDPOINT_KEY": endpoint.api_key or "",
             "PYTHONPATH": str(RUNNERS),

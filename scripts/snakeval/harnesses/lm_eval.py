@@ -24,8 +24,7 @@ class LmEvalHarness(RunnerHarness):
         request = build_request(task, endpoint, work_dir, config)
         # A user's own OPENAI_API_KEY must not reach somebody else's endpoint, so the variable is always set.
         env = {"OPENAI_API_KEY": endpoint.api_key or "", "PYTHONPATH": str(RUNNERS), "TOKENIZERS_PARALLELISM": "false"}
-        if config.data_dir or task.definition:
-            env |= data_cache(task, work_dir)
+        env |= data_cache(task, work_dir, config)
         argv = runner_command(python, "lm_eval_runner", work_dir, request)
         return HarnessCommand(argv, env, config.data_dir.absolute() if config.data_dir else work_dir)
 

@@ -53,10 +53,9 @@ class NemoEvaluatorHarness(RunnerHarness):
         work_dir = empty_folder(work_dir)
         request = build_request(task, endpoint, work_dir)
         argv = runner_command(python, "nemo_runner", work_dir, request)
-        env = build_environment(task, endpoint, work_dir, python)
+        env = build_environment(task, endpoint, work_dir, python) | data_cache(task, work_dir, config)
         # Where `datasets` finds a folder of a dataset's name before it asks the hub.
         data = data_mount(task, config)
-        env |= data_cache(task, work_dir) if data else {}
         if not task.container:
             return HarnessCommand(argv, env, Path(data.source) if data else work_dir)
         inside = ["/bin/sh", str(IN_IMAGE), argv[-1]]
@@ -66,12 +65,20 @@ class NemoEvaluatorHarness(RunnerHarness):
 
 def data_mount(task: Task, config: Config) -> Mount | None:
     """Return the folder of the task's data, and where a container has it."""
-    own = task.settings.get("dataset_dir")
-    folder = own or config.data_dir
+    if own := _dataset_mount(task):
+        return own
+    if not config.data_dir:
+        return None
+    source = str(config.data_dir.absolute())
+    return Mount(source, source, read_only=True)
+
+
+def _dataset_mount(task: Task) -> Mount | None:
+    folder = task.settings.get("dataset_dir")
     if not folder:
         return None
-    source = str(Path(folder).absolute())
-    return Mount(source, (task.settings.get("dataset_mount_path") or DATASETS) if own else source, read_only=True)
+    target = task.settings.get("dataset_mount_path") or DATASETS
+    return Mount(str(Path(folder).absolute()), target, read_only=True)
 
 
 def _read_variables(task: Task) -> Iterator[str]:
@@ -96,10 +103,8 @@ def _named_secrets(value: Mapping[str, Any]) -> Iterator[str]:
 
 def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, python: Path) -> dict[str, str]:
     """Return the variables of nemo-evaluator and the harness, the endpoint's key among them."""
-    dataset = task.settings.get("dataset_dir")
-    if dataset:
-        inside = task.settings.get("dataset_mount_path") or DATASETS
-        dataset = inside if task.container else str(Path(dataset).absolute())
+    own = _dataset_mount(task)
+    dataset = own and (own.target if task.container else own.source)
     parallelism = task.settings.get("parallelism") or PARALLELISM
     # An image has a PATH and a Python of its own.
     path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from snakeval.config.model import Task
+from snakeval.config.model import Config, Task
 from snakeval.errors import EndpointError, HarnessError, SnakevalError
 from snakeval.files import read_json, write_json
 from snakeval.harnesses import Outcome, Progress
@@ -17,7 +17,7 @@ from snakeval.harnesses.outcome import describe_status, read_outcome, read_progr
 RUNNERS = Path(__file__).resolve().parent / "runners"
 # Of a task's work folder: what the package datasets makes of data that lies in folders of ours.
 DATA_CACHE = "data-cache"
-_CACHE_VARIABLE = "HF_DATASETS_CACHE"
+CACHE_VARIABLE = "HF_DATASETS_CACHE"
 
 
 class RunnerHarness:
@@ -56,13 +56,16 @@ def empty_folder(work_dir: Path) -> Path:
     return work_dir
 
 
-def data_cache(task: Task, work_dir: Path) -> dict[str, str]:
-    """Return the variables that give a task a cache of its own for data in folders; none when it chooses one itself.
+def data_cache(task: Task, work_dir: Path, config: Config) -> dict[str, str]:
+    """Return the variable that gives a task a cache of its own for data in folders, unless it chooses one itself.
 
     In one for all, datasets 5 tells folders with a README apart by their names alone: a task would be given the rows of
     another folder, or those from before a change, without a word.
     """
-    return {} if _CACHE_VARIABLE in task.env_vars else {_CACHE_VARIABLE: str(work_dir / DATA_CACHE)}
+    in_folders = config.data_dir or task.settings.get("dataset_dir") or task.definition
+    if not in_folders or CACHE_VARIABLE in task.env_vars:
+        return {}
+    return {CACHE_VARIABLE: str(work_dir / DATA_CACHE)}
 
 
 def runner_command(python: Path, runner: str, work_dir: Path, request: Mapping[str, Any]) -> list[str]:
