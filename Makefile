@@ -28,22 +28,22 @@ test: setup-dev ## Run the tests (builds the environments that they need)
 
 lint: setup-dev ## Run the checks: ruff, mypy, snakefmt, snakemake --lint
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
-	.venv/bin/snakefmt --check Snakefile rules && .venv/bin/python scripts/lint_workflow.py
+	.venv/bin/snakefmt --check Snakefile rules && .venv/bin/python scripts/dev/lint_workflow.py
 
 install-profiles: ## Make `snakemake --profile slurm` work by name, from any folder
-	$(PYTHON) scripts/install_profiles.py
+	$(PYTHON) scripts/dev/install_profiles.py
 
 lock: $(UV) ## Resolve envs/*.in to hash-pinned envs/*.lock
-	scripts/lock.sh $(UV)
+	scripts/dev/lock.sh $(UV)
 
 docs: setup-dev ## Write the generated parts of config/README.md
-	.venv/bin/python scripts/generate_config_reference.py
+	.venv/bin/python scripts/dev/generate_config_reference.py
 
 clean: ## Remove environments and Snakemake's state; results stay
 	rm -rf .venv $(STATE) .snakemake
 
 $(UV): envs/bootstrap.lock
-	$(PYTHON) scripts/bootstrap.py $(BOOTSTRAP) envs/bootstrap.lock
+	$(PYTHON) scripts/dev/bootstrap.py $(BOOTSTRAP) envs/bootstrap.lock
 	@touch $@
 
 .venv/.snakeval-ready: envs/snakeval.lock $(UV)
@@ -58,7 +58,7 @@ $(UV): envs/bootstrap.lock
 	@touch $@
 
 $(STATE)/python/bin/python3: $(UV)
-	scripts/standalone_python.sh $(UV) $(STATE)/python
+	scripts/dev/standalone_python.sh $(UV) $(STATE)/python
 
 .venv/.snakeval-dev: envs/dev.lock .venv/.snakeval-ready
 	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python .venv/bin/python envs/dev.lock

@@ -2,7 +2,7 @@
 
 The script starts the same server, waits until it is healthy, runs the same harness commands side by side and stops the
 server. Everything is real: Slurm, llama.cpp, lm-eval. The calls alternate on one machine, and only ratios are told.
-Needs a cluster (`scripts/slurm-single-host/start.sh` makes one) and the environments that a first run has built.
+Needs a cluster (`scripts/dev/slurm-single-host/start.sh` makes one) and the environments that a first run has built.
 """
 
 import argparse
@@ -23,9 +23,11 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from snakeval.config import load_config  # noqa: E402
 from snakeval.config.model import Config  # noqa: E402
-from snakeval.deployment_types import environment_lock  # noqa: E402
-from snakeval.environments import ensure_environment, harness_lock  # noqa: E402
-from snakeval.harnesses import Endpoint, harness_of  # noqa: E402
+from snakeval.deployments.endpoint import Endpoint  # noqa: E402
+from snakeval.deployments.types import environment_lock  # noqa: E402
+from snakeval.harnesses import harness_of  # noqa: E402
+from snakeval.harnesses.availability import harness_lock  # noqa: E402
+from snakeval.system.environments import ensure_environment  # noqa: E402
 
 GOAL = 1.15
 TASKS = ["boolean_expressions", "arithmetic_2digit", "odd_one_out", "next_number"]
@@ -79,7 +81,10 @@ def batch_script(config: Config, folder: Path, cpus: int) -> str:
     """Return the script as somebody would write it."""
     lock = environment_lock(config.deployments[0])
     assert lock is not None
-    server = [str(ensure_environment(lock)), str(ROOT / "scripts" / "snakeval" / "servers" / "llamacpp.py")]
+    server = [
+        str(ensure_environment(lock)),
+        str(ROOT / "scripts" / "snakeval" / "deployments" / "programs" / "llamacpp.py"),
+    ]
     server += ["--checkpoint", CHECKPOINT, "--served-model-name", "smol", "--host", "127.0.0.1", "--port", str(PORT)]
     server += ["--max-model-len", "2048", "--max-num-seqs", "8"]
     lines = [

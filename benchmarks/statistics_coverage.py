@@ -17,9 +17,9 @@ from tabulate import tabulate
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from snakeval.statistics.estimates import estimate, wilson
-from snakeval.statistics.paired import Difference, paired_difference
-from snakeval.statistics.scores import Scores, make_scores
+from snakeval.results.statistics.estimates import estimate, wilson
+from snakeval.results.statistics.paired import Difference, paired_difference
+from snakeval.results.statistics.scores import Scores, make_scores
 
 SIZES = (20, 50, 100, 500, 2000)
 PROPORTIONS = np.linspace(0.05, 0.95, 181)

@@ -26,7 +26,7 @@ rule aggregate:
     log:
         RUN.root / "aggregate.log",
     script:
-        "../scripts/aggregate.py"
+        "../scripts/rules/aggregate.py"
 
 
 rule report:
@@ -47,4 +47,4 @@ rule report:
     # A gate that fails the run does not come before it.
     priority: 1
     script:
-        "../scripts/report.py"
+        "../scripts/rules/report.py"

@@ -4,21 +4,21 @@ import os
 import re
 from pathlib import Path
 
-from snakeval.concurrency import RequestResources
+from snakeval.evaluation.concurrency import RequestResources
 from snakeval.config import load_config
 from snakeval.config.model import Comparison
-from snakeval.environments import (
+from snakeval.system.environments import (
     environment_marker,
     environment_name,
     environments_dir,
-    harness_lock,
 )
+from snakeval.harnesses.availability import harness_lock
 from snakeval.errors import ConfigError
-from snakeval.exports import export_lock
-from snakeval.instances.plan import server_locks
-from snakeval.paths import RunPaths, TaskPaths
-from snakeval.polling import respect_status_interval
-from snakeval.session import Session
+from snakeval.results.exports import export_lock
+from snakeval.deployments.instances import server_locks
+from snakeval.run.paths import RunPaths, TaskPaths
+from snakeval.workflow.polling import respect_status_interval
+from snakeval.workflow.session import Session
 
 # What the scripts of the rules need to load the same configuration; the values themselves stay out of their pickles.
 SOURCE = {

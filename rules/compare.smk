@@ -27,7 +27,7 @@ rule compare:
     params:
         settings=comparison_settings,
     script:
-        "../scripts/compare.py"
+        "../scripts/rules/compare.py"
 
 
 rule gate:
@@ -41,4 +41,4 @@ rule gate:
     # The same comparison gets the same verdict.
     retries: 0
     script:
-        "../scripts/gate.py"
+        "../scripts/rules/gate.py"

@@ -28,7 +28,7 @@ rule deploy:
     params:
         fingerprint=deployment_fingerprint,
     script:
-        "../scripts/deploy.py"
+        "../scripts/rules/deploy.py"
 
 
 rule ready:
@@ -47,7 +47,7 @@ rule ready:
         attempt=attempt_number,
         last_attempt=last_attempt,
     script:
-        "../scripts/ready.py"
+        "../scripts/rules/ready.py"
 
 
 rule ready_auxiliary:
@@ -64,7 +64,7 @@ rule ready_auxiliary:
         attempt=attempt_number,
         last_attempt=last_attempt,
     script:
-        "../scripts/ready.py"
+        "../scripts/rules/ready.py"
 
 
 rule teardown:
@@ -78,4 +78,4 @@ rule teardown:
     priority: teardown_priority
     threads: 0
     script:
-        "../scripts/teardown.py"
+        "../scripts/rules/teardown.py"

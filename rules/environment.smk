@@ -19,4 +19,4 @@ rule environment:
     message:
         "Building environment {wildcards.environment}, log: {log}"
     script:
-        "../scripts/environment.py"
+        "../scripts/rules/environment.py"

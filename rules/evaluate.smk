@@ -33,4 +33,4 @@ rule evaluate:
     message:
         "Evaluating {wildcards.task} on {wildcards.deployment}, log: {log}"
     script:
-        "../scripts/evaluate.py"
+        "../scripts/rules/evaluate.py"

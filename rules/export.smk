@@ -25,4 +25,4 @@ rule export:
     message:
         "Exporting {wildcards.format}, log: {log}"
     script:
-        "../scripts/export.py"
+        "../scripts/rules/export.py"

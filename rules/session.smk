@@ -5,7 +5,7 @@ def begin_session() -> None:
     """Own the run, or end at once when another Snakemake works on it, or its backend or a harness cannot be used."""
     from snakeval.backends import backend_problems
     from snakeval.harnesses.availability import harness_problems
-    from snakeval.records import write_resolved_config
+    from snakeval.workflow.session import write_resolved_config
 
     problems = [
         *backend_problems(CONFIG),
@@ -35,7 +35,7 @@ def displays() -> list:
 
 def show_leaderboard() -> None:
     """Print the scores."""
-    from snakeval.summary import leaderboard, summarize
+    from snakeval.results.summary import leaderboard, summarize
 
     rows = summarize(CONFIG)
     print(
@@ -47,7 +47,7 @@ def show_leaderboard() -> None:
 
 def current_comparisons() -> list[str]:
     """Return the names of the comparisons that are of the results as they are now."""
-    from snakeval.files import is_newer
+    from snakeval.system.files import is_newer
 
     return [
         name
@@ -58,8 +58,8 @@ def current_comparisons() -> list[str]:
 
 def show_comparisons() -> None:
     """Print the comparisons of the results as they are now, with what their gates say."""
-    from snakeval.comparison_text import comparison_summary
-    from snakeval.files import read_json
+    from snakeval.results.compare.text import comparison_summary
+    from snakeval.system.files import read_json
 
     for name in current_comparisons():
         content = read_json(RUN.comparison(name, "json"))
@@ -69,7 +69,7 @@ def show_comparisons() -> None:
 
 def show_exports() -> None:
     """Print where every export is, or where to read why it is not there."""
-    from snakeval.exports.record import export_line
+    from snakeval.results.exports.record import export_line
 
     lines = [export_line(RUN, name, all_results()) for name in EXPORTS]
     if lines:
@@ -78,7 +78,7 @@ def show_exports() -> None:
 
 def show_failures() -> None:
     """Write and print what there is, and say where to read about what is missing."""
-    from snakeval.summary import failure_report, summarize, write_summary
+    from snakeval.results.summary import failure_report, summarize, write_summary
 
     rows = summarize(CONFIG)
     write_summary(CONFIG, rows)
@@ -89,7 +89,7 @@ def show_failures() -> None:
 def write_report_of_failed_run() -> None:
     """Write the report of what there is; whatever goes wrong with it hides nothing of the failure itself."""
     try:
-        from snakeval.report.page import write_report
+        from snakeval.results.report.page import write_report
 
         names = current_comparisons()
         write_report(

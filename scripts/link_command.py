@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from snakeval.files import write_text
-from snakeval.launch import render_command_launcher
+from snakeval.deployments.launch import render_command_launcher
+from snakeval.system.files import write_text
 
 if __name__ == "__main__":
     # Not resolved: the interpreter of a virtual environment is a link to the one that it was made from.

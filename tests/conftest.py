@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from containers import Podman, set_up
-from snakeval.environments import ensure_environment
+from snakeval.system.environments import ensure_environment
 from workspace import ENVIRONMENTS, REPOSITORY, Workspace
 from xdist.scheduler import LoadScopeScheduling
 

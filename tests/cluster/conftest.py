@@ -1,4 +1,4 @@
-"""A real Slurm: the one that `scripts/slurm-single-host/start.sh` has started, as .ci/run does."""
+"""A real Slurm: the one that `scripts/dev/slurm-single-host/start.sh` has started, as .ci/run does."""
 
 import re
 import shutil
@@ -83,7 +83,7 @@ class SlurmWorkspace(Workspace):
 def slurm(tmp_path: Path) -> Iterator[SlurmWorkspace]:
     """An empty working directory on a living cluster; nothing of it may be in the queue afterwards."""
     if shutil.which("sbatch") is None:
-        pytest.skip("no Slurm on this machine; scripts/slurm-single-host/start.sh installs one")
+        pytest.skip("no Slurm on this machine; scripts/dev/slurm-single-host/start.sh installs one")
     slurm_call("scontrol", "ping")
     space = SlurmWorkspace(tmp_path)
     yield space

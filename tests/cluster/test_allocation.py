@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from cluster.conftest import SlurmWorkspace, slurm_call, small_execution
-from snakeval.files import read_json
+from snakeval.system.files import read_json
 from workspace import CHECKPOINT, REPOSITORY, eventually
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")

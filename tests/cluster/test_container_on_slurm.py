@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from cluster.conftest import SlurmWorkspace, small_execution
 from containers import Podman, harness_image, in_podman, stand_in_nim
-from rules.nemo_bench import NemoBench
-from snakeval.environments import ensure_environment
+from nemo_bench import NemoBench
+from snakeval.system.environments import ensure_environment
 from workspace import CHECKPOINT, REPOSITORY, eventually
 
 NIM = "localhost/snakeval-nim:1.8.5"

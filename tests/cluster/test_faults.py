@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from cluster.conftest import SlurmWorkspace, cluster_option, slurm_call
-from snakeval.files import read_json
+from snakeval.system.files import read_json
 from workspace import CHECKPOINT, REPOSITORY, Running, eventually
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.conftest import SlurmWorkspace
-from snakeval.files import read_json
+from snakeval.system.files import read_json
 from workspace import CHECKPOINT, REPOSITORY, eventually
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")

@@ -5,7 +5,7 @@ import os
 import sys
 
 from cluster.conftest import SlurmWorkspace
-from snakeval.files import read_json
+from snakeval.system.files import read_json
 from workspace import REPOSITORY, eventually
 
 FAKES = REPOSITORY / "tests" / "fakes"

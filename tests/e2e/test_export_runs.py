@@ -5,8 +5,9 @@ import json
 from typing import Any
 
 from fakes.openai_server import FakeOpenAIServer
-from snakeval.environments import ENVS, ensure_environment
-from snakeval.ports import LOOPBACK, free_port
+from snakeval.system.checkout import ENVS
+from snakeval.system.environments import ensure_environment
+from snakeval.system.ports import LOOPBACK, free_port
 from workspace import Workspace
 
 TASK = {"name": "boolean_expressions", "limit": 4, "max_retries": 1}

@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 import psutil
-from snakeval.processes import end_processes
+from snakeval.system.processes import end_processes
 from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "judged_task.py")

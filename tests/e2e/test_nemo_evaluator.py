@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import requests
 from nemo_by_hand import run_by_hand, scores, scores_of_result
-from snakeval.ports import free_port
+from snakeval.system.ports import free_port
 from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
 
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
-SERVER = REPOSITORY / "scripts" / "snakeval" / "servers" / "llamacpp.py"
+SERVER = REPOSITORY / "scripts" / "snakeval" / "deployments" / "programs" / "llamacpp.py"
 # BFCL has no setting for the length of answers; the adapter has.
 SHORT = {"params_to_add": {"max_tokens": 24}}
 TASKS: dict[str, tuple[str, dict[str, Any]]] = {

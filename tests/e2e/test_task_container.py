@@ -13,8 +13,8 @@ import pytest
 import yaml
 from containers import Podman, harness_image
 from fakes.openai_server import FakeOpenAIServer
-from rules.nemo_bench import NemoBench
-from snakeval.environments import ensure_environment
+from nemo_bench import NemoBench
+from snakeval.system.environments import ensure_environment
 from workspace import REPOSITORY, Workspace, eventually
 
 IMAGE = "localhost/snakeval-simple-evals:26.03"

@@ -15,7 +15,7 @@ os.environ["LEPTON_CACHE_DIR"] = tempfile.mkdtemp(prefix="lepton-cache-")
 import pytest
 from builders import make_config, make_deployment, make_execution
 from fakes.lepton_control_plane import ControlPlane
-from snakeval.backends.lepton import LeptonBackend
+from snakeval.backends.lepton.backend import LeptonBackend
 from snakeval.config.model import Config, Deployment
 from workspace import REPOSITORY, Workspace
 

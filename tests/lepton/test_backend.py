@@ -8,19 +8,19 @@ import pytest
 import requests
 from fakes.lepton_control_plane import ControlPlane
 from lepton.conftest import free_port, lepton_config, serving
-from snakeval.backends import ServerState
-from snakeval.backends.lepton import LeptonBackend
-from snakeval.backends.lepton_keeper import Keeper
-from snakeval.backends.lepton_leftovers import lepton_leftovers
-from snakeval.backends.lepton_preflight import lepton_problems
-from snakeval.claims import claim
+from snakeval.backends.lepton.backend import LeptonBackend
+from snakeval.backends.lepton.keeper import Keeper
+from snakeval.backends.lepton.leftovers import lepton_leftovers
+from snakeval.backends.lepton.preflight import lepton_problems
 from snakeval.config.model import Deployment, Protocol
+from snakeval.deployments.endpoint import server_endpoint
 from snakeval.errors import DeploymentError, EndpointError
-from snakeval.files import read_json, write_json
-from snakeval.leftovers import clean_up
-from snakeval.paths import RunPaths
-from snakeval.readiness import check_endpoint
-from snakeval.serving import server_endpoint
+from snakeval.run.claims import claim
+from snakeval.run.paths import RunPaths
+from snakeval.run.server import ServerState
+from snakeval.serving.probe import check_endpoint
+from snakeval.system.files import read_json, write_json
+from snakeval.workflow.leftovers import clean_up
 from workspace import eventually
 
 MakeBackend = Callable[..., LeptonBackend]
@@ -29,7 +29,7 @@ MakeBackend = Callable[..., LeptonBackend]
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask Lepton at every look."""
-    monkeypatch.setattr("snakeval.backends.lepton.ASK_EVERY_S", 0.0)
+    monkeypatch.setattr("snakeval.backends.lepton.backend.ASK_EVERY_S", 0.0)
 
 
 def _wait_for(backend: LeptonBackend, state: ServerState, name: str = "tiny") -> str | None:
@@ -201,7 +201,7 @@ def test_a_job_without_a_token_has_the_main_process_start_its_server(
     monkeypatch.setenv("LEPTON_WORKSPACE_TOKEN", plane.token)
     keeper = Keeper(lepton_config(tmp_path, [deployment]))
     written: list[str] = []
-    monkeypatch.setattr("snakeval.backends.lepton.write_json", _noting(written))
+    monkeypatch.setattr("snakeval.backends.lepton.backend.write_json", _noting(written))
     eventually(lambda: keeper.keep(main) or inside.state("tiny").state is ServerState.READY)
     assert "STOPPED" not in written, "the job would take that for the end of its server"
     inside.stop("tiny")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fakes.lepton_control_plane import ControlPlane
 from lepton.conftest import free_port
-from snakeval.environments import ensure_environment
+from snakeval.system.environments import ensure_environment
 from workspace import REPOSITORY, eventually
 
 Lep = Callable[..., str]

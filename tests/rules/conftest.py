@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rules.runner_bench import Preloaded
+from runner_bench import Preloaded
 
 
 def _preloaded(python: Path, runner: str, factory: pytest.TempPathFactory, *modules: str) -> Iterator[Preloaded]:

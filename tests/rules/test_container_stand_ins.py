@@ -11,9 +11,9 @@ import pytest
 from builders import make_config, make_deployment, make_execution
 from snakeval.backends.local import LocalBackend
 from snakeval.config.model import Config
-from snakeval.files import read_json
-from snakeval.paths import RunPaths
-from snakeval.processes import family_of, processes_of
+from snakeval.run.paths import RunPaths
+from snakeval.system.files import read_json
+from snakeval.system.processes import family_of, processes_of
 from step_daemon import Slurmstepd
 from workspace import REPOSITORY, eventually
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from fakes.openai_server import FakeOpenAIServer
-from rules.inspect_bench import InspectBench
-from rules.lm_eval_bench import GENERATE, LmEvalBench
-from rules.nemo_bench import README, nemo_bench
-from rules.runner_bench import RunnerBench
+from inspect_bench import InspectBench
+from lm_eval_bench import GENERATE, LmEvalBench
+from nemo_bench import README, nemo_bench
+from runner_bench import RunnerBench
 
 YAML = "task: mini\ndataset_path: {}\ntest_split: test\nmetadata: {{version: 1.0}}\n"
 PYTHON = """

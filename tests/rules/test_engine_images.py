@@ -15,11 +15,11 @@ from containers import FAKES, MOUNTS, PYTHON, Podman
 from snakeval.backends.local import LocalBackend
 from snakeval.config import Config, load_config
 from snakeval.config.model import Protocol
+from snakeval.deployments.endpoint import Endpoint
 from snakeval.errors import DeploymentError
-from snakeval.files import read_json
-from snakeval.harnesses import Endpoint
-from snakeval.paths import RunPaths
-from snakeval.serving import ensure_server
+from snakeval.run.paths import RunPaths
+from snakeval.serving.servers import ensure_server
+from snakeval.system.files import read_json
 from workspace import REPOSITORY
 
 NIM, TRTLLM = "localhost/snakeval-nim:2.1.6", "localhost/snakeval-trtllm:1.2.1"

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from snakeval.environments import CACHE_VARIABLE, ensure_environment
+from snakeval.system.environments import CACHE_VARIABLE, ensure_environment
 
 INFO = "tool-1.0.dist-info"
 FILES = {

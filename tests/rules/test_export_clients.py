@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from export_bench import assert_nowhere, export, files_of, make_run
 from snakeval.config.model import Config
-from snakeval.environments import ENVS, ensure_environment
 from snakeval.errors import ExportError
-from snakeval.ports import LOOPBACK, free_port
+from snakeval.system.checkout import ENVS
+from snakeval.system.environments import ensure_environment
+from snakeval.system.ports import LOOPBACK, free_port
 
 KEY = "planted-secret"
 

@@ -14,10 +14,11 @@ import requests
 from builders import make_metric
 from export_bench import assert_nowhere, export, finish, make_run
 from snakeval.config.model import Config
-from snakeval.environments import ENVS, ensure_environment
 from snakeval.errors import ExportError
-from snakeval.paths import RunPaths
-from snakeval.ports import LOOPBACK, free_port
+from snakeval.run.paths import RunPaths
+from snakeval.system.checkout import ENVS
+from snakeval.system.environments import ensure_environment
+from snakeval.system.ports import LOOPBACK, free_port
 from workspace import eventually
 
 KEY = "planted-secret"

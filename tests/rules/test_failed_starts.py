@@ -14,10 +14,10 @@ from engine_bench import SGLANG_ON_CPUS, built_or_skip, served_by_vllm, vllm_che
 from snakeval.backends.local import LocalBackend
 from snakeval.config.model import Deployment, Protocol
 from snakeval.errors import DeploymentError
-from snakeval.files import read_json
-from snakeval.paths import RunPaths
-from snakeval.processes import processes_of
-from snakeval.serving import ensure_server
+from snakeval.run.paths import RunPaths
+from snakeval.serving.servers import ensure_server
+from snakeval.system.files import read_json
+from snakeval.system.processes import processes_of
 from workspace import CHECKPOINT
 
 # Longer than a test may take: an error that comes has not waited for it.

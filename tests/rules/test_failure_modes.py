@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_bench import CommandBench
+from failure_table import MODES, TABLE, Failure
 from fakes.openai_server import FakeOpenAIServer
-from rules.command_bench import CommandBench
-from rules.failure_table import MODES, TABLE, Failure
-from rules.inspect_bench import InspectBench, InspectEvalsBench
-from rules.lm_eval_bench import CHOOSE, GENERATE, LmEvalBench
-from rules.nemo_bench import TASKS, NemoBench, nemo_bench
-from rules.runner_bench import TIMEOUT_S, RunnerBench
+from inspect_bench import InspectBench, InspectEvalsBench
+from lm_eval_bench import CHOOSE, GENERATE, LmEvalBench
+from nemo_bench import TASKS, NemoBench, nemo_bench
+from runner_bench import TIMEOUT_S, RunnerBench
 from snakeval.errors import EndpointError, HarnessError, SnakevalError
 
 CASES = [

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from fakes.openai_server import FakeOpenAIServer
-from rules.inspect_bench import KEY, InspectBench
-from rules.runner_bench import TIMEOUT_S, Preloaded
+from harness_cases import a_config, a_task
+from inspect_bench import KEY, InspectBench
+from runner_bench import TIMEOUT_S, Preloaded
+from snakeval.deployments.endpoint import Endpoint
 from snakeval.errors import EndpointError, HarnessError
-from snakeval.harnesses import Endpoint, harness_of
-from unit.harness_cases import a_config, a_task
+from snakeval.harnesses import harness_of
 from workspace import REPOSITORY
 
 HARNESS = harness_of("inspect")
@@ -306,7 +307,7 @@ def test_a_task_of_inspect_evals_on_a_copy_of_its_data(
 
 
 def test_the_table_of_inspect_evals_is_up_to_date(inspect_evals_python: Path) -> None:
-    script = REPOSITORY / "scripts" / "index_inspect_evals_tasks.py"
+    script = REPOSITORY / "scripts" / "dev" / "index_inspect_evals_tasks.py"
     assert subprocess.run([inspect_evals_python, script, "--check"], timeout=TIMEOUT_S, check=False).returncode == 0
 
 

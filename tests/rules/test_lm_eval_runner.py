@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from fakes.openai_server import FakeOpenAIServer, logprob
-from rules.lm_eval_bench import CHOOSE, GENERATE, LmEvalBench
-from rules.runner_bench import TIMEOUT_S, Preloaded
+from lm_eval_bench import CHOOSE, GENERATE, LmEvalBench
+from runner_bench import TIMEOUT_S, Preloaded
 from snakeval.harnesses import harness_of
 
 HARNESS = harness_of("lm-eval")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from fakes.openai_server import FakeOpenAIServer
-from rules.nemo_bench import NemoBench, nemo_bench
+from nemo_bench import NemoBench, nemo_bench
 from snakeval.harnesses import harness_of
 
 HARNESS = harness_of("nemo-evaluator")

@@ -18,10 +18,10 @@ from containers import FAKES, IMAGE, MOUNTS, PYTHON, Podman
 from snakeval.backends.local import LocalBackend
 from snakeval.config.model import Config, Deployment, Protocol
 from snakeval.errors import DeploymentError
-from snakeval.files import read_json
-from snakeval.paths import RunPaths
-from snakeval.processes import family_of, processes_of
-from snakeval.serving import ensure_server
+from snakeval.run.paths import RunPaths
+from snakeval.serving.servers import ensure_server
+from snakeval.system.files import read_json
+from snakeval.system.processes import family_of, processes_of
 from workspace import eventually
 
 SERVE = f'exec {PYTHON} {FAKES}/tiny_server.py "$SNAKEVAL_PORT"'

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 from report_runs import HOSTILE, MARKUP, comparison, make_run
-from snakeval.report.page import write_report
+from snakeval.results.report.page import write_report
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 MAX_BYTES = 25_000_000

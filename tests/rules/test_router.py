@@ -14,16 +14,16 @@ import psutil
 import pytest
 import requests
 from fakes.openai_server import FakeOpenAIServer
-from snakeval.environments import ensure_environment
-from snakeval.files import read_json
-from snakeval.instances.plan import ROUTER_LOCK
-from snakeval.instances.router import Router, RouterSettings
-from snakeval.ports import LOOPBACK, free_port
-from snakeval.processes import processes_of
+from snakeval.deployments.instances import ROUTER_LOCK
+from snakeval.deployments.supervisor.instances.router import Router, RouterSettings
+from snakeval.system.environments import ensure_environment
+from snakeval.system.files import read_json
+from snakeval.system.ports import LOOPBACK, free_port
+from snakeval.system.processes import processes_of
 from workspace import REPOSITORY, eventually
 
 KEY = "planted-key"
-PROGRAM = REPOSITORY / "scripts" / "snakeval" / "servers" / "router.py"
+PROGRAM = REPOSITORY / "scripts" / "snakeval" / "deployments" / "programs" / "router.py"
 FAKE = REPOSITORY / "tests" / "fakes" / "openai_server.py"
 # What vLLM's router writes into requests beside what the client sent, all of it what engines take without.
 ADDED = {
@@ -160,8 +160,8 @@ def start(tmp_path: Path, router_python: Path) -> Iterator[Start]:
     def begin(server: str, max_restarts: int = 1) -> "subprocess.Popen[str]":
         script = tmp_path / "launch.sh"
         script.write_text(server, encoding="utf-8")
-        command = [sys.executable, str(REPOSITORY / "scripts" / "instances.py"), "--folder", str(tmp_path)]
-        command += ["--script", str(script), "--supervisor", str(REPOSITORY / "scripts" / "supervise.py")]
+        command = [sys.executable, str(REPOSITORY / "scripts" / "programs" / "instances.py"), "--folder", str(tmp_path)]
+        command += ["--script", str(script), "--supervisor", str(REPOSITORY / "scripts" / "programs" / "supervise.py")]
         command += ["--router-python", str(router_python), "--router", str(PROGRAM), "--instances", "2", "--nodes", "1"]
         command += ["--health-path=/health", "--max-restarts", str(max_restarts), "--readiness-timeout-s", "60"]
         environment = os.environ | {

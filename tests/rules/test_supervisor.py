@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from snakeval.files import read_json
-from snakeval.processes import processes_of
+from snakeval.system.files import read_json
+from snakeval.system.processes import processes_of
 from workspace import REPOSITORY, eventually
 
 TINY = REPOSITORY / "tests" / "fakes" / "tiny_server.py"
@@ -33,7 +33,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         **environ: str,
     ) -> "subprocess.Popen[bytes]":
         serve = f'exec {shlex.quote(sys.executable)} {shlex.quote(str(TINY))} "$SNAKEVAL_PORT" {" ".join(behaviour)}'
-        command = [sys.executable, str(REPOSITORY / "scripts" / "supervise.py")]
+        command = [sys.executable, str(REPOSITORY / "scripts" / "programs" / "supervise.py")]
         command += ["--folder", str(_folder(tmp_path)), "--server-id", server_id, "--host", "127.0.0.1"]
         command += ["--advertise", "127.0.0.1", "--health-path", "/health"]
         command += ["--idle-timeout-s", str(idle_timeout_s), "--max-restarts", str(max_restarts)]

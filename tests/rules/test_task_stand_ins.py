@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from builders import make_config, make_execution
+from harness_cases import ENDPOINT, a_task
+from snakeval.evaluation.place import BEGAN, Place, failed_start, place_of
 from snakeval.harnesses import harness_of
-from snakeval.processes import processes_of
-from snakeval.task_place import BEGAN, Place, failed_start, place_of
+from snakeval.system.processes import processes_of
 from step_daemon import Slurmstepd
-from unit.harness_cases import ENDPOINT, a_task
 from workspace import REPOSITORY, eventually
 
 FAKES = REPOSITORY / "tests" / "fakes"
@@ -55,7 +55,12 @@ def task(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("TOKEN_OF_MINE", "planted-secret-4711")
     monkeypatch.setenv("SOMETHING_ELSE", "outside")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPOSITORY / "tests"), str(REPOSITORY / "scripts")]))
+    monkeypatch.setenv(
+        "PYTHONPATH",
+        os.pathsep.join(
+            [str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "support"), str(REPOSITORY / "scripts")]
+        ),
+    )
     stepd = Slurmstepd(tmp_path / "stepd", tmp_path / "step.log")
     yield Task(request.param, tmp_path)
     stepd.close()

@@ -13,8 +13,8 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 if TYPE_CHECKING:
+    from snakeval.commands.status.live import LiveView
     from snakeval.config.model import Config
-    from snakeval.status.live import LiveView
 
 TAIL_LINES = 4
 # What Snakemake says of a failed script beside its JOB_ERROR: the name of a temporary file and an exit status.
@@ -32,7 +32,7 @@ class LogHandler(LogHandlerBase):
 
     def watch(self, config: "Config") -> None:
         """Show the run from now on; on something that is no terminal, only what ends and what fails is told."""
-        from snakeval.status.live import LiveView, can_show
+        from snakeval.commands.status.live import LiveView, can_show
 
         if can_show(sys.stderr):
             self._view = LiveView.started(config, sys.stderr)
@@ -77,7 +77,7 @@ class LogHandler(LogHandlerBase):
         tail = ""
         if self._view is not None:
             # Without a table the job itself has said what is wrong.
-            from snakeval.files import last_lines
+            from snakeval.system.files import last_lines
 
             lines = "\n".join(last_lines(Path(log), TAIL_LINES) for log in logs)
             tail = "".join(f"\n    {line[:200]}" for line in lines.splitlines())

@@ -2,32 +2,11 @@
 
 import os
 import secrets
-from collections.abc import Mapping
 from pathlib import Path
 
 from snakeval.config.model import Deployment
-from snakeval.files import write_json
-from snakeval.secrets import resolve_env
-
-# Set by Snakemake for the threads of the job that starts the server, not for the server.
-THREAD_VARIABLES = ("_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-BATCH_VARIABLES = ("SLURM_", "SBATCH_", "SRUN_")
-
-
-def without_batch_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without what an enclosing Slurm job has set: Slurm's commands would obey it."""
-    return {
-        name: value for name, value in environ.items() if name == "SLURM_CONF" or not name.startswith(BATCH_VARIABLES)
-    }
-
-
-def clean_environment() -> dict[str, str]:
-    """Return our environment without what belongs to the job that we run in."""
-    return {
-        name: value
-        for name, value in without_batch_variables(os.environ).items()
-        if not (name.startswith("SNAKEVAL_") or name.endswith(THREAD_VARIABLES))
-    }
+from snakeval.config.secrets import resolve_env
+from snakeval.system.files import write_json
 
 
 def write_secrets(path: Path, deployment: Deployment) -> None:

@@ -8,18 +8,19 @@ import subprocess
 import time
 from typing import Any
 
-from snakeval.backends import Server, ServerState
-from snakeval.backends.handover import clean_environment, write_secrets
+from snakeval.backends.handover import write_secrets
 from snakeval.config.model import Config, Deployment
-from snakeval.containers import container_runtime
-from snakeval.deployment_types import environment_lock
-from snakeval.environments import ensure_environment
+from snakeval.deployments.containers import container_runtime
+from snakeval.deployments.launch import Placement, render_launch_script
+from snakeval.deployments.types import environment_lock
 from snakeval.errors import DeploymentError
-from snakeval.files import last_lines, read_json, write_json, write_text
-from snakeval.launch import Placement, render_launch_script
-from snakeval.paths import RunPaths
-from snakeval.podman import remove_container
-from snakeval.processes import end_processes, is_alive, processes_of, start_time
+from snakeval.run.paths import RunPaths
+from snakeval.run.server import Server, ServerState
+from snakeval.system.environ import clean_environment
+from snakeval.system.environments import ensure_environment
+from snakeval.system.files import last_lines, read_json, write_json, write_text
+from snakeval.system.podman import remove_container
+from snakeval.system.processes import end_processes, is_alive, processes_of, start_time
 
 LOOPBACK = "127.0.0.1"
 STARTER = "supervisor.json"

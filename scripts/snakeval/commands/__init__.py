@@ -60,7 +60,10 @@ def main(argv: Sequence[str]) -> int:
 def make_parser() -> Parser:
     """Return the parser with all subcommands."""
     # Here and not above: each of these modules imports this package first.
-    from snakeval.commands import clean, logs, plan, status, stop, tasks
+    from snakeval.commands import clean, logs, stop
+    from snakeval.commands.plan import command as plan
+    from snakeval.commands.status import command as status
+    from snakeval.commands.tasks import command as tasks
 
     modules = (status, logs, stop, clean, plan, tasks)
     parser = Parser(

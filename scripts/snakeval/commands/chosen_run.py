@@ -10,9 +10,8 @@ from typing import Any
 from snakeval.config import load_config
 from snakeval.config.model import Config
 from snakeval.errors import Problem, UsageError
-from snakeval.paths import RunPaths
-
-REPOSITORY = Path(__file__).resolve().parents[3]
+from snakeval.run.paths import RunPaths
+from snakeval.system.checkout import ROOT
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def _chosen(files: list[Path], overrides: Mapping[str, Any], snakemake_arguments
                     "relative paths begin at the working directory, or at --directory",
                 )
             )
-    config = load_config(files, overrides, REPOSITORY, os.environ, check_environ=False)
+    config = load_config(files, overrides, ROOT, os.environ, check_environ=False)
     return ChosenRun(config, RunPaths(config.execution.output_dir / config.run), tuple(snakemake_arguments))
 
 

@@ -26,7 +26,7 @@ def register(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 def clean(arguments: argparse.Namespace) -> int:
     """List what is left, and delete it unless told not to; returns 0."""
-    from snakeval.leftovers import clean_up, leftovers
+    from snakeval.workflow.leftovers import clean_up, leftovers
 
     config, state_dir = choose_run(arguments).config, Path(".snakemake")
     found = leftovers(config, state_dir)

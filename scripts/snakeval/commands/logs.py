@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from snakeval.attempts import Course, Stage, read_attempt
 from snakeval.backends import backend_of
 from snakeval.commands.chosen_run import ChosenRun, add_run_arguments, choose_run
 from snakeval.config.model import Config, Deployment, Task
-from snakeval.deployment_types import deployment_type
+from snakeval.deployments.types import deployment_type
 from snakeval.errors import Problem, UsageError
-from snakeval.following import GrowingLog
-from snakeval.session_record import read_session
+from snakeval.run.attempt import Course, Stage, read_attempt
+from snakeval.run.session import read_session
+from snakeval.system.growing_log import GrowingLog
 
 POLL_S = 0.5
 LINES = 20

@@ -25,7 +25,7 @@ def register(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 def stop(arguments: argparse.Namespace) -> int:
     """Stop what was asked for, and say what has ended; returns 0."""
-    from snakeval.stopping import stop_deployment, stop_run
+    from snakeval.workflow.stopping import stop_deployment, stop_run
 
     config = choose_run(arguments).config
     if arguments.deployment is None:

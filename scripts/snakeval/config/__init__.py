@@ -6,6 +6,6 @@ takes long to load, because Snakemake parses the workflow again in every job.
 
 from snakeval.config.load import load_config
 from snakeval.config.model import Config, Deployment, Execution, Protocol, Task
-from snakeval.secrets import resolve_env
+from snakeval.config.secrets import resolve_env
 
 __all__ = ["Config", "Deployment", "Execution", "Protocol", "Task", "load_config", "resolve_env"]

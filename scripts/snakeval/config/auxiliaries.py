@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from snakeval.config.draft import Draft
-from snakeval.config.entry import Entry
-from snakeval.config.wording import choices, show
+from snakeval.config.reading.entry import Entry
+from snakeval.config.reading.wording import choices, show
 from snakeval.errors import Problem
 
 # What a task is told of each, behind the prefix of its variables.

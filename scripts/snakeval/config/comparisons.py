@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from snakeval.config.draft import Draft
-from snakeval.config.entry import Entry
-from snakeval.config.schema import Schemas, fill
-from snakeval.config.tree import Keys, Tree
-from snakeval.config.validate import Where, check
-from snakeval.config.wording import choices, show
-from snakeval.config.yamlfile import read_yaml, shown
+from snakeval.config.reading.entry import Entry
+from snakeval.config.reading.schema import Schemas, fill
+from snakeval.config.reading.tree import Keys, Tree
+from snakeval.config.reading.validate import Where, check
+from snakeval.config.reading.wording import choices, show
+from snakeval.config.reading.yamlfile import read_yaml, shown
 from snakeval.errors import ConfigError, Problem
 
 

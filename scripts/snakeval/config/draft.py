@@ -7,13 +7,13 @@ from typing import Any
 
 from snakeval.config.endpoint import complete_endpoint
 from snakeval.config.engines import complete_engine
-from snakeval.config.entry import Entry, deep, under
-from snakeval.config.overrides import coerced
-from snakeval.config.schema import Schema, Schemas, fill, is_missing
-from snakeval.config.task_draft import draft_tasks
-from snakeval.config.tree import Keys, Tree
-from snakeval.config.validate import Where, check
-from snakeval.config.wording import choices, show
+from snakeval.config.reading.entry import Entry, deep, under
+from snakeval.config.reading.overrides import coerced
+from snakeval.config.reading.schema import Schema, Schemas, fill, is_missing
+from snakeval.config.reading.tree import Keys, Tree
+from snakeval.config.reading.validate import Where, check
+from snakeval.config.reading.wording import choices, show
+from snakeval.config.tasks.draft import draft_tasks
 from snakeval.errors import Problem
 
 _PREFIX = {

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snakeval.config.schema import Schema
-from snakeval.config.wording import show
+from snakeval.config.reading.schema import Schema
+from snakeval.config.reading.wording import show
 
 NGC_KEY = "NGC_API_KEY"
 _MAJOR = re.compile(r":v?(\d+)(?:[.-]|$)")

@@ -6,11 +6,11 @@ from typing import Any
 from snakeval.config.draft import Draft
 from snakeval.config.endpoint import wrong_url
 from snakeval.config.model import Export
-from snakeval.config.schema import Schemas
-from snakeval.config.validate import check
-from snakeval.config.wording import show
+from snakeval.config.reading.schema import Schemas
+from snakeval.config.reading.validate import check
+from snakeval.config.reading.wording import show
+from snakeval.config.secrets import unset
 from snakeval.errors import Problem
-from snakeval.secrets import unset
 
 TRACKERS = ("mlflow", "wandb")
 _ADDRESS = {"mlflow": "tracking_uri", "wandb": "base_url"}

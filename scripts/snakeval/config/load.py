@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.config.comparisons import check_comparisons, draft_comparisons
-from snakeval.config.compose import compose
 from snakeval.config.draft import Draft, make_draft
 from snakeval.config.exports import check_exports
-from snakeval.config.interpolation import interpolate
 from snakeval.config.launcher import translate
 from snakeval.config.model import Config
-from snakeval.config.overrides import apply_overrides
-from snakeval.config.registry import Registry
+from snakeval.config.reading.compose import compose
+from snakeval.config.reading.interpolation import interpolate
+from snakeval.config.reading.overrides import apply_overrides
+from snakeval.config.reading.schema import Schemas
 from snakeval.config.resolve import build
-from snakeval.config.rules import check_rules
-from snakeval.config.schema import Schemas
-from snakeval.config.setting_rules import unused_settings
-from snakeval.config.tasks import ResolvedTask, TaskIndex, protocol_problems, resolve_task
+from snakeval.config.rules.check import check_rules
+from snakeval.config.rules.settings import unused_settings
+from snakeval.config.tasks.registry import Registry
+from snakeval.config.tasks.resolve import ResolvedTask, TaskIndex, protocol_problems, resolve_task
 from snakeval.errors import ConfigError, Problem
 
 

@@ -7,12 +7,8 @@ from typing import Any
 from snakeval.config.auxiliaries import named_by
 from snakeval.config.draft import Draft
 from snakeval.config.engines import environment_family, without_unused
-from snakeval.config.entry import Entry
 from snakeval.config.exports import build_exports
-from snakeval.config.model import Comparison, Config, Deployment, Execution, Task
-from snakeval.config.schema import operational
-from snakeval.config.tasks import ResolvedTask
-from snakeval.fingerprint import (
+from snakeval.config.fingerprint import (
     command_digests,
     components,
     definition_digests,
@@ -20,7 +16,11 @@ from snakeval.fingerprint import (
     fingerprint,
     pinned_versions,
 )
-from snakeval.secrets import without_secrets
+from snakeval.config.model import Comparison, Config, Deployment, Execution, Task
+from snakeval.config.reading.entry import Entry
+from snakeval.config.reading.schema import operational
+from snakeval.config.secrets import without_secrets
+from snakeval.config.tasks.resolve import ResolvedTask
 
 _DEPLOYMENT_FIELDS = ("name", "type", "served_model_name", "port", "env_vars")
 _EXECUTION_FIELDS = (

@@ -1,12 +1,14 @@
 """Which tasks of a run have a harness that Snakeval can run; asked before anything is started."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from snakeval.config.container_syntax import NONE, PYXIS
 from snakeval.config.model import Config, Task
-from snakeval.container_syntax import NONE, PYXIS
-from snakeval.containers import chosen_runtime
+from snakeval.deployments.containers import chosen_runtime
 from snakeval.errors import Problem
 from snakeval.harnesses import MODULES
+from snakeval.system.checkout import ENVS
 
 RUNTIMES = {"local": "podman, apptainer", "slurm": "pyxis, apptainer, podman"}
 
@@ -70,3 +72,9 @@ def _containers(config: Config, as_jobs: bool) -> Iterator[Problem]:
             expected=f"one of {RUNTIMES[backend]}",
             hint="set what this site has (docs/containers.md), or remove these tasks",
         )
+
+
+def harness_lock(task: Task) -> Path | None:
+    """Return the lock of the environment that the task's harness runs in, None for a program of the user's."""
+    lock = ENVS / f"{task.environment or task.harness}.lock"
+    return lock if lock.exists() else None

@@ -8,11 +8,14 @@ from typing import Any
 import yaml
 
 from snakeval.config.model import Config, Task
+from snakeval.deployments.endpoint import Endpoint
 from snakeval.errors import HarnessError, SnakevalError
-from snakeval.harnesses import Endpoint, HarnessCommand, Outcome, Progress
+from snakeval.harnesses.base import HarnessCommand, Outcome
 from snakeval.harnesses.outcome import describe_status, read_content, read_outcome, read_progress, read_samples
+from snakeval.run.attempt import Progress
+from snakeval.system.checkout import SCHEMAS
 
-SCHEMA = Path(__file__).resolve().parents[3] / "schemas" / "command-result.schema.yaml"
+SCHEMA = SCHEMAS / "command-result.schema.yaml"
 
 
 class CommandHarness:

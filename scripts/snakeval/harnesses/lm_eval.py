@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.config.model import Config, Task
-from snakeval.harnesses import Endpoint, HarnessCommand
+from snakeval.deployments.endpoint import Endpoint
+from snakeval.harnesses.base import HarnessCommand
 from snakeval.harnesses.runner import RUNNERS, RunnerHarness, data_cache, empty_folder, runner_command
 
 SEED = 1234

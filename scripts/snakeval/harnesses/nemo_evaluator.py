@@ -7,17 +7,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from snakeval.config.harness_settings import REPEATS, SETTINGS
+from snakeval.config.container_syntax import Mount
 from snakeval.config.model import Config, Protocol, Task
-from snakeval.config.registry import RegisteredHarness, Registry
-from snakeval.container_syntax import Mount
+from snakeval.config.secrets import looks_secret
+from snakeval.config.tasks.registry import RegisteredHarness, Registry
+from snakeval.config.tasks.settings import REPEATS, SETTINGS
+from snakeval.deployments.endpoint import Endpoint
 from snakeval.errors import HarnessError
-from snakeval.harnesses import Endpoint, HarnessCommand
+from snakeval.harnesses.base import HarnessCommand
 from snakeval.harnesses.runner import RUNNERS, RunnerHarness, data_cache, empty_folder, runner_command
-from snakeval.ports import LOOPBACK
-from snakeval.secrets import looks_secret
+from snakeval.system.checkout import CONFIG
+from snakeval.system.ports import LOOPBACK
 
-REGISTRY = Registry(Path(__file__).resolve().parents[3] / "config" / "harnesses")
+REGISTRY = Registry(CONFIG / "harnesses")
 KEY_VARIABLE = "SNAKEVAL_ENDPOINT_KEY"
 IN_IMAGE = RUNNERS / "in_image.sh"
 # Where a container has `dataset_dir`.

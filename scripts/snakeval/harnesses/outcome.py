@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.errors import HarnessError
-from snakeval.files import read_json
-from snakeval.harnesses import Metric, Outcome, Progress
+from snakeval.harnesses.base import Metric, Outcome
+from snakeval.run.attempt import Progress
+from snakeval.system.files import read_json
 
 
 def read_outcome(path: Path) -> Outcome:

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from snakeval.config.model import Config, Task
 from snakeval.errors import EndpointError, HarnessError, SnakevalError
-from snakeval.files import read_json, write_json
-from snakeval.harnesses import Outcome, Progress
+from snakeval.harnesses.base import Outcome
 from snakeval.harnesses.outcome import describe_status, read_outcome, read_progress, read_samples
+from snakeval.run.attempt import Progress
+from snakeval.system.files import read_json, write_json
 
 # A folder of its own: on sys.path, the modules beside this one would hide packages of the same name.
 RUNNERS = Path(__file__).resolve().parent / "runners"

@@ -8,8 +8,8 @@ from typing import Any
 from snakeval.config.launcher.execution import LAUNCHER_GROUPS, known_to_execution
 from snakeval.config.launcher.findings import Findings
 from snakeval.config.launcher.lepton import translate_config
-from snakeval.config.schema import Schema, Schemas
-from snakeval.config.tree import Keys, Tree
+from snakeval.config.reading.schema import Schema, Schemas
+from snakeval.config.reading.tree import Keys, Tree
 
 # Where the launcher's default is not ours.
 _DEFAULTS = {"tensor_parallel_size": 8, "gpu_memory_utilization": 0.95}

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from snakeval.config.launcher.findings import Findings
-from snakeval.config.tree import Keys, Tree
-from snakeval.config.wording import show
+from snakeval.config.reading.tree import Keys, Tree
+from snakeval.config.reading.wording import show
 from snakeval.errors import Problem
 
 _PARAMS = {

@@ -5,8 +5,8 @@ from typing import Any
 
 from snakeval.config.launcher.findings import Findings
 from snakeval.config.launcher.lepton import translate_platform
-from snakeval.config.schema import Schemas
-from snakeval.config.tree import Keys, Tree
+from snakeval.config.reading.schema import Schemas
+from snakeval.config.reading.tree import Keys, Tree
 
 HERE: Keys = ("execution",)
 LAUNCHER_GROUPS = ("slurm/default", "lepton/default")

@@ -5,8 +5,8 @@ from typing import Any
 
 from snakeval.config.exports import TRACKERS
 from snakeval.config.launcher.findings import Findings
-from snakeval.config.schema import Schemas
-from snakeval.config.tree import Keys, Tree
+from snakeval.config.reading.schema import Schemas
+from snakeval.config.reading.tree import Keys, Tree
 
 AUTO: Keys = ("execution", "auto_export")
 _NO_MEANING = {

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from snakeval.config.tree import Keys, Tree
-from snakeval.config.wording import show
+from snakeval.config.reading.tree import Keys, Tree
+from snakeval.config.reading.wording import show
 from snakeval.errors import Problem
 
 

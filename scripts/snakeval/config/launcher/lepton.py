@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from snakeval.config.launcher.findings import Findings
-from snakeval.config.tree import Keys, Tree
+from snakeval.config.reading.tree import Keys, Tree
 
 PLATFORM: Keys = ("execution", "lepton_platform")
 _TASKS: Keys = (*PLATFORM, "tasks")

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from snakeval.config.tree import Keys, Tree
-from snakeval.secrets import is_secret_variable
+from snakeval.config.reading.tree import Keys, Tree
+from snakeval.config.secrets import is_secret_variable
 
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 _PLAIN = re.compile(r"[0-9][0-9.]*|true|false|True|False", re.ASCII)

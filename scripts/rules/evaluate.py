@@ -1,0 +1,40 @@
+"""Entry of rule evaluate."""
+
+from pathlib import Path
+
+from snakeval.errors import SnakevalError
+from snakeval.evaluation.evaluate import evaluate
+from snakeval.run.attempt import Attempt, Stage, evaluation_fingerprint, recorded_attempt
+from snakeval.run.paths import RunPaths
+from snakeval.system.files import read_json
+from snakeval.workflow.job import Source, deployment_named, job, task_named
+
+
+def main(source: Source, deployment: str, task: str, leases: list[Path], attempt: int, log: Path) -> None:
+    """Run one task; give up its leases when the last attempt has failed, so that others may have the server's place."""
+    with job(log, f"{deployment}/{task}", attempt) as journal:
+        config = source.load()
+        what, how = deployment_named(config, deployment), task_named(config, task)
+        paths = RunPaths(config.execution.output_dir / config.run)
+        last_attempt = (read_json(leases[0]) or {}).get("last_attempt", attempt)
+        fingerprint = evaluation_fingerprint(what.fingerprint, how.fingerprint)
+        record = Attempt(Stage.EVALUATE, attempt, last_attempt, fingerprint)
+        try:
+            with recorded_attempt(paths.task(deployment, task).attempt, record) as writer:
+                evaluate(config, what, how, attempt, journal.stream, journal.say, writer.count)
+        except SnakevalError:
+            if attempt >= last_attempt:
+                for lease in leases:
+                    lease.unlink(missing_ok=True)
+            raise
+
+
+if __name__ == "__main__":
+    main(
+        Source(**snakemake.config),
+        snakemake.wildcards.deployment,
+        snakemake.wildcards.task,
+        [Path(lease) for lease in snakemake.input],
+        snakemake.resources.attempt,
+        Path(snakemake.log[0]),
+    )

@@ -1,0 +1,1 @@
+"""Servers as endpoints on NVIDIA DGX Cloud Lepton."""

@@ -1,0 +1,64 @@
+"""Keeps the records of endpoints up to date from the main process: the one that has a token as long as the run lasts.
+
+One list call for all endpoints every few seconds, whatever the number of tasks. It wakes an endpoint that was scaled to
+zero under its tasks, and starts the servers that jobs on Lepton, which have no token, have asked for.
+"""
+
+import sys
+import threading
+
+from snakeval.backends.lepton.backend import LeptonBackend
+from snakeval.config.model import Config
+from snakeval.deployments.types import deployment_type
+from snakeval.errors import SnakevalError
+from snakeval.run.claims import is_held
+from snakeval.run.paths import RunPaths
+
+KEEP_EVERY_S = 3.0
+
+
+class Keeper:
+    """A thread of the main process, from `begin` to `end`."""
+
+    def __init__(self, config: Config) -> None:
+        self._paths = RunPaths(config.execution.output_dir / config.run)
+        self._deployments = [one.name for one in config.served if deployment_type(one.type).has_server]
+        self._config = config
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Start keeping."""
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop keeping; safe to call twice, and without `begin`."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self._paths.keeper.unlink(missing_ok=True)
+
+    def _run(self) -> None:
+        backend = LeptonBackend(self._config)
+        while not self._ended.wait(KEEP_EVERY_S):
+            try:
+                self.keep(backend)
+            except Exception as error:
+                # Whatever it is, it must not end the only one who keeps the records.
+                print(f"[lepton] the state of the endpoints could not be kept: {error}", file=sys.stderr, flush=True)
+
+    def keep(self, backend: LeptonBackend) -> None:
+        """Do all that is to be done once."""
+        held = [name for name in self._deployments if is_held(self._paths, name)]
+        backend.refresh(held, wake=True)
+        backend.refresh([name for name in self._deployments if name not in held], wake=False)
+        for deployment in backend.wanted():
+            try:
+                # Not stopped first: the job that waits for it would take that for its end. An endpoint that is still
+                # there under the name is replaced.
+                backend.start(deployment)
+            except SnakevalError as error:
+                print(f"[lepton] {error}", file=sys.stderr, flush=True)
+        backend.mark_kept()

@@ -1,0 +1,1 @@
+"""`snakeval status`: what the servers and tasks of a run do right now."""

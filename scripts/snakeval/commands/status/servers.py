@@ -1,0 +1,92 @@
+"""The state of a deployment's server, from the backend and from what rules deploy and ready left."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from snakeval.backends.base import Backend
+from snakeval.commands.status.model import Scene, ServerStatus
+from snakeval.config.model import Deployment
+from snakeval.deployments.types import deployment_type
+from snakeval.errors import SnakevalError
+from snakeval.run.attempt import first_line
+from snakeval.run.paths import ServerPaths
+from snakeval.run.server import Server, ServerState
+from snakeval.system.files import read_json
+
+
+def server_status(
+    deployment: Deployment, files: ServerPaths, backend: Backend, scene: Scene, refused: str | None
+) -> ServerStatus:
+    """Return the state of one server.
+
+    Args:
+        deployment: What it serves.
+        files: Where its files are.
+        backend: Where it runs.
+        scene: What is known of the run.
+        refused: Why rule deploy refused the deployment, None when it did not.
+    """
+    name, type_name = deployment.name, deployment.type
+    if not deployment_type(type_name).has_server:
+        return ServerStatus(name, type_name, None, deployment.options["base_url"], None, None, refused, None)
+    record = read_json(files.state) or {}
+    try:
+        server = backend.state(name)
+        state, reason = _told(server, record, files, scene, refused)
+    except SnakevalError as error:
+        server, state, reason = Server(ServerState.STOPPED), None, first_line(str(error))
+    return ServerStatus(
+        deployment=name,
+        type=type_name,
+        state=state,
+        address=server.url or (f"{server.host}:{server.port}" if server.host and server.port else None),
+        age_s=_age_s(record, server.lives, scene.now),
+        restarts=record.get("restarts"),
+        reason=reason,
+        log=str(files.log),
+    )
+
+
+def _told(
+    server: Server, record: Mapping[str, Any], files: ServerPaths, scene: Scene, refused: str | None
+) -> tuple[ServerState, str | None]:
+    """Return state and reason; a server that could not be started has failed, although it was stopped afterwards."""
+    if server.lives:
+        return server.state, server.reason if scene.session_lives else "left over: `snakeval stop` ends it"
+    if refused is not None:
+        return ServerState.FAILED, refused
+    message = _failed_start(files, record, scene)
+    if message is not None:
+        return ServerState.FAILED, message
+    if server.server_id is None:
+        return server.state, "not started yet" if scene.session_lives else "never started"
+    return server.state, server.reason
+
+
+def _failed_start(files: ServerPaths, record: Mapping[str, Any], scene: Scene) -> str | None:
+    """Return why the server could not be started in this session; None when it could be, if need be later."""
+    failures = read_json(files.failures) or {}
+    if scene.session is None or failures.get("session") != scene.session.name:
+        return None
+    if files.failures.stat().st_mtime < record.get("started_at", 0.0):
+        return None
+    return first_line(str(failures.get("message")))
+
+
+def _age_s(record: Mapping[str, Any], lives: bool, now: float) -> float | None:
+    started = record.get("started_at")
+    if not isinstance(started, int | float):
+        return None
+    until = now if lives else record.get("updated_at", now)
+    return max(0.0, float(until) - started)
+
+
+def refusal(files: ServerPaths) -> str | None:
+    """Return why rule deploy refused the deployment, which it does once and for all tasks; None when it did not."""
+    if files.deployment.exists():
+        return None
+    try:
+        text = files.deploy_log.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    return first_line(text) if text.startswith("error:") else None

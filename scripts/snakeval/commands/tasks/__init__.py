@@ -1,0 +1,1 @@
+"""`snakeval tasks`: the tasks that a configuration can name."""

@@ -1,0 +1,1 @@
+"""From files, groups and overrides to one tree of values that fits the schemas."""

@@ -1,0 +1,55 @@
+"""One checked object of the configuration."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snakeval.config.reading.schema import Schema
+from snakeval.config.reading.tree import Keys, Tree
+from snakeval.config.reading.validate import Where
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One object of the configuration that its schema accepts.
+
+    Attributes:
+        data: Its keys, defaults filled in.
+        schema: Its schema.
+        locate: Words the place of a key, for messages.
+        given: Keys of a task that it or `evaluation` has a value for, defaults apart.
+        own: Those of them that the task itself has.
+        shared_extra: `evaluation.extra`, of which a task uses what it knows.
+    """
+
+    data: dict[str, Any]
+    schema: Schema
+    locate: Where
+    given: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
+    shared_extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def at(self, *keys: str | int) -> str:
+        """Return "file: dotted.path" of a key in here."""
+        return self.locate(keys)
+
+    def files(self) -> dict[str, Path]:
+        """Return the keys that name a file whose content counts, and the files."""
+        parts = self.schema["properties"]
+        return {name: Path(self.data[name]) for name in parts if parts[name].get("x-file") and self.data[name]}
+
+
+def under(tree: Tree, base: Keys) -> Where:
+    """Return what words the place of a key below `base`."""
+    return lambda keys: tree.where((*base, *keys))
+
+
+def deep(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of `base` with the keys of `own` over it, mapping by mapping."""
+    merged = deepcopy(dict(base))
+    for key, value in own.items():
+        below = merged.get(key)
+        merged[key] = deep(below, value) if isinstance(below, dict) and isinstance(value, dict) else deepcopy(value)
+    return merged

@@ -1,0 +1,1 @@
+"""Rules about several keys at once, which a schema cannot say."""

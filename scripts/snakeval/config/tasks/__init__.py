@@ -1,0 +1,1 @@
+"""From what a file says of its tasks to frozen `Task` objects."""

@@ -1,0 +1,161 @@
+"""The registry: which harnesses and tasks there are, read from config/harnesses/, and of it only what is asked for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from snakeval.config.model import Protocol
+from snakeval.config.reading.yamlfile import read_yaml
+
+INDEX = "index.tsv"
+# Who gets a bare name that several harnesses have, after lm-eval itself; all others come between, by name.
+PREFERRED = ("lm-evaluation-harness", "simple_evals", "bigcode-evaluation-harness")
+LAST = ("codec",)  # The same names, but it measures whether a model has seen the benchmark.
+
+
+@dataclass(frozen=True)
+class RegisteredTask:
+    """One task of one harness.
+
+    Attributes:
+        name: Its name within the harness.
+        protocols: Kinds of request that it can send, the usual one first.
+        defaults: Settings that it is run with unless others are given, under the harness's names (`extra.n_samples`).
+        judge: "required" or "optional" when another model scores answers, else None.
+        secrets: Environment variables that it reads keys from.
+        native: What our own lm-eval runs in its place: its `task`, and settings under our names; None without one.
+    """
+
+    name: str
+    protocols: tuple[Protocol, ...]
+    defaults: Mapping[str, Any]
+    judge: str | None
+    secrets: tuple[str, ...]
+    native: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class RegisteredHarness:
+    """One harness.
+
+    Attributes:
+        name: As in `harness.task`.
+        version: Of the release that the rest belongs to.
+        module: The module of snakeval.harnesses that runs it.
+        package: What it is called on PyPI, with its version, None when it is not there.
+        container: Reference of its image, with the digest.
+        platforms: Platforms of the image, e.g. "linux/amd64".
+        settings: The parameters that its command line uses, those below `extra` dotted.
+        tasks: By name.
+    """
+
+    name: str
+    version: str
+    module: str
+    package: str | None
+    container: str
+    platforms: tuple[str, ...]
+    settings: frozenset[str]
+    tasks: Mapping[str, RegisteredTask]
+
+    @property
+    def environment(self) -> str:
+        """What the environment of its package is called, if there is one; empty without a package."""
+        return (self.package or "").partition("==")[0]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The harnesses of one checkout, none of them in memory before it is asked for."""
+
+    folder: Path
+
+    def names(self) -> list[str]:
+        """Return the harnesses' names."""
+        return sorted(path.stem for path in self.folder.glob("*.yaml"))
+
+    def harness(self, name: str) -> RegisteredHarness | None:
+        """Return a harness, None for a name that is none."""
+        path = self.folder / f"{name}.yaml"
+        return _read(path) if path.is_file() else None
+
+    def task(self, harness: str, name: str) -> RegisteredTask | None:
+        """Return a task, None when the harness or the task is unknown."""
+        found = self.harness(harness)
+        return found.tasks.get(name) if found else None
+
+    def holders(self, task: str) -> Sequence[str]:
+        """Return the harnesses that have a task of this name, the preferred one first."""
+        return sorted(_index(self.folder / INDEX).get(task, ()), key=_rank)
+
+    def tasks(self) -> Mapping[str, Sequence[str]]:
+        """Return every task's name with the harnesses that have it."""
+        return _index(self.folder / INDEX)
+
+
+def _rank(harness: str) -> tuple[int, str]:
+    if harness in PREFERRED:
+        return PREFERRED.index(harness), harness
+    return len(PREFERRED) + (harness in LAST), harness
+
+
+@cache
+def _index(path: Path) -> Mapping[str, Sequence[str]]:
+    found: dict[str, list[str]] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        lines = []
+    for line in lines:
+        if line and not line.startswith("#"):
+            task, harness, _ = line.split("\t")
+            found.setdefault(task, []).append(harness)
+    return MappingProxyType(found)
+
+
+@cache
+def _read(path: Path) -> RegisteredHarness:
+    content = read_yaml(path)
+    common = content.get("defaults", {})
+    return RegisteredHarness(
+        name=content["harness"],
+        version=content["version"],
+        module=content["module"],
+        package=content.get("package"),
+        container=content["container"],
+        platforms=tuple(content["platforms"]),
+        settings=frozenset(content["settings"]),
+        tasks={name: _task(name, entry, common) for name, entry in content["tasks"].items()},
+    )
+
+
+def _task(name: str, entry: Mapping[str, Any], common: Mapping[str, Any]) -> RegisteredTask:
+    return RegisteredTask(
+        name=name,
+        protocols=tuple(Protocol(protocol) for protocol in entry["protocols"]),
+        defaults=_said(merged(common, entry.get("defaults", {}))),
+        judge=entry.get("judge"),
+        secrets=tuple(entry.get("secrets", ())),
+        native=entry.get("native"),
+    )
+
+
+def _said(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is not null: what is, the harness decides."""
+    return {
+        key: _said(value) if isinstance(value, Mapping) else value
+        for key, value in defaults.items()
+        if value is not None
+    }
+
+
+def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `own` over `base`, mappings key by key."""
+    joined = dict(base)
+    for key, value in own.items():
+        below = joined.get(key)
+        joined[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return joined

@@ -1,0 +1,288 @@
+"""Runs one server, watches it, and makes sure that nothing of it stays behind.
+
+Started by `launch.sh` on the machine where the server lives, as a program of its own. It picks a port, starts the
+server in a session of its own, registers address and state in `state.json`, restarts a server that had been ready
+and crashed (bounded, with back-off), and ends it when nobody has used it for the idle time. In a Slurm job it takes
+the warning before the time limit (SIGUSR1): no new task begins, and the job goes back into the queue.
+"""
+
+import argparse
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snakeval.deployments.supervisor.batchjob import BatchJob, Walltime
+from snakeval.deployments.supervisor.family import Family
+from snakeval.run.registration import Registration
+from snakeval.run.server import ServerState
+from snakeval.system.files import read_json
+from snakeval.system.ports import connectable, free_port, is_free
+from snakeval.system.processes import listens_on
+
+POLL_S = 0.5
+KILL_AFTER_S = 10.0
+CLAIM_FRESH_S = 60.0
+# A proxy that the environment names does not reach a server of this machine.
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+AUTO = "auto"
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass
+class Supervisor:
+    """State of one supervised server; see the module's docstring."""
+
+    folder: Path
+    host: str
+    advertise: str
+    fixed_port: int | None
+    health_path: str | None
+    idle_timeout_s: float
+    max_restarts: int
+    command: list[str]
+    registration: Registration
+    walltime: Walltime
+    family: Family
+    restarts: int = 0
+    port: int = 0
+    started_at: float = field(default_factory=time.time)
+    process: subprocess.Popen[bytes] | None = None
+    stopping: str | None = None
+    final_state: str = "STOPPED"
+
+    def run(self) -> int:
+        """Supervise until the server has ended for good; return the exit status (0 = asked to end or idle)."""
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGUSR1, self.walltime.on_warning)
+        status = self._supervise()
+        # The next incarnation of a requeued job reads them again.
+        if self.final_state not in (ServerState.PENDING, ServerState.DRAINING) and not self._is_superseded():
+            (self.folder / "secrets.json").unlink(missing_ok=True)
+        return status
+
+    def _supervise(self) -> int:
+        while True:
+            self._start()
+            reason, was_ready = self._watch()
+            if self.stopping is not None and self.final_state == ServerState.PENDING:
+                # Tasks see it before the server is gone, and wait instead of failing.
+                self._register(self.final_state, self.stopping)
+            self._end_server()
+            if self.stopping is None and was_ready and self.restarts < self.max_restarts:
+                self._wait_to_restart(reason)
+            elif self.stopping is None:
+                self.stopping, self.final_state = reason, ServerState.FAILED
+            if self.stopping is not None:
+                return self._finish(self.stopping)
+
+    def _wait_to_restart(self, reason: str) -> None:
+        self.restarts += 1
+        delay_s = min(2.0 ** (self.restarts - 1), 30.0)
+        _say(f"{reason}; restart {self.restarts} of {self.max_restarts} in {delay_s:.0f} s")
+        self._register("STARTING", reason)
+        time.sleep(delay_s)
+
+    def _finish(self, reason: str) -> int:
+        self._register(self.final_state, reason)
+        _say(f"server {'failed' if self.final_state == ServerState.FAILED else 'ended'}: {reason}")
+        if self.final_state == ServerState.PENDING:
+            refusal = self.walltime.requeue()
+            if refusal is not None:
+                self.final_state = ServerState.FAILED
+                self._register(self.final_state, f"its job could not be requeued: {refusal}")
+        return 1 if self.final_state == ServerState.FAILED else 0
+
+    def _start(self) -> None:
+        if self.fixed_port is not None:
+            self.port = self.fixed_port
+        elif self.port == 0 or not is_free(self.host, self.port):
+            self.port = free_port(self.host)
+        environment = os.environ | self._secret_environment()
+        environment |= {
+            "SNAKEVAL_SUPERVISED": "1",
+            "SNAKEVAL_SERVER_ID": self.registration.server_id,
+            "SNAKEVAL_HOST": self.host,
+            "SNAKEVAL_PORT": str(self.port),
+            **self.family.environment(),
+        }
+        self.process = subprocess.Popen(
+            self.command,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+            pass_fds=self.family.inherited(),
+        )
+        generation = self.registration.previous().get("generation", 0) + 1
+        _say(f"start {generation}: process {self.process.pid}, {self.host}:{self.port}")
+        self._register("STARTING", None, generation=generation, pid=self.process.pid)
+
+    def _secret_environment(self) -> dict[str, str]:
+        secrets = read_json(self.folder / "secrets.json") or {}
+        environment = dict(secrets.get("environment", {}))
+        for name, source in secrets.get("runtime", {}).items():
+            if source not in os.environ:
+                raise SystemExit(f"error: environment variable {source} is not set where the server runs")
+            environment[name] = os.environ[source]
+        return environment
+
+    def _watch(self) -> tuple[str, bool]:
+        """Wait until the server has ended or has to end; return the reason and whether it had been ready."""
+        assert self.process is not None
+        ready, draining, used, seen = False, False, time.monotonic(), self._claims()
+        owned, beat = time.monotonic(), self._beat()
+        while self.stopping is None:
+            status = self.process.poll()
+            if status is not None:
+                return _describe_exit(status), ready
+            if not ready and self._is_healthy():
+                ready, used = True, time.monotonic()
+                self._register("READY", None, image=self.family.image())
+                _say(f"ready on {self.advertise}:{self.port}")
+            claims = self._claims()
+            if claims != seen:
+                used, seen = time.monotonic(), claims
+            now = self._beat()
+            if now is None or now != beat:
+                owned, beat = time.monotonic(), now
+            if time.monotonic() - used > self.idle_timeout_s:
+                self.stopping = f"idle for {self.idle_timeout_s:.0f} s"
+            elif time.monotonic() - owned > self.idle_timeout_s:
+                self.stopping = f"no sign of life of Snakemake for {self.idle_timeout_s:.0f} s"
+            elif self._is_superseded():
+                self.stopping = "a newer start has taken its place"
+            elif self.walltime.is_near and not draining:
+                draining = True
+                _say("the job's time is nearly over: no new task begins here")
+                self._register("DRAINING", "its job's time is nearly over")
+            elif draining and (self.walltime.is_over or not self._is_in_use()):
+                self.stopping, self.final_state = self.walltime.ending(self._has_leases())
+            time.sleep(POLL_S)
+        return self.stopping, ready
+
+    def _claims(self) -> dict[str, int]:
+        folder = self.folder / "claims"
+        try:
+            return {entry.name: entry.stat().st_mtime_ns for entry in os.scandir(folder)}
+        except FileNotFoundError:
+            return {}
+
+    def _beat(self) -> int | None:
+        """Return the latest sign of life of the Snakemake that owns the run, None when nobody does."""
+        try:
+            return (self.folder.parents[1] / "session.json").stat().st_mtime_ns
+        except OSError:
+            return None
+
+    def _is_in_use(self) -> bool:
+        return any(time.time() - mtime_ns / 1e9 < CLAIM_FRESH_S for mtime_ns in self._claims().values())
+
+    def _has_leases(self) -> bool:
+        return any(self.folder.parent.glob("*/lease.json"))
+
+    def _is_superseded(self) -> bool:
+        return self.registration.is_superseded()
+
+    def _is_healthy(self) -> bool:
+        assert self.process is not None
+        if not listens_on(self.family.processes(), self.port):
+            return False
+        if self.health_path is None:
+            return True
+        url = f"http://{connectable(self.host)}:{self.port}{self.health_path}"
+        try:
+            with DIRECTLY.open(url, timeout=5) as response:
+                return bool(response.status == 200)
+        except (OSError, urllib.error.URLError, ValueError):
+            return False
+
+    def _end_server(self) -> None:
+        assert self.process is not None
+        for complaint in self.family.end(KILL_AFTER_S):
+            _say(complaint)
+        self.process.wait(timeout=KILL_AFTER_S)
+
+    def _register(self, state: str, reason: str | None, **facts: Any) -> None:
+        self.registration.write(
+            state,
+            reason,
+            restarts=self.restarts,
+            host=self.advertise,
+            port=self.port,
+            started_at=self.started_at,
+            used_s=self.walltime.used_s,
+            **facts,
+        )
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self.stopping = f"stopped by {signal.Signals(number).name}"
+        if self.walltime.comes_back:
+            # Cancelled or put back into the queue: only Slurm knows, and the backend asks it.
+            self.final_state = ServerState.DRAINING
+            self._register(self.final_state, self.stopping)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _say(message: str) -> None:
+    print(f"[supervisor {time.strftime('%Y-%m-%d %H:%M:%S')}] {message}", flush=True)
+
+
+def _describe_exit(status: int) -> str:
+    if status < 0:
+        return f"the server was killed by {signal.Signals(-status).name}"
+    return f"the server ended with status {status}"
+
+
+def main() -> int:
+    """Parse the command line that `launch.sh` gives, and supervise."""
+    parser = argparse.ArgumentParser(description="Run and watch one model server (started by launch.sh).")
+    parser.add_argument("--folder", type=Path, required=True, help="folder of the server's files")
+    parser.add_argument("--server-id", required=True, help="identifies this start in the environment of its processes")
+    parser.add_argument("--host", required=True, help="address to bind, auto for this machine's")
+    parser.add_argument("--advertise", required=True, help="host name or address under which others reach it")
+    parser.add_argument("--port", type=int, help="fixed port; without it a free one is taken")
+    parser.add_argument("--health-path", help="path that answers 200 when the model is loaded")
+    parser.add_argument("--idle-timeout-s", type=float, required=True, help="end after this long without use")
+    parser.add_argument("--max-restarts", type=int, required=True, help="restarts of a server that had been ready")
+    parser.add_argument("--requeue", action="store_true", help="put the job back into the queue when its time is over")
+    parser.add_argument("--drain-s", type=float, default=0.0, help="how long before its end the job gets SIGUSR1")
+    parser.add_argument("--max-walltime-s", type=float, help="time of all incarnations of the job together")
+    parser.add_argument("--container-runtime", help="what the command starts the server's container with")
+    parser.add_argument("command", nargs="+", help="the server's command, after --")
+    given = parser.parse_args()
+    own = socket.gethostbyname(socket.gethostname())
+    job = BatchJob.of_environment(os.environ)
+    registration = Registration(given.folder / "state.json", given.server_id, job.restarts if job else 0)
+    used_s = float(registration.previous().get("used_s") or 0.0)
+    supervisor = Supervisor(
+        folder=given.folder,
+        host=own if given.host == AUTO else given.host,
+        advertise=own if given.advertise == AUTO else given.advertise,
+        fixed_port=given.port,
+        health_path=given.health_path,
+        idle_timeout_s=given.idle_timeout_s,
+        max_restarts=given.max_restarts,
+        command=given.command,
+        registration=registration,
+        walltime=Walltime(job, given.requeue, given.drain_s, given.max_walltime_s, used_s),
+        family=Family(given.server_id, given.container_runtime),
+    )
+    return supervisor.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

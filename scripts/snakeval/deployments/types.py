@@ -1,0 +1,85 @@
+"""What Snakeval knows of a deployment type beside its keys: read from the `x-` keys of its schema."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from snakeval.config.engines import environment_family
+from snakeval.config.model import Deployment
+from snakeval.system.checkout import ENVS, SCHEMAS
+
+
+@dataclass(frozen=True)
+class DeploymentType:
+    """One way to serve a model.
+
+    Attributes:
+        name: The value of `deployment.type`.
+        health_path: Path that answers 200 once the model is loaded, None when there is none.
+        base_path: Where the OpenAI-compatible API begins.
+        checks_api_key: Whether the server refuses requests without its key.
+        has_server: False when the endpoint is already there.
+    """
+
+    name: str
+    health_path: str | None
+    base_path: str
+    checks_api_key: bool
+    has_server: bool
+
+
+@cache
+def deployment_type(name: str) -> DeploymentType:
+    """Return the facts of a type; raises FileNotFoundError when there is no such schema."""
+    schema = _schema(name)
+    return DeploymentType(
+        name=name,
+        health_path=schema.get("x-health-path"),
+        base_path=schema.get("x-base-path", "/v1"),
+        checks_api_key=schema.get("x-checks-api-key", False),
+        has_server=schema.get("x-has-server", True),
+    )
+
+
+def file_options(name: str) -> tuple[str, ...]:
+    """Return the keys of a type that name files beside the checkpoint."""
+    return tuple(key for key, part in _schema(name)["properties"].items() if part.get("x-file"))
+
+
+def mounted_options(name: str) -> dict[str, str]:
+    """Return the keys of a type that name folders to write to, and where a container has them."""
+    parts = _schema(name)["properties"]
+    return {key: part["x-mount"] for key, part in parts.items() if "x-mount" in part}
+
+
+@cache
+def _schema(name: str) -> dict[str, Any]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    text = (SCHEMAS / "deployment" / f"{name}.schema.yaml").read_text(encoding="utf-8")
+    schema: dict[str, Any] = yaml.load(text, Loader=loader)
+    return schema
+
+
+def environment_lock(deployment: Deployment) -> Path | None:
+    """Return the lock of the environment that the server runs in, None when it runs in none."""
+    family = environment_family(deployment.options, _schema(deployment.type))
+    return ENVS / f"{family}.lock" if family else None
+
+
+def checks_api_key(deployment: Deployment) -> bool:
+    """Return whether its server must refuse requests without the key; a command of the user's own promises nothing."""
+    if "checks_api_key" in deployment.options:
+        return bool(deployment.options["checks_api_key"])
+    return deployment_type(deployment.type).checks_api_key and deployment.options.get("command") is None
+
+
+def startup_hint(deployment: Deployment, log: str) -> str | None:
+    """Return what a server that did not start has written suggests, None when it says nothing that is known."""
+    for known in (*_schema(deployment.type).get("x-failure-hints", ()), *_schema("common")["x-failure-hints"]):
+        if re.search(known["when"], log, re.IGNORECASE):
+            return str(known["hint"])
+    return None

@@ -1,0 +1,105 @@
+"""Runs one task's harness against a deployment, watches both, and turns the outcome into a result."""
+
+import hashlib
+import shutil
+import time
+from contextlib import ExitStack
+from typing import IO
+
+from snakeval.backends import backend_of
+from snakeval.config.model import Config, Deployment, Task
+from snakeval.deployments.endpoint import Endpoint
+from snakeval.evaluation.auxiliary import informed
+from snakeval.evaluation.concurrency import within_limit
+from snakeval.evaluation.harness_process import Count, HarnessRun, run_harness
+from snakeval.evaluation.watch import ServerComesBack, Watch
+from snakeval.harnesses import harness_of
+from snakeval.harnesses.runner import DATA_CACHE
+from snakeval.results.result import build_result, write_result, write_samples
+from snakeval.results.samples import read_table
+from snakeval.results.uncertainty import with_uncertainty
+from snakeval.run.claims import await_predecessors, claim
+from snakeval.run.heartbeat import SILENCE_S, SessionWatch
+from snakeval.run.paths import RunPaths, TaskPaths, auxiliary_user
+from snakeval.serving.servers import asked_of, reach
+from snakeval.system.files import write_text
+from snakeval.system.say import Say
+
+
+def evaluate(
+    config: Config,
+    deployment: Deployment,
+    task: Task,
+    attempt: int,
+    log: IO[str],
+    say: Say,
+    count: Count = lambda _: None,
+) -> None:
+    """Rule evaluate: run the task and write result.json and samples.jsonl.gz; nothing is written unless it succeeds.
+
+    Args:
+        config: The run.
+        deployment: What is evaluated; its server is started again when it is gone.
+        task: The task.
+        attempt: Of the rule, from 1.
+        log: Open log of the task; the harness writes into it too.
+        say: Where progress goes, a line at a time.
+        count: Where every count of samples goes.
+
+    Raises:
+        DeploymentError, EndpointError: infrastructure failed; a retry resumes where this attempt ended.
+        HarnessError: the task cannot be scored.
+    """
+    paths = RunPaths(config.execution.output_dir / config.run)
+    files = paths.task(deployment.name, task.name)
+    harness = harness_of(task.module or task.harness)
+    limited = task
+    for one in (deployment, *config.used_by(task)):
+        limited = within_limit(one, limited)
+    await_predecessors(paths, deployment.name, task.name, say)
+    with ExitStack() as claims:
+        claims.enter_context(claim(paths, deployment.name, task.name))
+        for name in task.auxiliaries:
+            claims.enter_context(claim(paths, name, auxiliary_user(deployment.name, task.name)))
+        started_at = time.time()
+        while True:
+            watch, endpoint, auxiliary = _reach(config, deployment, task, attempt, say)
+            _prepare(files, deployment, task)
+            told, keys = informed(limited, auxiliary)
+            try:
+                run_harness(HarnessRun(config, told, endpoint, files.harness, harness, watch, log, say, count, keys))
+                break
+            except ServerComesBack as interruption:
+                say(f"{interruption}; waiting for it, then going on with what is not answered yet")
+        outcome = with_uncertainty(harness.outcome(files.harness), read_table(harness.samples(files.harness)))
+        result = build_result(config, deployment, task, outcome, started_at, time.time(), attempt)
+        write_samples(files.samples, harness.samples(files.harness))
+        write_result(files.result, result)
+        # What let a killed task resume must not answer for a later, complete evaluation.
+        (files.harness / "fingerprint").unlink()
+        shutil.rmtree(files.harness / DATA_CACHE, ignore_errors=True)
+
+
+def _reach(
+    config: Config, deployment: Deployment, task: Task, attempt: int, say: Say
+) -> tuple["Watch", Endpoint, list[tuple[Deployment, Endpoint]]]:
+    """Return the endpoint that is evaluated, those of the auxiliary deployments, and what watches all of them."""
+    paths = RunPaths(config.execution.output_dir / config.run)
+    session = SessionWatch(paths.session, min(SILENCE_S, config.execution.idle_timeout_s))
+    server, endpoint = reach(config, deployment, task.protocol, attempt, say)
+    servers = {deployment.name: server}
+    auxiliary = []
+    for one in config.used_by(task):
+        servers[one.name], its = reach(config, one, asked_of(one), attempt, say)
+        auxiliary.append((one, its))
+    return Watch(backend_of(config), paths, servers, session), endpoint, auxiliary
+
+
+def _prepare(files: TaskPaths, deployment: Deployment, task: Task) -> None:
+    """Keep the harness's folder when it belongs to an interrupted attempt of the very same evaluation."""
+    mark = files.harness / "fingerprint"
+    fingerprint = hashlib.sha256(f"{deployment.fingerprint} {task.fingerprint}".encode()).hexdigest()
+    if not mark.exists() or mark.read_text(encoding="utf-8") != fingerprint:
+        shutil.rmtree(files.harness, ignore_errors=True)
+        write_text(mark, fingerprint)
+    shutil.rmtree(files.harness / DATA_CACHE, ignore_errors=True)

@@ -1,0 +1,124 @@
+"""Where a task's harness runs: on this machine, as a step beside its server, or in a container on either."""
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from snakeval.backends.slurm.step import Step
+from snakeval.config.container_syntax import PYXIS
+from snakeval.config.model import Config, Task
+from snakeval.deployments.containers import chosen_runtime
+from snakeval.deployments.launch import render_task_script
+from snakeval.deployments.supervisor.family import Family
+from snakeval.errors import DeploymentError
+from snakeval.harnesses.around_task import wrapped
+from snakeval.harnesses.base import HarnessCommand
+from snakeval.harnesses.containers import container_of_task, not_there
+from snakeval.harnesses.outcome import describe_status
+from snakeval.system.files import write_text
+from snakeval.system.processes import SERVER_ID_VARIABLE
+
+SCRIPT = "container.sh"
+# What in_image.sh leaves in the work folder: what goes wrong afterwards, the harness tells.
+BEGAN = "began"
+GRACE_S = 5.0
+LIFELINE = "SNAKEVAL_LIFELINE"
+
+
+@dataclass(frozen=True)
+class Place:
+    """How a harness is started where it runs, and what there is to be ended beside the process that is started.
+
+    Attributes:
+        argv: The command line on this machine.
+        cwd: Its working directory, None for ours.
+        env: Variables beside those of the harness.
+        stdin: As for `subprocess.Popen`.
+        inherited: File descriptors that it inherits.
+        step: The step of Slurm that it is, None for none.
+        family: What belongs to its container, None without one.
+    """
+
+    argv: list[str]
+    cwd: Path | None
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: int = subprocess.DEVNULL
+    inherited: tuple[int, ...] = ()
+    step: Step | None = None
+    family: Family | None = None
+
+    def end(self) -> None:
+        """End what is left when the process has ended; safe to call twice."""
+        if self.step is not None:
+            self.step.end()
+        if self.family is not None:
+            self.family.end(GRACE_S)
+
+
+def place_of(
+    config: Config, deployment: str, task: Task, command: HarnessCommand, folder: Path, job: str | None
+) -> Place:
+    """Return where a task's harness runs, between the task's own commands; writes the script of a container.
+
+    Args:
+        config: The run.
+        deployment: Name of what is evaluated.
+        task: The task.
+        command: The harness.
+        folder: Its work folder.
+        job: The Slurm job inside which it runs beside its server, None for here.
+
+    Raises:
+        DeploymentError: pyxis is to run the container, and there is no job to run it in.
+    """
+    argv = wrapped(task, command.argv, folder)
+    step = Step(job) if job else None
+    if not task.container:
+        return Place(step.command(argv) if step else argv, command.cwd, step=step)
+    runtime = str(chosen_runtime(config.execution))
+    if runtime == PYXIS and step is None:
+        step = Step(_own_job(task))
+    container = container_of_task(config, task, command, folder, step.place if step and runtime == PYXIS else None)
+    labels = {"run": config.run, "deployment": deployment, "task": task.name}
+    script = folder.absolute() / SCRIPT
+    write_text(script, render_task_script(labels, container, argv))
+    (folder / BEGAN).unlink(missing_ok=True)
+    # The same for every attempt: podman replaces what is left of an earlier one.
+    identity = hashlib.sha256(str(script).encode()).hexdigest()[:16]
+    # What is in a step is Slurm's, and maybe on another machine.
+    family = Family(identity, PYXIS if step else runtime)
+    env = {SERVER_ID_VARIABLE: identity, **family.environment()}
+    if step is None or runtime == PYXIS:
+        return Place(["bash", str(script)], None, env, inherited=family.inherited(), step=step, family=family)
+    # srun hands on its input alone, and its end: the lifeline of a container on another machine.
+    (lifeline,) = family.inherited()
+    return Place(step.command(["bash", str(script)]), None, env | {LIFELINE: "0"}, lifeline, step=step, family=family)
+
+
+def failed_start(config: Config, task: Task, folder: Path, returncode: int, said: str) -> DeploymentError | None:
+    """Return what to say of a container that ended before the harness in it began; None when it is the harness's turn.
+
+    Args:
+        config: The run.
+        task: The task.
+        folder: Its work folder.
+        returncode: How the container's client ended.
+        said: Its last words.
+    """
+    if not task.container or (folder / BEGAN).exists():
+        return None
+    runtime = str(chosen_runtime(config.execution))
+    return DeploymentError(not_there(task, runtime, f"{runtime} {describe_status(returncode)}:\n{said}"))
+
+
+def _own_job(task: Task) -> str:
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None:
+        raise DeploymentError(
+            f"task {task.name} runs in a container of pyxis, which has to be in a Slurm job, and this is none; run "
+            "tasks as jobs (--profile profiles/slurm) or beside their server (execution.evaluate_in: allocation)"
+        )
+    return job

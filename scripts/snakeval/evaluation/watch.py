@@ -1,0 +1,77 @@
+"""Watches the servers of a running task, and the Snakemake that it runs for."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from snakeval.backends.base import Backend
+from snakeval.errors import EndpointError
+from snakeval.run.heartbeat import SessionWatch
+from snakeval.run.paths import RunPaths
+from snakeval.run.server import Server, ServerState
+from snakeval.run.session import refuse_stopped
+from snakeval.system.processes import is_alive
+
+LIVENESS_S = 2.0
+
+
+class ServerComesBack(Exception):
+    """The batch system has put the server's job back into its queue: no failure, and no attempt of the task."""
+
+
+@dataclass
+class Watch:
+    """Notices that a server of the task, or Snakemake itself, is gone; the first server is the evaluated one."""
+
+    backend: Backend
+    paths: RunPaths
+    servers: Mapping[str, Server | None]
+    session: SessionWatch
+    snakemake: tuple[int, float] | None = field(default_factory=lambda: _snakemake_process())
+    looked: float = field(default_factory=time.monotonic)
+
+    def check(self) -> None:
+        """Raise DeploymentError or EndpointError when there is no use in going on; looks every `LIVENESS_S` seconds."""
+        if time.monotonic() - self.looked < LIVENESS_S:
+            return
+        self.looked = time.monotonic()
+        if self.snakemake is not None and not is_alive(*self.snakemake):
+            raise EndpointError("Snakemake is gone")
+        if ended := self.session.ended():
+            raise EndpointError(ended)
+        for deployment in self.servers:
+            refuse_stopped(self.paths.server(deployment), deployment)
+        self.check_servers()
+
+    def check_servers(self) -> None:
+        """Raise EndpointError when a server that the attempt began with is gone or is another process now."""
+        for deployment, server in self.servers.items():
+            if server is not None:
+                self._check(deployment, server)
+
+    def _check(self, deployment: str, server: Server) -> None:
+        now = self.backend.state(deployment)
+        comes_back = now.state is ServerState.PENDING or now.incarnation != server.incarnation
+        if comes_back and now.lives and now.server_id == server.server_id:
+            raise ServerComesBack(f"the server of {deployment} was interrupted ({now.reason})")
+        same = (now.server_id, now.generation) == (server.server_id, server.generation)
+        if not now.lives or not same:
+            known = now.reason or "it was started again"
+            reason = known if now.lives else self.backend.cause(deployment, known)
+            raise EndpointError(
+                f"the server of {deployment} died while the task ran ({reason}); "
+                f"the end of its log:\n{self.backend.log_tail(deployment)}"
+            )
+
+
+def _snakemake_process() -> tuple[int, float] | None:
+    for parent in psutil.Process().parents():
+        try:
+            if any("snakemake" in Path(word).name for word in parent.cmdline()[:3]):
+                return parent.pid, parent.create_time()
+        except psutil.Error:
+            continue
+    return None

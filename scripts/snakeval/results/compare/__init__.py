@@ -1,0 +1,1 @@
+"""Comparisons of two deployments, task by task, and gates that decide."""

@@ -1,0 +1,73 @@
+"""Rule export: chooses who writes a format, replaces what an earlier export left, and records what came out."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from snakeval.config.exports import TRACKERS
+from snakeval.config.model import Config, Export
+from snakeval.results.exports.inspect_log import write_inspect_logs
+from snakeval.results.exports.lm_eval import write_lm_eval
+from snakeval.results.exports.measured import Measured, collect
+from snakeval.results.exports.parquet import write_parquet
+from snakeval.results.exports.record import make_record, summary_of
+from snakeval.results.exports.tables import TABLES
+from snakeval.results.exports.trackers import send_results
+from snakeval.system.files import write_json, write_text
+
+# Writes the files of a format into an empty folder; the log is for a program that helps.
+Writer = Callable[[Sequence[Measured], Path, IO[str]], None]
+_WRITERS: Mapping[str, Writer] = {
+    "parquet": write_parquet,
+    "inspect": lambda found, folder, _: write_inspect_logs(found, folder),
+    "lm-eval": lambda found, folder, _: write_lm_eval(found, folder),
+}
+_KEPT = ("record.json", "log.txt")
+
+
+def write_export(config: Config, export: Export, record: Path, log: IO[str]) -> str:
+    """Export the results of a run, and return in a few words what was exported; safe to call again.
+
+    Args:
+        config: The run.
+        export: The format or tracker.
+        record: Written last, beside the files of the format.
+        log: Open log of the job, for what other programs print.
+
+    Raises:
+        ExportError: it could not be done; an earlier export of a format is then still there, without a record.
+    """
+    found, folder = collect(config), record.parent
+    sent: Sequence[dict[str, Any]] = ()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as name:
+        new = Path(name)
+        if export.format in TABLES:
+            file, make = TABLES[export.format]
+            write_text(new / file, make(found))
+        elif export.format in _WRITERS:
+            _WRITERS[export.format](found, new, log)
+        _replace(folder, new)
+    if export.format in TRACKERS:
+        # What a tracker keeps for later names its own place.
+        sent = send_results(export, found, folder, log)
+    kept = [folder / name for name in _KEPT]
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and path not in kept)
+    content = make_record(export.format, folder, found, files, sent)
+    write_json(record, content)
+    return summary_of(content, folder)
+
+
+def _replace(folder: Path, new: Path) -> None:
+    """Put what is in `new` in the place of what an earlier export has left in `folder`."""
+    for old in folder.iterdir():
+        if old == new or old.name in _KEPT:
+            continue
+        if old.is_dir():
+            shutil.rmtree(old)
+        else:
+            old.unlink()
+    for path in new.iterdir():
+        path.rename(folder / path.name)

@@ -1,0 +1,148 @@
+"""Where the time of a run went: load, ready, evaluate and idle of each server, and the speed of each task."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from snakeval.config.model import Deployment
+from snakeval.deployments.types import deployment_type
+from snakeval.system.files import read_json
+from snakeval.run.paths import RunPaths
+
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Phases:
+    """The life of a deployment's server in its latest start, in seconds; None where it is not known.
+
+    Attributes:
+        deployment: Its name.
+        load_s: From its start until it was ready.
+        ready_s: From then until the first task began.
+        evaluate_s: While at least one task ran.
+        idle_s: The rest, until its end.
+        task_s: Sum of the durations of all tasks, also of earlier starts; more than `evaluate_s` where they overlapped.
+        restarts: After crashes.
+    """
+
+    deployment: str
+    load_s: float | None
+    ready_s: float | None
+    evaluate_s: float | None
+    idle_s: float | None
+    task_s: float
+    restarts: int | None
+
+    def parts(self) -> list[tuple[str, float]]:
+        """Return the phases that are known, in their order."""
+        found = {"load": self.load_s, "ready": self.ready_s, "evaluate": self.evaluate_s, "idle": self.idle_s}
+        return [(name, seconds) for name, seconds in found.items() if seconds is not None]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast a task went, in the attempt that succeeded.
+
+    Attributes:
+        deployment, task: Names.
+        started_at: ISO 8601, UTC.
+        duration_s, attempt: As in result.json.
+        samples: Asked, repeats not counted.
+        prompt_tokens, completion_tokens: Sums over all requests; None where the endpoint did not count.
+        requests, resumed, retried: Sent by that attempt, answered by earlier ones, sent again; None where not told.
+    """
+
+    deployment: str
+    task: str
+    started_at: str
+    duration_s: float
+    attempt: int
+    samples: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    requests: int | None
+    resumed: int | None
+    retried: int | None
+
+    @property
+    def fresh(self) -> float:
+        """The share of the answers that this attempt got itself; only they took time."""
+        sent, resumed = self.requests, self.resumed or 0
+        return 1.0 if sent is None or not resumed else sent / (sent + resumed)
+
+    def per_second(self, amount: int | None) -> float | None:
+        """Return an amount of the whole task as a rate of this attempt; None when it is not known."""
+        return None if amount is None or self.duration_s <= 0 else amount * self.fresh / self.duration_s
+
+
+def speed_of(result: Mapping[str, Any]) -> Speed:
+    """Return the speed of a task by its result."""
+    tokens, requests, times = result["tokens"], result["requests"], result["times"]
+    return Speed(
+        deployment=result["deployment"],
+        task=result["task"],
+        started_at=times["started_at"],
+        duration_s=times["duration_s"],
+        attempt=times["attempt"],
+        samples=result["samples"]["asked"],
+        prompt_tokens=tokens["prompt"],
+        completion_tokens=tokens["completion"],
+        requests=requests["sent"],
+        resumed=requests["resumed"],
+        retried=requests["retried"],
+    )
+
+
+def phases_of(paths: RunPaths, deployment: Deployment, results: Mapping[tuple[str, str], Mapping[str, Any]]) -> Phases:
+    """Return the phases of a deployment by the record of its server and the results of its tasks."""
+    spans = [_span(result) for (name, _), result in results.items() if name == deployment.name]
+    if not deployment_type(deployment.type).has_server:
+        return make_phases(deployment.name, {}, spans)
+    files = paths.server(deployment.name)
+    return make_phases(deployment.name, read_json(files.state) or read_json(files.teardown) or {}, spans)
+
+
+def make_phases(deployment: str, server: Mapping[str, Any], spans: Sequence[Span]) -> Phases:
+    """Return the phases of a server.
+
+    Args:
+        deployment: Its name.
+        server: Its record: started_at, ready_at and updated_at (its end), as seconds or ISO 8601, and restarts.
+        spans: Begin and end of its tasks, seconds since the epoch.
+    """
+    start, ready, end = (_seconds(server.get(name)) for name in ("started_at", "ready_at", "updated_at"))
+    task_s = sum(stop - begin for begin, stop in spans)
+    load_s = None if start is None or ready is None else max(0.0, ready - start)
+    if ready is None or end is None:
+        return Phases(deployment, load_s, None, covered(spans) if spans else None, None, task_s, server.get("restarts"))
+    inside = [(max(begin, ready), min(stop, end)) for begin, stop in spans if stop > ready and begin < end]
+    evaluate_s = covered(inside)
+    ready_s = max(0.0, min((begin for begin, _ in inside), default=end) - ready)
+    idle_s = max(0.0, end - ready - ready_s - evaluate_s)
+    return Phases(deployment, load_s, ready_s, evaluate_s, idle_s, task_s, server.get("restarts"))
+
+
+def covered(spans: Sequence[Span]) -> float:
+    """Return for how many seconds at least one span lasted."""
+    total, reached = 0.0, float("-inf")
+    for begin, end in sorted(spans):
+        total += max(0.0, end - max(begin, reached))
+        reached = max(reached, end)
+    return total
+
+
+def _span(result: Mapping[str, Any]) -> Span:
+    times = result["times"]
+    begin, end = (datetime.fromisoformat(times[name]).timestamp() for name in ("started_at", "ended_at"))
+    return begin, end
+
+
+def _seconds(moment: Any) -> float | None:
+    if isinstance(moment, int | float):
+        return float(moment)
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,88 @@
+"""The main Snakemake's sign of life, for jobs on other machines: without it they would go on for a run that is dead."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+from snakeval.system.files import read_json, write_json
+from snakeval.system.processes import SESSION_VARIABLE
+
+BEAT_S = 5.0
+SILENCE_S = 60.0
+
+
+class Heartbeat:
+    """Writes the session's name and touches the file, in the process that owns the run, until `end`.
+
+    Args:
+        file: `session.json` of the run.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, session: str) -> None:
+        """Say from now on that `session` owns the run; every job of an earlier one ends when it sees that."""
+        write_json(self._file, {"session": session, "pid": os.getpid(), "started_at": time.time()})
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Say that nobody owns the run; safe to call twice, and without `begin`."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._file.unlink(missing_ok=True)
+            self._thread = None
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_S):
+            try:
+                os.utime(self._file)
+            except OSError:
+                # A full or absent file system must not end the run; it is tried again.
+                continue
+
+
+class SessionWatch:
+    """Tells a job, wherever it runs, whether the Snakemake that submitted it still owns the run.
+
+    The clocks of two machines differ: only changes of the file count, and the time between them is our own.
+
+    Args:
+        file: `session.json` of the run.
+        patience_s: Seconds without a sign of life after which the run counts as dead.
+    """
+
+    def __init__(self, file: Path, patience_s: float = SILENCE_S) -> None:
+        self._file = file
+        self._patience_s = patience_s
+        self._session = os.environ.get(SESSION_VARIABLE)
+        self._seen: int | None = None
+        self._changed = time.monotonic()
+
+    def ended(self) -> str | None:
+        """Return why there is no use in going on, None while there is; call it every few seconds."""
+        if self._session is None:
+            return None
+        record = read_json(self._file)
+        if record is None or record.get("session") != self._session:
+            return "the Snakemake that submitted this job no longer works on the run"
+        beat = self._beat()
+        if beat != self._seen:
+            self._seen, self._changed = beat, time.monotonic()
+        silence_s = time.monotonic() - self._changed
+        if silence_s > self._patience_s:
+            return f"the Snakemake that submitted this job has given no sign of life for {silence_s:.0f} s"
+        return None
+
+    def _beat(self) -> int | None:
+        try:
+            # Opening asks a network file system for the file's present state.
+            with self._file.open("rb") as stream:
+                return os.fstat(stream.fileno()).st_mtime_ns
+        except OSError:
+            return None

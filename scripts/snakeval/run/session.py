@@ -1,0 +1,101 @@
+"""Which Snakemake works on a run, or was the last to do so: `snakemake.json` in the folder of the run."""
+
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+
+from snakeval.errors import DeploymentError
+from snakeval.run.heartbeat import SILENCE_S
+from snakeval.run.paths import RunPaths, ServerPaths
+from snakeval.system.files import HeldLock, read_json, write_json
+from snakeval.system.processes import SESSION_VARIABLE, is_alive
+
+SUCCEEDED = "succeeded"
+FAILED = "failed"
+INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """One call of Snakemake on one run.
+
+    Attributes:
+        machine, pid, process_start: Its process (start in seconds since the epoch).
+        directory: Its working directory, absolute.
+        began_at, ended_at: Seconds since the epoch; `ended_at` is None while it runs, and when it was killed.
+        outcome: "succeeded", "failed" or "interrupted"; None as for `ended_at`.
+        silent: Whether its sign of life has stopped; looked at when the record is read.
+    """
+
+    machine: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+    process_start: float = field(default_factory=lambda: float(psutil.Process().create_time()))
+    directory: str = field(default_factory=lambda: str(Path.cwd()))
+    began_at: float = field(default_factory=time.time)
+    ended_at: float | None = None
+    outcome: str | None = None
+    silent: bool = False
+
+    @property
+    def name(self) -> str:
+        """What its jobs know it by, in the variable SNAKEVAL_SESSION."""
+        return f"{self.machine}-{self.pid}-{self.process_start}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs, or ran, on this machine."""
+        return self.machine == socket.gethostname()
+
+    @property
+    def lives(self) -> bool:
+        """Whether it works on the run: looked up on this machine, told by its sign of life on others."""
+        if self.ended_at is not None:
+            return False
+        return is_alive(self.pid, self.process_start) if self.is_here else not self.silent
+
+
+def write_session(path: Path, record: SessionRecord) -> None:
+    """Write the record, atomically."""
+    write_json(path, asdict(record))
+
+
+def read_session(paths: RunPaths) -> SessionRecord | None:
+    """Return the record, None when there is none that this version understands."""
+    content = read_json(paths.snakemake)
+    try:
+        return SessionRecord(**content | {"silent": _is_silent(paths)}) if isinstance(content, dict) else None
+    except TypeError:
+        return None
+
+
+def _is_silent(paths: RunPaths) -> bool:
+    """Whether the file that a living session touches is gone, or was touched long ago."""
+    try:
+        return time.time() - paths.session.stat().st_mtime > SILENCE_S
+    except FileNotFoundError:
+        return True
+
+
+def refuse_stopped(files: ServerPaths, deployment: str) -> None:
+    """Raise DeploymentError when a user has stopped the deployment in the session that this job belongs to."""
+    mark = read_json(files.stopped)
+    session = os.environ.get(SESSION_VARIABLE)
+    if mark is not None and session and mark.get("session") == session:
+        raise DeploymentError(
+            f"{deployment} was stopped by `snakeval stop {deployment}`; the next call of Snakemake runs its tasks again"
+        )
+
+
+def others_at_work(state_dir: Path, run: str) -> list[str]:
+    """Return the other runs of this working directory that a Snakemake works on right now."""
+    busy = []
+    for file in sorted((state_dir / "snakeval").glob("*.lock")):
+        lock = HeldLock(file)
+        if file.stem != run and not lock.acquire():
+            busy.append(file.stem)
+        lock.release()
+    return busy

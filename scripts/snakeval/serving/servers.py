@@ -1,0 +1,116 @@
+"""Brings a deployment's server up, once for all its tasks, and says where it answers."""
+
+import os
+import time
+
+from snakeval.backends import backend_of
+from snakeval.backends.base import Backend
+from snakeval.backends.slurm.step import Step, check_beside
+from snakeval.config.model import Config, Deployment, Protocol
+from snakeval.deployments.endpoint import Endpoint, existing_endpoint, server_endpoint
+from snakeval.deployments.types import checks_api_key, deployment_type
+from snakeval.errors import DeploymentError, EndpointError
+from snakeval.run.paths import RunPaths, ServerPaths
+from snakeval.run.server import Server, ServerState
+from snakeval.run.session import refuse_stopped
+from snakeval.serving.probe import check_endpoint
+from snakeval.serving.wait import Wait
+from snakeval.system.files import locked, read_json, write_json
+from snakeval.system.processes import SESSION_VARIABLE
+from snakeval.system.say import Say
+
+
+def asked_of(auxiliary: Deployment) -> Protocol:
+    """Return the kind of request that an auxiliary deployment is asked for before it is used: chat, where it can."""
+    answered = auxiliary.options.get("protocols") or [Protocol.CHAT.value]
+    return Protocol.CHAT if Protocol.CHAT.value in answered else Protocol(answered[0])
+
+
+def reach(
+    config: Config, deployment: Deployment, protocol: Protocol, attempt: int, say: Say
+) -> tuple[Server | None, Endpoint]:
+    """Return a deployment's endpoint, which has just answered, and its server: started when it was not up, or none.
+
+    Raises:
+        DeploymentError, EndpointError: As `make_ready`.
+    """
+    if deployment_type(deployment.type).has_server:
+        return ensure_server(config, deployment, protocol, attempt, say)
+    files = RunPaths(config.execution.output_dir / config.run).server(deployment.name)
+    refuse_stopped(files, deployment.name)
+    endpoint = existing_endpoint(deployment)
+    check_endpoint(endpoint, protocol)
+    return None, endpoint
+
+
+def ensure_server(
+    config: Config, deployment: Deployment, protocol: Protocol, attempt: int, say: Say
+) -> tuple[Server, Endpoint]:
+    """Return the deployment's server, started now unless it is up, and its endpoint, which has just answered.
+
+    Safe to call from several processes at once: one starts the server, the others wait for it.
+
+    Raises:
+        DeploymentError: as `make_ready`.
+        EndpointError: as `make_ready`.
+    """
+    paths = RunPaths(config.execution.output_dir / config.run)
+    files = paths.server(deployment.name)
+    backend = backend_of(config)
+    with locked(files.lock):
+        refuse_stopped(files, deployment.name)
+        server = backend.state(deployment.name)
+        others = len(paths.leases(deployment.name)) > 0
+        if server.lives and not others and server.definition != backend.definition(deployment):
+            say(f"the configuration of {deployment.name} has changed: stopping its server")
+            backend.stop(deployment.name)
+            server = backend.state(deployment.name)
+        started = not server.lives
+        if started:
+            _start(backend, deployment, files, attempt, server, say)
+        try:
+            return _answering(backend, config, deployment, protocol, say, started)
+        except (DeploymentError, EndpointError) as error:
+            _note_failure(files, str(error))
+            if not others:
+                backend.stop(deployment.name)
+            raise
+
+
+def _answering(
+    backend: Backend, config: Config, deployment: Deployment, protocol: Protocol, say: Say, started: bool
+) -> tuple[Server, Endpoint]:
+    checks = checks_api_key(deployment)
+
+    def ask(server: Server, timeout_s: float) -> None:
+        endpoint = server_endpoint(config, deployment, server)
+        if server.allocation is None:
+            check_endpoint(endpoint, protocol, checks or server.guarded, timeout_s)
+        else:
+            check_beside(Step(server.allocation), endpoint, protocol, checks or server.guarded, timeout_s)
+
+    begin = time.monotonic()
+    log = RunPaths(config.execution.output_dir / config.run).server(deployment.name).log
+    server = Wait(backend, deployment, config.execution, log, ask, say).until_it_answers()
+    if started:
+        where = server.url or f"{server.host}:{server.port}"
+        say(f"{deployment.name} is ready on {where} after {time.monotonic() - begin:.0f} s")
+    return server, server_endpoint(config, deployment, server)
+
+
+def _start(backend: Backend, deployment: Deployment, files: ServerPaths, attempt: int, last: Server, say: Say) -> None:
+    failures = read_json(files.failures) or {}
+    if failures.get("session") == os.environ.get(SESSION_VARIABLE, "") and failures["count"] >= attempt:
+        raise DeploymentError(failures["message"])
+    why = f" (the last one: {last.reason})" if last.state is ServerState.FAILED else ""
+    say(f"starting the server of {deployment.name}{why}, log: {files.log}")
+    backend.stop(deployment.name)
+    backend.start(deployment)
+
+
+def _note_failure(files: ServerPaths, message: str) -> None:
+    """Remember the failed start, so that the other tasks of this deployment do not each repeat it."""
+    file, session = files.failures, os.environ.get(SESSION_VARIABLE, "")
+    failures = read_json(file) or {}
+    count = failures["count"] + 1 if failures.get("session") == session else 1
+    write_json(file, {"session": session, "count": count, "message": message})

@@ -1,0 +1,1 @@
+"""This machine: files, processes, ports, podman, the commands of Slurm, virtual environments."""

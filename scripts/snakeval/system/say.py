@@ -1,0 +1,5 @@
+"""How a function tells its progress."""
+
+from collections.abc import Callable
+
+Say = Callable[[str], None]

@@ -1,0 +1,57 @@
+"""What runs have left behind where it is paid for, and its end."""
+
+from pathlib import Path
+
+from snakeval.backends import backend_of
+from snakeval.backends.base import Leftover
+from snakeval.config.model import Config
+from snakeval.deployments.types import deployment_type
+from snakeval.errors import DeploymentError
+from snakeval.run.paths import RunPaths
+from snakeval.system.files import HeldLock
+from snakeval.system.say import Say
+
+
+def leftovers(config: Config, state_dir: Path) -> list[Leftover]:
+    """Return what the run has left behind; deletes nothing.
+
+    Args:
+        config: The run.
+        state_dir: Snakemake's own folder, `.snakemake` of the working directory.
+
+    Raises:
+        DeploymentError: where it would be cannot be asked.
+    """
+    if config.execution.type == "lepton":
+        from snakeval.backends.lepton.leftovers import lepton_leftovers
+
+        return lepton_leftovers(config, state_dir)
+    backend = backend_of(config)
+    states = {one.name: backend.state(one.name) for one in config.served if deployment_type(one.type).has_server}
+    return [Leftover("server", name, server.state) for name, server in states.items() if server.lives]
+
+
+def clean_up(config: Config, state_dir: Path, found: list[Leftover], say: Say) -> None:
+    """Delete what `leftovers` has found, and put the servers' records right; safe to call twice.
+
+    Raises:
+        DeploymentError: a Snakemake works on the run, or something could not be deleted.
+    """
+    lock = HeldLock(state_dir / "snakeval" / f"{config.run}.lock")
+    if not lock.acquire():
+        raise DeploymentError(f"a Snakemake is working on run {config.run}; end it first, then nothing is left over")
+    try:
+        backend = backend_of(config)
+        for deployment in config.served:
+            if deployment_type(deployment.type).has_server:
+                backend.stop(deployment.name)
+        for lease in RunPaths(config.execution.output_dir / config.run).leases():
+            lease.unlink(missing_ok=True)
+        if config.execution.type == "lepton":
+            from snakeval.backends.lepton.leftovers import delete_leftovers
+
+            delete_leftovers(found)
+    finally:
+        lock.release()
+    for one in found:
+        say(f"deleted: {one}")

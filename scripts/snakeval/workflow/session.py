@@ -1,0 +1,142 @@
+"""What the main Snakemake process does around the DAG: repair what an earlier one left, stop servers at the end."""
+
+import atexit
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import yaml
+
+from snakeval.backends import attendant_of, backend_of
+from snakeval.backends.base import Attendant
+from snakeval.config.model import Config
+from snakeval.deployments.types import deployment_type
+from snakeval.errors import DeploymentError
+from snakeval.run.heartbeat import Heartbeat
+from snakeval.run.paths import RunPaths
+from snakeval.run.session import FAILED, INTERRUPTED, SessionRecord, write_session
+from snakeval.system.files import HeldLock, write_text
+from snakeval.system.processes import SESSION_VARIABLE, end_processes
+
+ENDING_S = 0.2
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Session:
+    """One call of Snakemake on one run.
+
+    Args:
+        config: The run.
+        state_dir: Snakemake's own folder, `.snakemake` of the working directory.
+    """
+
+    def __init__(self, config: Config, state_dir: Path) -> None:
+        self._config = config
+        self._state_dir = state_dir
+        self._paths = RunPaths(config.execution.output_dir / config.run)
+        self._ended = threading.Event()
+        self._ending: threading.Thread | None = None
+        self._heartbeat = Heartbeat(self._paths.session)
+        self._record: SessionRecord | None = None
+        self._attendant: Attendant | None = None
+        self._lock = HeldLock(state_dir / "snakeval" / f"{config.run}.lock")
+
+    def recover(self) -> None:
+        """Forget the leases and locks of a call that died, so that the plan is right; does nothing while one runs."""
+        if not self._lock.acquire():
+            return
+        try:
+            for lease in self._paths.leases():
+                lease.unlink(missing_ok=True)
+            # With the slash: run "demo" must not unlock what run "demo2" works on.
+            root = f"{self._paths.root}/"
+            for lock in self._state_dir.glob("locks/*.lock"):
+                if any(line.startswith(root) for line in lock.read_text(encoding="utf-8").splitlines()):
+                    lock.unlink(missing_ok=True)
+        finally:
+            self._lock.release()
+
+    def begin(self) -> None:
+        """Hook onstart: own the run, and make every ending signal end the running jobs too.
+
+        Raises:
+            RuntimeError: another Snakemake works on this run.
+        """
+        if not self._lock.acquire():
+            raise RuntimeError(f"another Snakemake is working on run {self._config.run}")
+        self._record = SessionRecord()
+        os.environ[SESSION_VARIABLE] = self._record.name
+        self._heartbeat.begin(self._record.name)
+        write_session(self._paths.snakemake, self._record)
+        for failures in self._paths.root.glob("*/server/failures.json"):
+            # Those of an earlier call count no more, also for jobs that cannot tell one call from another.
+            failures.unlink(missing_ok=True)
+        self._attendant = attendant_of(self._config)
+        if self._attendant is not None:
+            self._attendant.begin()
+        for number in ENDING_SIGNALS:
+            signal.signal(number, self._interrupt)
+        # Snakemake runs no hook when its executor dies by an exception.
+        atexit.register(self.end)
+
+    def end(self, outcome: str = FAILED) -> None:
+        """Hooks onsuccess and onerror: stop every server of the run and drop the leases; safe to call twice.
+
+        Args:
+            outcome: "succeeded" or "failed", for those who look at the run later; a signal makes it "interrupted".
+        """
+        for number in ENDING_SIGNALS:
+            signal.signal(number, _ignore)
+        self._ended.set()
+        if self._ending is not None:
+            self._ending.join()
+        if self._attendant is not None:
+            self._attendant.end()
+        backend = backend_of(self._config)
+        for deployment in self._config.served:
+            if deployment_type(deployment.type).has_server:
+                try:
+                    backend.stop(deployment.name)
+                except DeploymentError as error:
+                    # The servers of the other deployments have to end all the same.
+                    print(f"error: {error}", file=sys.stderr, flush=True)
+        for lease in self._paths.leases():
+            lease.unlink(missing_ok=True)
+        self._heartbeat.end()
+        if self._record is not None:
+            said = outcome if self._ending is None else INTERRUPTED
+            write_session(self._paths.snakemake, replace(self._record, ended_at=time.time(), outcome=said))
+        self._lock.release()
+        atexit.unregister(self.end)
+
+    def _interrupt(self, _number: int, _frame: object) -> None:
+        """End the jobs of this machine, then let Snakemake end as it does on Ctrl-C.
+
+        Where the signal reaches a job as well, Snakemake may start the job's next attempt before it is itself
+        interrupted, and would then wait for it: jobs are ended until `end` is reached. More signals change nothing.
+        """
+        for number in ENDING_SIGNALS:
+            signal.signal(number, _ignore)
+        self._ending = threading.Thread(target=self._end_jobs, daemon=True)
+        self._ending.start()
+        raise KeyboardInterrupt
+
+    def _end_jobs(self) -> None:
+        while not self._ended.wait(ENDING_S):
+            end_processes(psutil.Process().children(recursive=True), 10.0)
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    """Stand in for SIG_IGN, which the processes that we start would inherit."""
+
+
+def write_resolved_config(config: Config) -> None:
+    """Write config.resolved.yaml: the effective configuration, secrets as names only."""
+    paths = RunPaths(config.execution.output_dir / config.run)
+    write_text(paths.resolved_config, yaml.safe_dump(json.loads(json.dumps(config.resolved)), sort_keys=False))

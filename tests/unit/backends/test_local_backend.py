@@ -1,0 +1,160 @@
+"""The backend of this machine, as far as it can be seen without a server."""
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from builders import make_config, make_deployment
+from snakeval.backends import backend_of
+from snakeval.backends.local import LocalBackend
+from snakeval.config.model import Config
+from snakeval.errors import DeploymentError
+from snakeval.run.paths import RunPaths, ServerPaths
+from snakeval.run.server import Server, ServerState
+from snakeval.system.files import read_json, write_json
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return make_config(tmp_path / "results")
+
+
+def _files(config: Config) -> ServerPaths:
+    return RunPaths(config.execution.output_dir / config.run).server("tiny")
+
+
+def _register(config: Config, **changes: Any) -> None:
+    """Write what a supervisor writes, here that of this very process."""
+    record: dict[str, Any] = {
+        "state": "READY",
+        "reason": None,
+        "server_id": "no-such-server",
+        "definition": "hash",
+        "generation": 1,
+        "host": "127.0.0.1",
+        "port": 4321,
+        "supervisor_pid": os.getpid(),
+        "supervisor_start": psutil.Process().create_time(),
+    }
+    write_json(_files(config).state, record | changes)
+
+
+def test_the_backend_of_a_run(config: Config) -> None:
+    assert isinstance(backend_of(config), LocalBackend)
+
+
+def test_state_is_that_of_the_record(config: Config) -> None:
+    backend = LocalBackend(config)
+    assert backend.state("tiny") == Server(ServerState.STOPPED)
+    _register(config)
+    assert backend.state("tiny") == Server(ServerState.READY, None, "no-such-server", 1, "127.0.0.1", 4321, "hash")
+
+
+@pytest.mark.parametrize(
+    ("state", "expected", "reason"),
+    [
+        ("STARTING", ServerState.FAILED, "its supervisor is gone"),
+        ("READY", ServerState.FAILED, "its supervisor is gone"),
+        ("STOPPED", ServerState.STOPPED, "idle for 600 s"),
+        ("FAILED", ServerState.FAILED, "idle for 600 s"),
+    ],
+)
+def test_a_dead_supervisor_shows_even_when_its_id_is_taken(
+    state: str, expected: ServerState, reason: str, config: Config
+) -> None:
+    _register(config, state=state, reason="idle for 600 s", supervisor_start=1.0)
+    server = LocalBackend(config).state("tiny")
+    assert (server.state, server.reason) == (expected, reason)
+
+
+def test_definition_changes_with_what_is_started_alone(config: Config) -> None:
+    backend = LocalBackend(config)
+    same = backend.definition(make_deployment())
+    assert backend.definition(make_deployment()) == same
+    assert backend.definition(make_deployment(command=["another"])) != same
+    assert backend.definition(make_deployment(port=8001)) != same
+    assert backend.definition(make_deployment(protocols=["chat"])) == same
+
+
+def test_stop_ends_the_record_and_removes_the_secrets(config: Config) -> None:
+    backend, files = LocalBackend(config), _files(config)
+    backend.stop("tiny")
+    # A record of this very process: it carries no server's id, so it is not touched.
+    _register(config)
+    write_json(files.secrets, {})
+    for _ in range(2):
+        backend.stop("tiny")
+        record = read_json(files.state) or {}
+        assert (record["state"], record["reason"], record["port"]) == ("STOPPED", "stopped", 4321)
+        assert not files.secrets.exists()
+    _register(config, state="FAILED", reason="the server ended with status 1")
+    backend.stop("tiny")
+    assert (read_json(files.state) or {})["state"] == "FAILED"
+
+
+def test_a_taken_port_is_named(config: Config) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(DeploymentError, match=f"port {port} of this machine, deployment.port of tiny, is taken by"):
+            LocalBackend(config).start(make_deployment(port=port))
+    assert not _files(config).folder.exists()
+
+
+def test_start_hands_over_a_script_and_secrets(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[list[str], dict[str, Any]]] = []
+
+    class Process:
+        pid = os.getpid()
+
+        def __init__(self, command: list[str], **options: Any) -> None:
+            calls.append((command, options))
+
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    for name in ("TOKEN", "SNAKEVAL_API_KEY", "SNAKEVAL_SESSION", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, f"outer {name}")
+    deployment = make_deployment(env_vars={"A": "lit:x", "B": "host:TOKEN", "C": "runtime:LATER"})
+    backend, files = LocalBackend(config), _files(config)
+    backend.start(deployment)
+    command, options = calls[0]
+    assert command == ["bash", str(files.launch_script)]
+    assert options["start_new_session"] is True
+    secrets = read_json(files.secrets) or {}
+    key = secrets["environment"].pop("SNAKEVAL_API_KEY")
+    assert len(key) > 40
+    assert secrets == {"environment": {"A": "x", "B": "outer TOKEN"}, "runtime": {"C": "LATER"}}
+    assert files.secrets.stat().st_mode & 0o777 == 0o600
+    assert files.launch_script.stat().st_mode & 0o777 == 0o755
+    text = files.launch_script.read_text(encoding="utf-8")
+    assert "outer TOKEN" not in text
+    assert key not in text
+    state = read_json(files.state) or {}
+    assert (state["state"], state["definition"]) == ("STARTING", backend.definition(deployment))
+    environment = options["env"]
+    assert {name for name in environment if name.startswith("SNAKEVAL_")} == {"SNAKEVAL_SERVER_ID"}
+    assert environment["SNAKEVAL_SERVER_ID"] == state["server_id"]
+    assert "OMP_NUM_THREADS" not in environment
+    assert backend.state("tiny").state is ServerState.STARTING
+    backend.start(deployment)
+    assert (read_json(files.secrets) or {})["environment"]["SNAKEVAL_API_KEY"] != key
+    assert (read_json(files.state) or {})["server_id"] != state["server_id"]
+
+
+def test_a_variable_that_is_not_set_is_told(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_SUCH", raising=False)
+    with pytest.raises(Exception, match="NO_SUCH is not in the environment"):
+        LocalBackend(config).start(make_deployment(env_vars={"A": "host:NO_SUCH"}))
+    assert not _files(config).state.exists()
+
+
+def test_the_end_of_the_log(config: Config) -> None:
+    backend = LocalBackend(config)
+    assert backend.log_tail("tiny") == "(no output)"
+    _files(config).folder.mkdir(parents=True)
+    _files(config).log.write_text("one\n", encoding="utf-8")
+    assert backend.log_tail("tiny") == "one"

@@ -1,0 +1,52 @@
+"""The main Snakemake's sign of life, as its jobs on other machines see it."""
+
+import os
+from pathlib import Path
+
+import pytest
+from snakeval.run import heartbeat
+from snakeval.run.heartbeat import Heartbeat, SessionWatch
+from snakeval.system.files import read_json, write_json
+from workspace import eventually
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SNAKEVAL_SESSION", "mine")
+    return tmp_path / "session.json"
+
+
+def test_beats_until_its_end(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "BEAT_S", 0.01)
+    beating = Heartbeat(file)
+    beating.begin("mine")
+    assert (read_json(file) or {})["session"] == "mine"
+    os.utime(file, (1, 1))
+    eventually(lambda: file.stat().st_mtime > 1, 10, "a beat")
+    assert SessionWatch(file).ended() is None
+    beating.end()
+    beating.end()
+    assert not file.exists()
+    assert SessionWatch(file).ended() == "the Snakemake that submitted this job no longer works on the run"
+
+
+def test_ending_without_a_beginning_leaves_another_owners_file_alone(file: Path) -> None:
+    write_json(file, {"session": "other"})
+    Heartbeat(file).end()
+    assert file.exists()
+    assert "no longer works on the run" in str(SessionWatch(file).ended())
+
+
+def test_silence_is_measured_on_our_own_clock(file: Path) -> None:
+    write_json(file, {"session": "mine"})
+    # The other machine's clock is years behind.
+    os.utime(file, (1, 1))
+    patient, impatient = SessionWatch(file), SessionWatch(file, patience_s=0.0)
+    impatient.ended()
+    assert str(impatient.ended()).startswith("the Snakemake that submitted this job has given no sign of life for")
+    assert patient.ended() is None
+
+
+def test_a_job_that_nobody_submitted_goes_on(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SNAKEVAL_SESSION")
+    assert SessionWatch(file).ended() is None
