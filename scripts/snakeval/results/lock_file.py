@@ -1,19 +1,21 @@
 """`lock.yaml`: the versions and digests that made the numbers."""
 
-from snakeval import __version__
-from snakeval.config.model import Config
-from snakeval.deployments.containers import container_runtime
-from snakeval.harnesses.availability import harness_lock
-from snakeval.system.files import read_json
-from snakeval.system.files import write_text
-from snakeval.config.fingerprint import pinned_versions
-from snakeval.deployments.instances import server_locks
-from snakeval.run.paths import RunPaths
-from snakeval.results.result import read_result
-from typing import Any
 import hashlib
 import json
+from typing import Any
+
 import yaml
+
+from snakeval import __version__
+from snakeval.config.fingerprint import pinned_versions
+from snakeval.config.model import Config
+from snakeval.deployments.containers import container_runtime
+from snakeval.deployments.instances import server_locks
+from snakeval.harnesses.availability import harness_lock
+from snakeval.results.result import read_result
+from snakeval.run.paths import RunPaths
+from snakeval.system.files import read_json, write_text
+
 
 def write_lock_file(config: Config) -> None:
     """Write lock.yaml: the versions and digests that made the numbers."""

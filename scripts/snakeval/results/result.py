@@ -18,9 +18,9 @@ import yaml
 from snakeval import __version__
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.errors import HarnessError
-from snakeval.system.files import write_json
 from snakeval.harnesses.base import Outcome
 from snakeval.system.checkout import SCHEMAS
+from snakeval.system.files import write_json
 
 SCHEMA = SCHEMAS / "result.schema.yaml"
 

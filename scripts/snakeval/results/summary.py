@@ -9,12 +9,12 @@ from typing import Any
 
 from tabulate import tabulate
 
-from snakeval.run.attempt import has_failed
 from snakeval.config.model import Config
 from snakeval.errors import HarnessError
-from snakeval.system.files import last_lines, write_json, write_text
-from snakeval.run.paths import RunPaths
 from snakeval.results.result import read_result
+from snakeval.run.attempt import has_failed
+from snakeval.run.paths import RunPaths
+from snakeval.system.files import last_lines, write_json, write_text
 
 COLUMNS = (
     "run",

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import yaml
 from builders import make_config, make_deployment, make_metric, make_outcome, make_task
-from snakeval.results.compare.comparison import SCHEMA, Side, compare, sides, write_comparison
-from snakeval.results.compare.text import as_markdown, comparison_summary
 from snakeval.config.model import Comparison
 from snakeval.harnesses.base import Outcome
-from snakeval.run.paths import TaskPaths
+from snakeval.results.compare.comparison import SCHEMA, Side, compare, sides, write_comparison
+from snakeval.results.compare.text import as_markdown, comparison_summary
 from snakeval.results.result import build_result, write_result, write_samples
 from snakeval.results.samples import read_table
 from snakeval.results.uncertainty import with_uncertainty
+from snakeval.run.paths import TaskPaths
 
 COMPARISON = Comparison("new-vs-old", "new", "old", None, (), 0.05, None)
 

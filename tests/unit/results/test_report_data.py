@@ -11,11 +11,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_runs import comparison, make_run
-from snakeval.system.files import write_json
-from snakeval.run.paths import RunPaths
 from snakeval.results.report.data import gather
-from snakeval.results.report.samples import BETWEEN, MOST_CHARACTERS, RIGHT, UNSCORED, WRONG, Source, decode, pack, pick, state_of
+from snakeval.results.report.samples import (
+    BETWEEN,
+    MOST_CHARACTERS,
+    RIGHT,
+    UNSCORED,
+    WRONG,
+    Source,
+    decode,
+    pack,
+    pick,
+    state_of,
+)
 from snakeval.results.report.timings import Phases, covered, make_phases, speed_of
+from snakeval.run.paths import RunPaths
+from snakeval.system.files import write_json
 from workspace import REPOSITORY
 
 METRIC = {

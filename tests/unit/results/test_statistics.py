@@ -8,8 +8,25 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from snakeval.results.statistics.estimates import bootstrap, clustered_stderr, effective_size, estimate, estimate_from_stderr, pass_at_k, reported_k, wilson
-from snakeval.results.statistics.paired import bonett_price, holm, mcnemar_exact, minimum_detectable_effect, paired_difference, sign_flip, unpaired_difference
+from snakeval.results.statistics.estimates import (
+    bootstrap,
+    clustered_stderr,
+    effective_size,
+    estimate,
+    estimate_from_stderr,
+    pass_at_k,
+    reported_k,
+    wilson,
+)
+from snakeval.results.statistics.paired import (
+    bonett_price,
+    holm,
+    mcnemar_exact,
+    minimum_detectable_effect,
+    paired_difference,
+    sign_flip,
+    unpaired_difference,
+)
 from snakeval.results.statistics.scores import Scores, make_scores, shared
 
 SCORES = st.lists(st.floats(0, 1), min_size=2, max_size=12)

@@ -9,9 +9,9 @@ import pytest
 from builders import make_config, make_deployment, make_metric, make_outcome, make_task
 from snakeval.config.model import Config
 from snakeval.harnesses.base import Metric
-from snakeval.run.paths import RunPaths
 from snakeval.results.result import build_result, write_result
 from snakeval.results.summary import COLUMNS, failure_report, headline_rows, leaderboard, summarize, write_summary
+from snakeval.run.paths import RunPaths
 
 
 @pytest.fixture

@@ -8,18 +8,18 @@ from typing import Any
 
 import yaml
 
-from snakeval.results.compare.text import as_markdown
 from snakeval.config.model import Comparison, Config
 from snakeval.results.compare.differences import differences
-from snakeval.system.files import write_json, write_text
 from snakeval.results.compare.gate import judge
-from snakeval.run.paths import RunPaths, TaskPaths
 from snakeval.results.compare.policy import read_policy
+from snakeval.results.compare.task import BETTER, EQUAL, INCOMPARABLE, WORSE, TaskComparison, compare_task
+from snakeval.results.compare.text import as_markdown
 from snakeval.results.result import read_valid_results
 from snakeval.results.statistics.estimates import SEED
 from snakeval.results.statistics.paired import POWER, holm
-from snakeval.results.compare.task import BETTER, EQUAL, INCOMPARABLE, WORSE, TaskComparison, compare_task
+from snakeval.run.paths import RunPaths, TaskPaths
 from snakeval.system.checkout import SCHEMAS
+from snakeval.system.files import write_json, write_text
 
 SCHEMA = SCHEMAS / "comparison.schema.yaml"
 

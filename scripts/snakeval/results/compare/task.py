@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from snakeval.results.compare.differences import Setting, differences
 from snakeval.errors import HarnessError
-from snakeval.run.paths import TaskPaths
+from snakeval.results.compare.differences import Setting, differences
 from snakeval.results.result import read_result
 from snakeval.results.samples import SampleTable, read_samples_file, read_table
 from snakeval.results.statistics.estimates import clustered_stderr
 from snakeval.results.statistics.paired import MCNEMAR, Difference, paired_difference, unpaired_difference
 from snakeval.results.statistics.scores import Scores, shared
 from snakeval.results.summary import headline_metric
+from snakeval.run.paths import TaskPaths
 
 INCOMPARABLE, EQUAL, BETTER, WORSE = "incomparable", "not distinguishable", "better", "worse"
 _SHOWN_SETTINGS = 5

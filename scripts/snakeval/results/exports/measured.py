@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from snakeval.config.fingerprint import fingerprint
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.errors import HarnessError
-from snakeval.config.fingerprint import fingerprint
-from snakeval.run.paths import RunPaths, TaskPaths
 from snakeval.results.result import read_result
 from snakeval.results.samples import read_samples_file
+from snakeval.run.paths import RunPaths, TaskPaths
 
 COLUMNS: Mapping[str, type] = {
     "run": str,

@@ -9,8 +9,8 @@ from typing import Any
 
 from snakeval import __version__
 from snakeval.results.exports.measured import Measured, missing
-from snakeval.system.files import is_newer, read_json
 from snakeval.run.paths import RunPaths
+from snakeval.system.files import is_newer, read_json
 
 _CHUNK = 1 << 20
 

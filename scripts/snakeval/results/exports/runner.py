@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from snakeval.system.environments import ensure_environment
 from snakeval.errors import ExportError
-from snakeval.results.exports import export_lock
-from snakeval.system.files import read_json, write_json
 from snakeval.harnesses.outcome import describe_status
+from snakeval.results.exports import export_lock
+from snakeval.system.environments import ensure_environment
+from snakeval.system.files import read_json, write_json
 
 RUNNERS = Path(__file__).resolve().parent / "runners"
 TIMEOUT_S = 600

@@ -12,9 +12,9 @@ from urllib.parse import unquote, urlsplit
 
 from snakeval.config.exports import MLFLOW_URI
 from snakeval.config.model import Export
+from snakeval.config.secrets import resolve_env
 from snakeval.results.exports.measured import Measured
 from snakeval.results.exports.runner import run_exporter
-from snakeval.config.secrets import resolve_env
 
 _NUMBERS = ("value", "stderr", "ci_low", "ci_high")
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_. :/-]")

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snakeval.run.attempt import Course, read_attempt
 from snakeval.config.model import Config, Task
 from snakeval.errors import HarnessError
-from snakeval.system.files import is_newer, read_json
-from snakeval.run.paths import RunPaths
 from snakeval.results.report.timings import Phases, Speed, phases_of, speed_of
 from snakeval.results.result import read_result
 from snakeval.results.summary import headline_metric, metric_label, missing_task
+from snakeval.run.attempt import Course, read_attempt
+from snakeval.run.paths import RunPaths
+from snakeval.system.files import is_newer, read_json
 
 Results = dict[tuple[str, str], dict[str, Any]]
 _EXCERPT_LINES = 12

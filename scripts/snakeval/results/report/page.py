@@ -11,15 +11,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from snakeval import __version__
-from snakeval.results.compare.text import sample_names
 from snakeval.config.model import Config, Task
-from snakeval.system.files import write_text
-from snakeval.run.paths import RunPaths
+from snakeval.results.compare.text import sample_names
 from snakeval.results.report import charts
 from snakeval.results.report.data import Report, Score, gather
 from snakeval.results.report.samples import Packed, Source, pack
 from snakeval.results.report.timings import Speed
+from snakeval.run.paths import RunPaths
 from snakeval.system.checkout import TEMPLATES
+from snakeval.system.files import write_text
 
 PAGE_TEMPLATES = TEMPLATES / "report"
 # Of all samples; charts and tables of a large run take a few megabytes more.

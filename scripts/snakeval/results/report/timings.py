@@ -7,8 +7,8 @@ from typing import Any
 
 from snakeval.config.model import Deployment
 from snakeval.deployments.types import deployment_type
-from snakeval.system.files import read_json
 from snakeval.run.paths import RunPaths
+from snakeval.system.files import read_json
 
 Span = tuple[float, float]
 

@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from snakeval.results.statistics.estimates import ALPHA, BOOTSTRAP_UP_TO, RESAMPLES, SEED, bootstrap, clustered_stderr, z_value
+from snakeval.results.statistics.estimates import (
+    ALPHA,
+    BOOTSTRAP_UP_TO,
+    RESAMPLES,
+    SEED,
+    bootstrap,
+    clustered_stderr,
+    z_value,
+)
 from snakeval.results.statistics.scores import Floats, Scores
 
 POWER = 0.8
