@@ -42,7 +42,7 @@ except ConfigError as error:
 config.clear()
 config.update(SOURCE)
 
-RUN = RunPaths(CONFIG.execution.output_dir / CONFIG.run)
+RUN = RunPaths(CONFIG.folder)
 DEPLOYMENTS = {deployment.name: deployment for deployment in CONFIG.deployments}
 # Beside those that are evaluated, the ones that tasks use.
 SERVED = {deployment.name: deployment for deployment in CONFIG.served}

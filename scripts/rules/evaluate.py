@@ -15,7 +15,7 @@ def main(source: Source, deployment: str, task: str, leases: list[Path], attempt
     with job(log, f"{deployment}/{task}", attempt) as journal:
         config = source.load()
         what, how = deployment_named(config, deployment), task_named(config, task)
-        paths = RunPaths(config.execution.output_dir / config.run)
+        paths = RunPaths(config.folder)
         last_attempt = (read_json(leases[0]) or {}).get("last_attempt", attempt)
         fingerprint = evaluation_fingerprint(what.fingerprint, how.fingerprint)
         record = Attempt(Stage.EVALUATE, attempt, last_attempt, fingerprint)

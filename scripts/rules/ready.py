@@ -17,7 +17,7 @@ def main(
         config = source.load()
         what, how = deployment_named(config, deployment), task_named(config, task)
         fingerprint = evaluation_fingerprint(what.fingerprint, how.fingerprint)
-        paths = RunPaths(config.execution.output_dir / config.run)
+        paths = RunPaths(config.folder)
         record = Attempt(Stage.READY, attempt, last_attempt, fingerprint)
         if auxiliary:
             with recorded_attempt(paths.auxiliary(auxiliary, deployment, task).attempt, record):

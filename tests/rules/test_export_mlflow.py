@@ -176,7 +176,7 @@ def test_the_token_reaches_the_server_and_no_file(
         export(run, "mlflow", tracking_uri=refusing, token_name="MY_TOKEN")
     assert set(_Refuses.asked) == {f"Bearer {KEY}"}
     assert_nowhere(tmp_path, KEY)
-    assert not RunPaths(run.execution.output_dir / run.run).export_record("mlflow").exists()
+    assert not RunPaths(run.folder).export_record("mlflow").exists()
 
 
 def test_a_password_in_the_variable_is_not_logged(

@@ -60,14 +60,14 @@ def finish(
     """Write the result and the samples of a task."""
     served = next(one for one in config.deployments if one.name == deployment)
     asked = next(one for one in config.tasks if one.name == task)
-    files = RunPaths(config.execution.output_dir / config.run).task(deployment, task)
+    files = RunPaths(config.folder).task(deployment, task)
     write_result(files.result, build_result(config, served, asked, make_outcome(*metrics), STARTED, ENDED, 1))
     write_samples(files.samples, iter(samples))
 
 
 def export(config: Config, format: str, **settings: Any) -> dict[str, Any]:
     """Export the run in one format and return the record."""
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     defaults: dict[str, Any] = {"mlflow": MLFLOW, "wandb": WANDB}.get(format, {})
     paths.export(format).mkdir(parents=True, exist_ok=True)
     with (paths.export(format) / "log.txt").open("a", encoding="utf-8") as log:
@@ -77,7 +77,7 @@ def export(config: Config, format: str, **settings: Any) -> dict[str, Any]:
 
 def files_of(config: Config, format: str) -> Path:
     """Return the folder of an export."""
-    return RunPaths(config.execution.output_dir / config.run).export(format)
+    return RunPaths(config.folder).export(format)
 
 
 def renamed(config: Config, run: str) -> Config:

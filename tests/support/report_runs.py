@@ -99,7 +99,7 @@ def _score(config: Config, deployment: Deployment, task: Task, right: Sequence[b
     low, high = wilson(value, n)
     numbers = {"stderr": (value * (1 - value) / n) ** 0.5, "n": n, "ci_low": low, "ci_high": high}
     outcome = make_outcome(make_metric(value=value, ci_method="wilson", **numbers), asked=n, answered=n)
-    path = RunPaths(config.execution.output_dir / config.run).task(deployment.name, task.name).result
+    path = RunPaths(config.folder).task(deployment.name, task.name).result
     write_result(path, build_result(config, deployment, task, outcome, begin, begin + TASK_S, 1))
 
 

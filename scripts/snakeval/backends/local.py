@@ -32,7 +32,7 @@ class LocalBackend:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._paths = RunPaths(config.execution.output_dir / config.run)
+        self._paths = RunPaths(config.folder)
 
     def definition(self, deployment: Deployment) -> str:
         """Hash the launch script without what differs from start to start."""

@@ -104,7 +104,7 @@ def _chosen(files: list[Path], overrides: Mapping[str, Any], snakemake_arguments
                 )
             )
     config = load_config(files, overrides, ROOT, os.environ, check_environ=False)
-    return ChosenRun(config, RunPaths(config.execution.output_dir / config.run), tuple(snakemake_arguments))
+    return ChosenRun(config, RunPaths(config.folder), tuple(snakemake_arguments))
 
 
 def _enter(directory: Path) -> None:

@@ -136,7 +136,7 @@ class Config:
     """A whole run.
 
     Attributes:
-        run: Name of the run; results are in `<execution.output_dir>/<run>/`.
+        run: Name of the run; results are in `folder`.
         deployments: In the order of the configuration.
         tasks: Every task runs against every deployment.
         data_dir: Folder that harnesses look up datasets in, or None.
@@ -159,6 +159,11 @@ class Config:
     exports: tuple[Export, ...] = ()
     notices: tuple[str, ...] = ()
     auxiliaries: tuple[Deployment, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where the results of the run are; what lies where in it, `snakeval.run.paths` says."""
+        return self.execution.output_dir / self.run
 
     @property
     def served(self) -> tuple[Deployment, ...]:

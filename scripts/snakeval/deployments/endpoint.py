@@ -27,7 +27,7 @@ class Endpoint:
 
 def server_endpoint(config: Config, deployment: Deployment, server: Server) -> Endpoint:
     """Return where a server that has registered its address answers."""
-    files = RunPaths(config.execution.output_dir / config.run).server(deployment.name)
+    files = RunPaths(config.folder).server(deployment.name)
     base_path = deployment.options.get("base_path", deployment_type(deployment.type).base_path)
     secrets = read_json(files.secrets) or {"environment": {}}
     # A key that is the user's own is in no file: a variable of that name holds it wherever it is needed.

@@ -50,7 +50,7 @@ def evaluate(
         DeploymentError, EndpointError: infrastructure failed; a retry resumes where this attempt ended.
         HarnessError: the task cannot be scored.
     """
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     files = paths.task(deployment.name, task.name)
     harness = harness_of(task.module or task.harness)
     limited = task
@@ -84,7 +84,7 @@ def _reach(
     config: Config, deployment: Deployment, task: Task, attempt: int, say: Say
 ) -> tuple["Watch", Endpoint, list[tuple[Deployment, Endpoint]]]:
     """Return the endpoint that is evaluated, those of the auxiliary deployments, and what watches all of them."""
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     session = SessionWatch(paths.session, min(SILENCE_S, config.execution.idle_timeout_s))
     server, endpoint = reach(config, deployment, task.protocol, attempt, say)
     servers = {deployment.name: server}

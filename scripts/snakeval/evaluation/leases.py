@@ -31,7 +31,7 @@ def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int,
         DeploymentError: the server could not be started or did not become ready in time.
         EndpointError: it is there and does not answer as it must.
     """
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     lease = paths.task(deployment.name, task.name).lease
     refuse_stopped(paths.server(deployment.name), deployment.name)
     record = {"deployment": deployment.name, "task": task.name, "last_attempt": last_attempt}
@@ -64,7 +64,7 @@ def make_auxiliary_ready(
     Raises:
         DeploymentError, EndpointError: As `make_ready`.
     """
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     lease = paths.auxiliary(auxiliary.name, deployment, task.name).lease
     user = auxiliary_user(deployment, task.name)
     refuse_stopped(paths.server(auxiliary.name), auxiliary.name)

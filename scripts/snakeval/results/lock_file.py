@@ -19,7 +19,7 @@ from snakeval.system.files import read_json, write_text
 
 def write_lock_file(config: Config) -> None:
     """Write lock.yaml: the versions and digests that made the numbers."""
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     results = {}
     for deployment in config.deployments:
         for task in config.tasks:

@@ -42,7 +42,7 @@ def summarize(config: Config) -> list[dict[str, Any]]:
 
     A task without a valid result has one row with `status` "missing" and no numbers.
     """
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     rows = []
     for deployment in config.deployments:
         for task in config.tasks:
@@ -63,7 +63,7 @@ def summarize(config: Config) -> list[dict[str, Any]]:
 
 def write_summary(config: Config, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write summary.csv, summary.json and summary.md."""
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
@@ -146,7 +146,7 @@ def missing_task(paths: RunPaths, deployment: str, task: str, lines: int) -> Mis
 
 def failure_report(config: Config, rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the leaderboard with, below it, each task that has no result: the end of its log and where to read on."""
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     parts = [leaderboard(rows)]
     for row in rows:
         if row["status"] == "missing":

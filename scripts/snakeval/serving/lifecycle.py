@@ -29,7 +29,7 @@ def write_deployment(deployment: Deployment, path: Path) -> None:
 
 def tear_down(config: Config, deployment: Deployment, path: Path) -> None:
     """Rule teardown: stop the server, if there is one, and write how it lived."""
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     record: dict[str, Any] = {"deployment": deployment.name, "type": deployment.type}
     if deployment_type(deployment.type).has_server:
         backend_of(config).stop(deployment.name)

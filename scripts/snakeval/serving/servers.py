@@ -36,7 +36,7 @@ def reach(
     """
     if deployment_type(deployment.type).has_server:
         return ensure_server(config, deployment, protocol, attempt, say)
-    files = RunPaths(config.execution.output_dir / config.run).server(deployment.name)
+    files = RunPaths(config.folder).server(deployment.name)
     refuse_stopped(files, deployment.name)
     endpoint = existing_endpoint(deployment)
     check_endpoint(endpoint, protocol)
@@ -54,7 +54,7 @@ def ensure_server(
         DeploymentError: as `make_ready`.
         EndpointError: as `make_ready`.
     """
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     files = paths.server(deployment.name)
     backend = backend_of(config)
     with locked(files.lock):
@@ -90,7 +90,7 @@ def _answering(
             check_beside(Step(server.allocation), endpoint, protocol, checks or server.guarded, timeout_s)
 
     begin = time.monotonic()
-    log = RunPaths(config.execution.output_dir / config.run).server(deployment.name).log
+    log = RunPaths(config.folder).server(deployment.name).log
     server = Wait(backend, deployment, config.execution, log, ask, say).until_it_answers()
     if started:
         where = server.url or f"{server.host}:{server.port}"

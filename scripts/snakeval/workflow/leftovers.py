@@ -45,7 +45,7 @@ def clean_up(config: Config, state_dir: Path, found: list[Leftover], say: Say) -
         for deployment in config.served:
             if deployment_type(deployment.type).has_server:
                 backend.stop(deployment.name)
-        for lease in RunPaths(config.execution.output_dir / config.run).leases():
+        for lease in RunPaths(config.folder).leases():
             lease.unlink(missing_ok=True)
         if config.execution.type == "lepton":
             from snakeval.backends.lepton.leftovers import delete_leftovers

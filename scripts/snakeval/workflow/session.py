@@ -39,7 +39,7 @@ class Session:
     def __init__(self, config: Config, state_dir: Path) -> None:
         self._config = config
         self._state_dir = state_dir
-        self._paths = RunPaths(config.execution.output_dir / config.run)
+        self._paths = RunPaths(config.folder)
         self._ended = threading.Event()
         self._ending: threading.Thread | None = None
         self._heartbeat = Heartbeat(self._paths.session)
@@ -138,5 +138,5 @@ def _ignore(_number: int, _frame: object) -> None:
 
 def write_resolved_config(config: Config) -> None:
     """Write config.resolved.yaml: the effective configuration, secrets as names only."""
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     write_text(paths.resolved_config, yaml.safe_dump(json.loads(json.dumps(config.resolved)), sort_keys=False))

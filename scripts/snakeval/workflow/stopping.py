@@ -31,7 +31,7 @@ def stop_run(config: Config, say: Say) -> None:
     Raises:
         UsageError: it runs on another machine, or does not end.
     """
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     session = read_session(paths)
     if session is not None and session.lives:
         _end_snakemake(session, say)
@@ -54,7 +54,7 @@ def stop_deployment(config: Config, deployment: Deployment, say: Say) -> None:
     Raises:
         DeploymentError: the server does not end.
     """
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     files = paths.server(deployment.name)
     session = read_session(paths)
     runs = session is not None and session.lives

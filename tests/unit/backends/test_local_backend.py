@@ -24,7 +24,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def _files(config: Config) -> ServerPaths:
-    return RunPaths(config.execution.output_dir / config.run).server("tiny")
+    return RunPaths(config.folder).server("tiny")
 
 
 def _register(config: Config, **changes: Any) -> None:

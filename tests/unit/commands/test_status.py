@@ -42,7 +42,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def _paths(config: Config) -> RunPaths:
-    return RunPaths(config.execution.output_dir / config.run)
+    return RunPaths(config.folder)
 
 
 def _look(config: Config, **servers: Server) -> RunStatus:

@@ -25,7 +25,7 @@ def run(tmp_path: Path) -> Config:
 
 
 def _paths(config: Config) -> RunPaths:
-    return RunPaths(config.execution.output_dir / config.run)
+    return RunPaths(config.folder)
 
 
 def test_the_end_of_a_run_says_where_exports_are(run: Config) -> None:

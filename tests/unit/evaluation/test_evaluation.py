@@ -65,7 +65,7 @@ def _program(source: str, **env_vars: str) -> Task:
 
 
 def _files(config: Config, deployment: Deployment = THERE) -> TaskPaths:
-    return RunPaths(config.execution.output_dir / config.run).task(deployment.name, "sums")
+    return RunPaths(config.folder).task(deployment.name, "sums")
 
 
 def _evaluate(config: Config, task: Task, deployment: Deployment = THERE) -> str:
@@ -87,7 +87,7 @@ def test_a_task_that_succeeds(config: Config) -> None:
     lines = gzip.decompress(files.samples.read_bytes()).splitlines()
     assert [json.loads(line) for line in lines] == [{"answer": 1}, {"answer": 2}]
     assert not (files.harness / "fingerprint").exists()
-    assert list(RunPaths(config.execution.output_dir / config.run).server("there").claims.iterdir()) == []
+    assert list(RunPaths(config.folder).server("there").claims.iterdir()) == []
 
 
 @pytest.mark.parametrize("source", ["import sys; sys.exit(3)", "pass"])

@@ -36,7 +36,7 @@ def _text(config: Config, format: str, file: str) -> str:
 
 
 def _paths(config: Config) -> RunPaths:
-    return RunPaths(config.execution.output_dir / config.run)
+    return RunPaths(config.folder)
 
 
 def test_csv_has_every_metric_and_what_is_missing(run: Config) -> None:

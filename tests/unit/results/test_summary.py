@@ -21,7 +21,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def _paths(config: Config) -> RunPaths:
-    return RunPaths(config.execution.output_dir / config.run)
+    return RunPaths(config.folder)
 
 
 def _finish(config: Config, deployment: str, task: str, *metrics: Metric) -> None:

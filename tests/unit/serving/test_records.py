@@ -26,7 +26,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def _paths(config: Config) -> RunPaths:
-    return RunPaths(config.execution.output_dir / config.run)
+    return RunPaths(config.folder)
 
 
 def test_deployment_record_holds_what_changes_a_score(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def _paths(config: Config) -> RunPaths:
-    return RunPaths(config.execution.output_dir / config.run)
+    return RunPaths(config.folder)
 
 
 def _ensure(config: Config, attempt: int = 1) -> tuple[Server, Endpoint]:

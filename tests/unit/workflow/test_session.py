@@ -105,7 +105,7 @@ def test_begin_owns_the_run(config: Config, state_dir: Path) -> None:
     first.begin()
     session = f"{socket.gethostname()}-{os.getpid()}-{psutil.Process().create_time()}"
     assert os.environ[SESSION_VARIABLE] == session
-    assert SessionWatch(RunPaths(config.execution.output_dir / config.run).session).ended() is None
+    assert SessionWatch(RunPaths(config.folder).session).ended() is None
     assert all(signal.getsignal(number) == first._interrupt for number in ENDING_SIGNALS)
     with pytest.raises(RuntimeError, match="another Snakemake is working on run demo"):
         second.begin()

@@ -69,7 +69,7 @@ def _session_of(pid: int, config: Config) -> SessionRecord:
 
 
 def _paths(config: Config) -> RunPaths:
-    return RunPaths(config.execution.output_dir / config.run)
+    return RunPaths(config.folder)
 
 
 def test_snakemake_is_ended_as_by_ctrl_c(

@@ -35,7 +35,7 @@ class LeptonBackend:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._paths = RunPaths(config.execution.output_dir / config.run)
+        self._paths = RunPaths(config.folder)
         self._client: Lepton | None = None
         self._asked = float("-inf")
         # In a job on Lepton there is neither; elsewhere a missing token is an error that has to be seen.

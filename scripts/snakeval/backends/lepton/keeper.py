@@ -21,7 +21,7 @@ class Keeper:
     """A thread of the main process, from `begin` to `end`."""
 
     def __init__(self, config: Config) -> None:
-        self._paths = RunPaths(config.execution.output_dir / config.run)
+        self._paths = RunPaths(config.folder)
         self._deployments = [one.name for one in config.served if deployment_type(one.type).has_server]
         self._config = config
         self._ended = threading.Event()

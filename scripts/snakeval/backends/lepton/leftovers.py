@@ -18,7 +18,7 @@ def lepton_leftovers(config: Config, state_dir: Path) -> list[Leftover]:
     """See `leftovers`. Jobs belong to the working directory: while another run of it is at work they are left alone."""
     try:
         lepton, found = Lepton(), list[Leftover]()
-        owner = RunPaths(config.execution.output_dir / config.run).lepton_owner
+        owner = RunPaths(config.folder).lepton_owner
         if owner.exists():
             prefix = run_prefix(owner.read_text(encoding="utf-8"))
             rows = [row for row in lepton.endpoints() if row.name.startswith(prefix)]

@@ -32,7 +32,7 @@ class SlurmBackend:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._paths = RunPaths(config.execution.output_dir / config.run)
+        self._paths = RunPaths(config.folder)
         beside = config.execution.options["evaluate_in"] == "allocation"
         # Tasks run beside the server that they evaluate; auxiliary ones are elsewhere, in jobs of their own.
         self._beside = {one.name for one in config.deployments} if beside else set()

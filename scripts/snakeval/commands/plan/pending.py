@@ -25,7 +25,7 @@ def pending_tasks(config: Config, snakemake_arguments: Sequence[str]) -> frozens
     if done.returncode != 0:
         raise SnakevalError(f"Snakemake could not make a plan:\n{done.stderr.strip()[-2000:]}")
     pending = parse_summary(done.stdout)
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     return frozenset(
         (deployment.name, task.name)
         for deployment in config.deployments

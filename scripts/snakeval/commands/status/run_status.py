@@ -26,7 +26,7 @@ def run_status(config: Config, now: float | None = None, backend: Backend | None
         backend: Asked in place of the run's own; one that is kept between calls asks no more often than it must.
     """
     now = time.time() if now is None else now
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     backend = backend or backend_of(config)
     session = read_session(paths)
     lives = session is not None and session.lives

@@ -17,7 +17,7 @@ from snakeval.results.compare.text import as_markdown
 from snakeval.results.result import read_valid_results
 from snakeval.results.statistics.estimates import SEED
 from snakeval.results.statistics.paired import POWER, holm
-from snakeval.run.paths import RunPaths, TaskPaths
+from snakeval.run.paths import TaskPaths
 from snakeval.system.checkout import SCHEMAS
 from snakeval.system.files import write_json, write_text
 
@@ -51,7 +51,7 @@ class Side:
 
 def sides(config: Config, comparison: Comparison) -> tuple[Side, Side]:
     """Return baseline and candidate; the tasks of an earlier run are those that its folder has results of."""
-    own = RunPaths(config.execution.output_dir / config.run).root
+    own = config.folder
     tasks = tuple(task.name for task in config.tasks)
     candidate = Side(config.run, comparison.deployment, own / comparison.deployment, tasks)
     if comparison.baseline_results is None:

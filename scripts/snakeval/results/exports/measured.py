@@ -76,7 +76,7 @@ class Measured:
 
 def collect(config: Config) -> list[Measured]:
     """Return every task on every deployment, in the order of the configuration; a damaged result counts as missing."""
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     found = []
     for deployment in config.deployments:
         for task in config.tasks:

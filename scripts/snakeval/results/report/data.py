@@ -100,7 +100,7 @@ def gather(config: Config, comparisons: Sequence[Path]) -> Report:
         config: The run.
         comparisons: Files of comparisons to show; those that are not there are left out.
     """
-    paths = RunPaths(config.execution.output_dir / config.run)
+    paths = RunPaths(config.folder)
     results, broken = _read_results(config, paths)
     pairs = [(deployment.name, task.name) for deployment in config.deployments for task in config.tasks]
     return Report(
