@@ -120,10 +120,13 @@ def _parse_overrides(entries: list[str]) -> Mapping[str, Any]:
     """Parse `--config` as Snakemake does, which takes a second to import and is worth that only when it is given."""
     if not entries:
         return {}
-    from snakemake_logger_plugin_snakeval import parse_config
+    import snakemake.cli
+    from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 
+    # This imports the plugins, as Snakemake does before it reads its arguments; ours adds the dotted keys.
+    LoggerPluginRegistry()
     try:
-        return dict(parse_config(entries))
+        return dict(snakemake.cli.parse_config(entries))
     except ValueError as error:
         raise UsageError(
             Problem("--config", "cannot be read", " ".join(entries), "key=value ...", str(error).splitlines()[0])

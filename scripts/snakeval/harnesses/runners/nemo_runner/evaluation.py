@@ -11,7 +11,8 @@ from runner_shared.failures import RunnerError
 from runner_shared.progress import write_json
 
 from .adapter import complete_run_config
-from .evidence import Evidence, read_evidence
+from .evidence import read_evidence
+from .evidence.model import Evidence
 from .journal import Account, read_account, read_lines
 from .process import evaluator_command, run_evaluator
 from .request import RunRequest

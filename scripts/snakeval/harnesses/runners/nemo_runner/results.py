@@ -7,7 +7,7 @@ from typing import Any
 
 from runner_shared.failures import RunnerError
 
-from .evidence import Evidence
+from .evidence.model import Evidence
 from .request import RunRequest
 
 

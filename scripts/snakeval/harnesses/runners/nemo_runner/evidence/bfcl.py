@@ -8,7 +8,7 @@ from runner_shared.failures import RunnerError
 
 from ..journal import read_lines
 from ..request import RunRequest
-from . import Evidence
+from .model import Evidence
 
 _PREFIX = "BFCL_v3_"
 _FAILED = "Error during inference"

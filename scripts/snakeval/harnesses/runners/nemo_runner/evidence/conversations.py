@@ -9,7 +9,7 @@ from typing import Any
 
 from ..journal import RESUMED, SENT, read_lines
 from ..request import RunRequest
-from . import Evidence
+from .model import Evidence
 from .replies import reply_facts
 
 

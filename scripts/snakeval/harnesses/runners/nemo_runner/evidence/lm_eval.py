@@ -9,7 +9,7 @@ from runner_shared.failures import RunnerError
 
 from ..journal import read_lines
 from ..request import RunRequest
-from . import Evidence
+from .model import Evidence
 from .replies import Replies
 
 

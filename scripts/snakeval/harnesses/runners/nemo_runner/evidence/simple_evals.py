@@ -8,7 +8,7 @@ from typing import Any
 from runner_shared.failures import RunnerError
 
 from ..request import RunRequest
-from . import Evidence
+from .model import Evidence
 from .replies import Replies
 
 _EXPECTED = re.compile(r"<p>Correct Answer: (.*?)</p>", re.DOTALL)

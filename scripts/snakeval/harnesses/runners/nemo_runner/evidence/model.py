@@ -1,0 +1,38 @@
+"""The form in which every reader of this package gives a harness's samples."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Count = Callable[[str | None, str, str], int]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The samples of a task.
+
+    Attributes:
+        samples: One object per sample and repeat, as in samples.jsonl.
+        asked: Samples, repeats not counted.
+        count: Samples behind a metric, of a part (None for the task), a name and a filter; 0 for none.
+        unanswered: Samples that the harness has scored although they have no answer.
+        example: What it wrote in the place of one of those.
+        metrics: Numbers that results.yml lacks.
+        versions: Of the harness's task definitions, where it tells.
+        lower_is_better: Names of metrics whose small values are the good ones, None where that is not known.
+        limited_parts: How many parts the limit holds for, one by one.
+        whole: What results.yml calls the task itself, where it has several groups.
+        is_told_counts: Whether the samples behind a metric are those that results.yml tells, where it does.
+    """
+
+    samples: list[dict[str, Any]]
+    asked: int
+    count: Count
+    unanswered: int = 0
+    example: str = ""
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    lower_is_better: frozenset[str] | None = frozenset()
+    limited_parts: int = 1
+    whole: str | None = None
+    is_told_counts: bool = False

@@ -1,0 +1,192 @@
+"""The order of the rooms (docs/design.md): imports run downwards and never in a circle, whatever their form."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from importlib.util import resolve_name
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+# From the ground up; a module imports its own room and those before it.
+ROOMS = ["errors", "system", "run", "config", "deployments", "backends", "gateway", "serving", "harnesses", "results"]
+ROOMS += ["evaluation", "workflow", "commands"]
+# Folders of programs that run in other environments, in which the package does not exist.
+PROGRAMS = ("snakeval.harnesses.runners", "snakeval.deployments.programs", "snakeval.results.exports.runners")
+# Who calls the package. The executor's plugin is not among them: it is a library that knows nothing of Snakeval.
+CALLERS = ("rules", "programs", "dev", "command", "snakemake_logger_plugin_snakeval")
+
+Graph = dict[str, set[str]]
+
+
+def read_graph(scripts: Path) -> Graph:
+    """Return what every module of a package `snakeval` imports: modules of the package, and other top-level names."""
+    files = {_module_name(file.relative_to(scripts)): file for file in sorted((scripts / "snakeval").rglob("*.py"))}
+    graph: Graph = {}
+    for module, file in files.items():
+        package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+        names = _imported_names(ast.parse(file.read_text(encoding="utf-8")), package)
+        graph[module] = {_longest_module(name, files) for name in names} - {module}
+    return graph
+
+
+def _module_name(file: Path) -> str:
+    return ".".join(file.with_suffix("").parts).removesuffix(".__init__")
+
+
+def _imported_names(tree: ast.Module, package: str) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=module, names=names, level=level):
+                source = resolve_name("." * level + (module or ""), package)
+                yield from (f"{source}.{alias.name}" for alias in names)
+            case ast.Call(
+                func=ast.Name(id="import_module" | "__import__") | ast.Attribute(attr="import_module"),
+                args=[ast.Constant(value=str(name)), *_],
+            ):
+                yield resolve_name(name, package)
+
+
+def _longest_module(name: str, modules: dict[str, Path]) -> str:
+    """Return the module that a dotted name is or lies in; of another package its first word."""
+    while name not in modules and "." in name:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def _lies_in(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def _floor(module: str) -> int:
+    parts = module.split(".")
+    return ROOMS.index(parts[1]) if len(parts) > 1 else -1
+
+
+def upward_imports(graph: Graph) -> list[str]:
+    """Return every import that the order of the rooms forbids."""
+    programs = {_program(module) for module in graph} - {""}
+    return sorted(
+        f"{module} imports {name}"
+        for module, names in graph.items()
+        for name in names
+        if (_leaves_program(module, name, programs) if _program(module) else _runs_upwards(module, name))
+    )
+
+
+def _runs_upwards(module: str, name: str) -> bool:
+    return name in CALLERS or bool(_program(name)) or (_lies_in(name, "snakeval") and _floor(name) > _floor(module))
+
+
+def _leaves_program(module: str, name: str, programs: set[str]) -> bool:
+    """Tell whether a program imports the package or another program, `runner_shared` aside."""
+    own = _program(module)
+    others = {program.rpartition(".")[2] for program in programs - {own}} - {"runner_shared"}
+    return name in others or (_lies_in(name, "snakeval") and not _lies_in(name, own))
+
+
+def _program(module: str) -> str:
+    """Return the folder of the program that a module belongs to, as a dotted name; "" for a module of the package."""
+    for folder in PROGRAMS:
+        if _lies_in(module, folder):
+            return ".".join(module.split(".")[: folder.count(".") + 2])
+    return ""
+
+
+def circle(graph: Graph) -> list[str]:
+    """Return the modules of one circle of imports, or nothing."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def reach(graph: Graph, room: str) -> set[str]:
+    """Return all modules that get loaded by a room, through whatever modules; with a module come its packages."""
+    found: set[str] = set()
+    pending = [module for module in graph if _lies_in(module, room)]
+    while pending:
+        module = pending.pop()
+        if module not in found:
+            found.add(module)
+            pending += [*graph.get(module, ()), *filter(None, [module.rpartition(".")[0]])]
+    return found
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return read_graph(SCRIPTS)
+
+
+def test_no_import_runs_upwards(graph: Graph) -> None:
+    assert len(graph) > 150
+    assert upward_imports(graph) == []
+
+
+def test_no_imports_form_a_circle(graph: Graph) -> None:
+    assert circle(graph) == []
+
+
+@pytest.mark.parametrize(
+    ("room", "forbidden"), [("snakeval.config", "snakeval.run"), ("snakeval.deployments.supervisor", "snakeval.config")]
+)
+def test_room_knows_nothing_of_another(graph: Graph, room: str, forbidden: str) -> None:
+    assert [module for module in reach(graph, room) if _lies_in(module, forbidden)] == []
+
+
+FORMS = {
+    "module of a package": "from snakeval.commands import plan",
+    "name of a module": "from snakeval.commands.plan import command",
+    "room of the package": "from snakeval import commands",
+    "relative, of the package": "from .. import commands",
+    "relative, of a module": "from ..commands.plan import command as renamed",
+    "dotted": "import os, snakeval.commands.plan",
+    "inside a function": "def late():\n    from snakeval.commands import plan",
+    "for types only": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import snakeval.commands.plan",
+    "by name": "import importlib\nimportlib.import_module('snakeval.commands.plan')",
+    "by relative name": "from importlib import import_module\nimport_module('..commands.plan', __package__)",
+    "of a caller": "from snakemake_logger_plugin_snakeval.handler import LogHandler",
+    "of a program": "from snakeval.harnesses.runners import one",
+}
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Path:
+    """Return a folder with a small package whose only imports are a test's."""
+    for module in ("system/files", "commands/plan", "run/paths", "config/load", "deployments/supervisor/family"):
+        file = tmp_path / "snakeval" / f"{module}.py"
+        file.parent.mkdir(parents=True)
+        file.touch()
+    for package in ("", "system", "commands", "run", "config", "harnesses/runners/one", "harnesses/runners/other"):
+        (tmp_path / "snakeval" / package).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "snakeval" / package / "__init__.py").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+def test_upward_import_is_seen_in_every_form(planted: Path, form: str) -> None:
+    assert upward_imports(read_graph(planted)) == []
+    (planted / "snakeval/system/files.py").write_text(form, encoding="utf-8")
+    assert len(upward_imports(read_graph(planted))) == 1
+
+
+@pytest.mark.parametrize("form", ["from snakeval.system import files", "import other", "from .. import other"])
+def test_import_of_a_program_beyond_its_folder_is_seen(planted: Path, form: str) -> None:
+    (planted / "snakeval/harnesses/runners/one/__init__.py").write_text(form, encoding="utf-8")
+    assert len(upward_imports(read_graph(planted))) == 1
+
+
+def test_circle_within_a_room_is_seen(planted: Path) -> None:
+    (planted / "snakeval/run/paths.py").write_text("from . import claims", encoding="utf-8")
+    (planted / "snakeval/run/claims.py").write_text("def late():\n    from snakeval.run.paths import RunPaths")
+    assert sorted(set(circle(read_graph(planted)))) == ["snakeval.run.claims", "snakeval.run.paths"]
+
+
+def test_what_a_package_loads_counts_for_its_modules(planted: Path) -> None:
+    (planted / "snakeval/deployments/supervisor/family.py").write_text("import snakeval.run.paths")
+    (planted / "snakeval/run/__init__.py").write_text("from snakeval.config.load import load")
+    assert "snakeval.config.load" in reach(read_graph(planted), "snakeval.deployments.supervisor")
