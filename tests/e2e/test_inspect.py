@@ -9,12 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
+from datasets_like import write_gsm8k
 from fakes.openai_server import FakeOpenAIServer
 from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
 
 BY_HAND = str(REPOSITORY / "tests" / "fakes" / "inspect_by_hand.py")
-SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 TASKS = REPOSITORY / "config" / "examples" / "inspect"
 SMOL = {"type": "llamacpp", "name": "smol", "checkpoint_path": CHECKPOINT, "served_model_name": "smol"}
 # One request at a time, nothing kept of the one before: the same answers in whatever order they are asked for.
@@ -63,10 +62,8 @@ def test_the_numbers_are_those_of_inspect_called_by_hand(workspace: Workspace, i
     assert "inspect.arithmetic" in done.output
 
 
-@pytest.mark.skipif(not (SHARED_DATA / "openai/gsm8k").is_dir(), reason=f"needs {SHARED_DATA}/openai/gsm8k")
 def test_inspect_evals_on_a_copy_of_its_data_is_as_by_hand(workspace: Workspace, inspect_evals_python: Path) -> None:
-    copy = workspace.folder / "data" / "openai" / "gsm8k" / "main"
-    shutil.copytree(SHARED_DATA / "openai" / "gsm8k", copy)
+    copy = write_gsm8k(workspace.folder / "data" / "openai" / "gsm8k" / "main")
     inspect = str(inspect_evals_python.with_name("inspect"))
     by_hand = [sys.executable, BY_HAND, inspect, "inspect_evals/gsm8k", "-T", "fewshot=0"]
     workspace.configure(

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import requests
+from datasets_like import write_gsm8k, write_mmlu_pro
 from nemo_by_hand import run_by_hand, scores, scores_of_result
 from snakeval.system.ports import free_port
 from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
 
-SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 SERVER = REPOSITORY / "scripts" / "snakeval" / "deployments" / "programs" / "llamacpp.py"
 # BFCL has no setting for the length of answers; the adapter has.
 SHORT = {"params_to_add": {"max_tokens": 24}}
@@ -26,18 +26,6 @@ TASKS: dict[str, tuple[str, dict[str, Any]]] = {
         {"limit": 2, "max_new_tokens": 16, "temperature": 0.0},
     ),
 }
-
-
-@pytest.fixture
-def tasks(workspace: Workspace) -> list[str]:
-    """The tasks whose data is there, below the names that the harnesses look for."""
-    data = workspace.folder / "data"
-    data.mkdir()
-    if not SHARED_DATA.is_dir():
-        return ["bfcl.bfclv3_ast_prompting"]
-    (data / "TIGER-Lab").symlink_to(SHARED_DATA / "TIGER-Lab")
-    (data / "gsm8k").symlink_to(SHARED_DATA / "openai" / "gsm8k")
-    return list(TASKS)
 
 
 @pytest.fixture
@@ -88,9 +76,10 @@ def _text(line: dict[str, Any]) -> str:
     return str(line["resps"][0][0] if "resps" in line else line["result"])
 
 
-def test_numbers_and_answers_are_those_of_the_harness_called_by_hand(
-    workspace: Workspace, tasks: list[str], server: str
-) -> None:
+def test_numbers_and_answers_are_those_of_the_harness_called_by_hand(workspace: Workspace, server: str) -> None:
+    # BFCL brings its data.
+    write_mmlu_pro(workspace.folder / "data" / "TIGER-Lab" / "MMLU-Pro")
+    write_gsm8k(workspace.folder / "data" / "gsm8k")
     workspace.configure(
         {
             "deployment": {
@@ -107,13 +96,13 @@ def test_numbers_and_answers_are_those_of_the_harness_called_by_hand(
                 "data_dir": "data",
                 "env_vars": {"HF_HUB_OFFLINE": "lit:1"},
                 "parallelism": 1,
-                "tasks": [{"name": name, **TASKS[name][1]} for name in tasks],
+                "tasks": [{"name": name, **TASKS[name][1]} for name in TASKS],
             },
         }
     )
     done = workspace.run(cores=2)
     assert done.returncode == 0, done.output
-    for task in tasks:
+    for task in TASKS:
         result = workspace.result("smol", task)
         limit = TASKS[task][1]["limit"]
         assert result["samples"] == {"asked": limit, "answered": limit, "failed": 0}
@@ -127,5 +116,3 @@ def test_numbers_and_answers_are_those_of_the_harness_called_by_hand(
             answers = sorted(str(json.loads(line)["answer"]) for line in lines)
         assert answers == _texts(output), task
         assert len(set(answers)) > 1
-    if tasks != list(TASKS):
-        pytest.skip(f"{SHARED_DATA} is not there: only BFCL, which brings its data, was run")

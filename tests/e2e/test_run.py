@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets_like import write_gsm8k
 from workspace import CHECKPOINT, REPOSITORY, Workspace
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
 DEMO_TASKS = sorted(path.stem for path in (REPOSITORY / "config" / "tasks").glob("*.yaml"))
-SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 
 def _smol(name: str = "smol", **keys: Any) -> dict[str, Any]:
@@ -100,15 +100,14 @@ def test_protocols_repeats_and_a_fixed_port(workspace: Workspace) -> None:
 
 
 def test_gsm8k_as_lm_eval_ships_it(workspace: Workspace) -> None:
-    """Real data, unmodified task; the folder of data is a part of the workplace, not of the repository."""
-    if not SHARED_DATA.is_dir():
-        pytest.fail(f"{SHARED_DATA} is missing")
+    """The unmodified task, on data in the form of the real one."""
+    write_gsm8k(workspace.folder / "data" / "openai" / "gsm8k")
     workspace.environ["HF_HUB_OFFLINE"] = "1"
     workspace.configure(
         {
             "deployment": _smol(max_model_len=4096, max_num_seqs=4),
             "evaluation": {
-                "data_dir": str(SHARED_DATA),
+                "data_dir": "data",
                 "tasks": [{"name": "gsm8k", "limit": 10, "max_new_tokens": 32, "num_fewshot": 2}],
             },
         }

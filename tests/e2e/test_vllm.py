@@ -9,43 +9,19 @@ from typing import Any
 
 import psutil
 import pytest
+from datasets_like import write_truthful_qa
 from engine_bench import define_choice, served_by_vllm, vllm_checkpoint
 from nemo_by_hand import run_by_hand, scores, scores_of_result
 from workspace import REPOSITORY, Workspace, eventually
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
-
-
-SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 NVIDIA = "lm-evaluation-harness.adlr_truthfulqa_mc2"
 NVIDIA_LIMIT = 2
-DATASET = """\
----
-configs:
-- config_name: multiple_choice
-  data_files: [{split: validation, path: rows.jsonl}]
----
-"""
 
 
 @pytest.fixture(scope="module")
 def checkpoint(_environments_of_the_repository: None) -> Path:
     return vllm_checkpoint()
-
-
-def _real_choices(folder: Path) -> None:
-    """Write questions of the SAT in the form of the task's own data, the right choice first."""
-    target = folder / "data" / "truthful_qa"
-    target.mkdir(parents=True)
-    (target / "README.md").write_text(DATASET, encoding="utf-8")
-    with (target / "rows.jsonl").open("w", encoding="utf-8") as rows:
-        for line in (SHARED_DATA / "agieval_sat-math.jsonl").read_text(encoding="utf-8").splitlines()[:8]:
-            found = json.loads(line)
-            texts = [option[3:] for option in found["options"]]
-            right = texts.pop("ABCD".index(found["label"]))
-            chosen = {"choices": [right, *texts], "labels": [1, *(0 for _ in texts)]}
-            row = {"question": found["question"], "mc1_targets": chosen, "mc2_targets": chosen}
-            rows.write(json.dumps(row) + "\n")
 
 
 def _nvidia_by_hand(workspace: Workspace, checkpoint: Path, key: str, folder: Path) -> Path:
@@ -79,12 +55,9 @@ def test_chat_and_loglikelihood_survive_a_killed_server(
 
     Before that the server is asked by NVIDIA's harness called by hand.
     """
-    real = SHARED_DATA.is_dir()
     asked = {"name": NVIDIA, "limit": NVIDIA_LIMIT, "parallelism": 1, "tokenizer": str(checkpoint)}
-    nvidia = [asked] if real else []
-    names = ["capitals", "choice", *([NVIDIA] if real else [])]
-    if real:
-        _real_choices(workspace.folder)
+    names = ["capitals", "choice", NVIDIA]
+    write_truthful_qa(workspace.folder / "data" / "truthful_qa")
     gate = workspace.folder / "gate"
     slow = {"name": "slow", "command": [sys.executable, PROGRAM, "--wait", str(gate)]}
     workspace.configure(
@@ -98,9 +71,10 @@ def test_chat_and_loglikelihood_survive_a_killed_server(
                     "capitals",
                     {"name": "choice", "protocol": "loglikelihood"},
                     slow,
-                    *nvidia,
+                    asked,
                 ],
-                **({"data_dir": "data", "env_vars": {"HF_HUB_OFFLINE": "lit:1"}} if real else {}),
+                "data_dir": "data",
+                "env_vars": {"HF_HUB_OFFLINE": "lit:1"},
             },
         }
     )
@@ -114,7 +88,7 @@ def test_chat_and_loglikelihood_survive_a_killed_server(
     assert {one.name() for one in engine} >= {"VLLM::EngineCore"}
     key = psutil.Process(state["pid"]).environ()["SNAKEVAL_API_KEY"]
     assert not any(key in line for line in workspace.command_lines()), "the key stands in no list of processes"
-    by_hand = _nvidia_by_hand(workspace, checkpoint, key, tmp_path_factory.mktemp("by-hand")) if real else None
+    by_hand = _nvidia_by_hand(workspace, checkpoint, key, tmp_path_factory.mktemp("by-hand"))
     os.kill(state["pid"], signal.SIGKILL)
     eventually(lambda: not any(one.is_running() and one.status() != "zombie" for one in engine), 60, "no orphans")
     gate.touch()
@@ -130,8 +104,6 @@ def test_chat_and_loglikelihood_survive_a_killed_server(
     assert json.loads((workspace.results / "smol" / "server" / "teardown.json").read_text())["state"] == "STOPPED"
     written = [path for path in workspace.folder.rglob("*") if path.is_file() and path.stat().st_size < 2**22]
     assert not any(key.encode() in path.read_bytes() for path in written), "the key stands in no file"
-    if by_hand is None:
-        pytest.skip(f"{SHARED_DATA} is not there: NVIDIA's harness was not run")
     _assert_as_by_hand(workspace.result("smol", NVIDIA), by_hand)
 
 

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import shutil
 import signal
 import subprocess
 from dataclasses import replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets_like import write_gsm8k
 from fakes.openai_server import FakeOpenAIServer
 from harness_cases import a_config, a_task
 from inspect_bench import KEY, InspectBench
@@ -21,7 +21,6 @@ from snakeval.harnesses import harness_of
 from workspace import REPOSITORY
 
 HARNESS = harness_of("inspect")
-SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 
 @pytest.fixture
@@ -283,13 +282,12 @@ def test_several_requests_of_a_sample_and_several_scorers(bench: InspectBench) -
     }
 
 
-@pytest.mark.skipif(not (SHARED_DATA / "openai/gsm8k").is_dir(), reason=f"needs {SHARED_DATA}/openai/gsm8k")
 def test_a_task_of_inspect_evals_on_a_copy_of_its_data(
     bench: InspectBench, inspect_evals_python: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     copies = bench.folder / "copies"
-    shutil.copytree(SHARED_DATA / "openai" / "gsm8k", copies / "openai" / "gsm8k" / "main")
+    write_gsm8k(copies / "openai" / "gsm8k" / "main")
     task = replace(a_task("inspect_evals", limit=3, extra={"fewshot": 0}, **bench.settings), task="gsm8k")
     with FakeOpenAIServer() as server:
         endpoint = Endpoint(server.base_url, server.model, None)
