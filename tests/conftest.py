@@ -1,12 +1,13 @@
 """Fixtures that every kind of test uses."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from containers import Podman, set_up
+from left_out import lines_about, refuse_in_ci
 from snakeval.system.environments import ensure_environment
 from workspace import ENVIRONMENTS, REPOSITORY, Workspace
 from xdist.scheduler import LoadScopeScheduling
@@ -28,15 +29,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ClusterToget
     return ClusterTogether(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give a test of real servers, containers and batch jobs a second try, which the summary names.
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """See `left_out.refuse_in_ci`."""
+    report = yield
+    refuse_in_ci(report)
+    return report
 
-    They kill processes and await conditions on a machine that may do other things meanwhile; a test of functions alone
-    gets no second try.
-    """
-    for item in items:
-        if item.path.relative_to(REPOSITORY / "tests").parts[0] != "unit":
-            item.add_marker(pytest.mark.flaky(reruns=1))
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end which tests were left out, and why."""
+    if lines := lines_about(terminalreporter.getreports("skipped")):
+        terminalreporter.section("left out")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session", autouse=True)

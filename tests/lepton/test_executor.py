@@ -172,7 +172,7 @@ def test_without_a_shared_volume_files_go_through_a_storage(toy: ToyWorkspace, t
     storage = tmp_path.parent / f"{tmp_path.name}-storage"
     storage.mkdir()
     if (rsync := shutil.which("rsync")) is None:
-        pytest.skip("the storage plugin that stands in for S3 needs rsync")
+        pytest.skip("the storage plugin that stands in for S3 needs rsync; on Debian `apt-get install rsync` brings it")
     given = ["--shared-fs-usage", "none", "--default-storage-provider", "fs", "--default-storage-prefix", str(storage)]
     inside = f"PATH={Path(rsync).parent}:/usr/bin:/bin"
     done = toy.run(*given, "--lepton-python", sys.executable, "--lepton-env", inside)
