@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from builders import make_config, make_deployment, make_execution
+from containers import use_stand_in
 from snakeval.backends.local import LocalBackend
 from snakeval.config.model import Config
 from snakeval.run.paths import RunPaths
@@ -64,9 +65,7 @@ class Server:
 
 @pytest.fixture(params=RUNTIMES)
 def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("PATH", f"{FAKES}/container_bin:{os.environ['PATH']}")
-    monkeypatch.setenv("RECORD", str(tmp_path / "record"))
-    monkeypatch.setenv("STEPD", str(tmp_path / "stepd"))
+    use_stand_in(request.param, tmp_path, monkeypatch)
     monkeypatch.setenv("SLURMD_NODENAME", "n1")
     monkeypatch.setenv("TOKEN_OF_MINE", "planted-secret-4711")
     monkeypatch.setenv("SOMETHING_ELSE", "outside")

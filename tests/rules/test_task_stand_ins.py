@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from builders import make_config, make_execution
+from containers import use_stand_in
 from harness_cases import ENDPOINT, a_task
 from snakeval.evaluation.place import BEGAN, Place, failed_start, place_of
 from snakeval.harnesses import harness_of
@@ -49,9 +50,7 @@ class Task:
 
 @pytest.fixture(params=["apptainer", "pyxis"])
 def task(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
-    monkeypatch.setenv("PATH", f"{FAKES}/container_bin:{os.environ['PATH']}")
-    monkeypatch.setenv("RECORD", str(tmp_path / "record"))
-    monkeypatch.setenv("STEPD", str(tmp_path / "stepd"))
+    use_stand_in(request.param, tmp_path, monkeypatch)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("TOKEN_OF_MINE", "planted-secret-4711")
     monkeypatch.setenv("SOMETHING_ELSE", "outside")

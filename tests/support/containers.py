@@ -5,6 +5,7 @@ The image holds folders alone: the machine's own /usr and Python are mounted int
 
 import io
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.process_namespace import own_namespace
 from workspace import REPOSITORY
 
 IMAGE = "localhost/snakeval-test:1"
@@ -24,6 +26,7 @@ FAKES = REPOSITORY / "tests" / "fakes"
 MOUNTS = {path: f"{path}:ro" for path in dict.fromkeys(("/usr", sys.base_prefix, str(FAKES)))}
 USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FOLDERS = ("dev", "etc", "proc", "run", "sys", "tmp", "usr", "var/tmp")
+HOW_TO_GET_IT = "as root on Debian `INSTALL=1 scripts/dev/install-podman.sh FOLDER` installs one that works"
 INSIDE = "/opt/harness"
 LINKS = ("bin", "lib", "lib64", "sbin")
 
@@ -70,8 +73,12 @@ class Podman:
 
 
 def set_up(folder: Path, patch: pytest.MonkeyPatch) -> Podman:
-    """Return podman with its storage in a folder, its settings in the environment of this process, and IMAGE built."""
-    assert shutil.which("podman"), "podman is not installed: INSTALL=1 scripts/dev/install-podman.sh FOLDER"
+    """Return podman with its storage in a folder, its settings in the environment of this process, and IMAGE built.
+
+    Leaves the test out where podman is missing, or refuses this user.
+    """
+    if shutil.which("podman") is None:
+        pytest.skip(f"podman is not installed; {HOW_TO_GET_IT}")
     done = subprocess.run(
         [str(REPOSITORY / "scripts" / "dev" / "install-podman.sh"), str(folder)],
         capture_output=True,
@@ -83,7 +90,11 @@ def set_up(folder: Path, patch: pytest.MonkeyPatch) -> Podman:
     for name, value in environ.items():
         patch.setenv(name, value)
     podman = Podman(environ)
-    podman.build(IMAGE, {})
+    try:
+        podman.build(IMAGE, {})
+        podman("run", "--rm", *(f"--volume={path}:{target}" for path, target in MOUNTS.items()), IMAGE, "/bin/true")
+    except (AssertionError, subprocess.TimeoutExpired) as error:
+        pytest.skip(f"podman does not work for this user ({str(error).strip().splitlines()[-1]}); {HOW_TO_GET_IT}")
     return podman
 
 
@@ -115,3 +126,15 @@ def harness_image(podman: Podman, image: str, environment: Path) -> dict[str, st
     """
     podman.build(image, {}, path=f"{INSIDE}/bin")
     return {str(environment): f"{INSIDE}:ro", **MOUNTS}
+
+
+def use_stand_in(runtime: str, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Put the stand-ins of container runtimes before the real ones; what they are asked for goes into the folder.
+
+    Leaves the test out where this user may not have the process namespace that apptainer's containers have.
+    """
+    if runtime == "apptainer" and not own_namespace():
+        pytest.skip("unshare refuses this user a process namespace; root, or who may own user namespaces, gets one")
+    patch.setenv("PATH", f"{FAKES}/container_bin:{os.environ['PATH']}")
+    patch.setenv("RECORD", str(folder / "record"))
+    patch.setenv("STEPD", str(folder / "stepd"))
