@@ -2,12 +2,13 @@
 
 PYTHON ?= python3
 CORES ?= all
+SEEDS ?= 1:100
 STATE := .snakeval
 BOOTSTRAP := $(STATE)/bootstrap
 UV := $(BOOTSTRAP)/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-lepton python-on-volume run test lint install-profiles lock docs clean
+.PHONY: help setup setup-dev setup-lepton python-on-volume run test test-unit test-long long-chaos long-loaded long- lint install-profiles lock docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +24,23 @@ python-on-volume: $(STATE)/python/bin/python3 ## A Python that needs nothing of 
 run: setup ## Deploy the embedded model on this machine, evaluate it, write the summary
 	.venv/bin/snakemake --profile profiles/local --cores $(CORES)
 
-test: setup-dev ## Run the tests (builds the environments that they need)
+test: setup-dev ## Run the tests (builds the environments that they need); says what it left out
 	.venv/bin/python -m pytest -n 2 --dist load
+
+test-unit: setup-dev ## Run the tests of functions alone, in about two minutes
+	.venv/bin/python -m pytest -n 2 tests/unit
+
+test-long: setup-dev long-$(PART) ## Run a long part of the tests: PART=chaos SEEDS=1:100, or PART=loaded
+
+long-chaos:
+	PYTHONPATH=scripts:tests:tests/support .venv/bin/python -m chaos --seeds $(SEEDS)
+
+# The tests of whole processes again and again on a machine that is busy with other things.
+long-loaded:
+	scripts/dev/beside_load.sh .venv/bin/python -m pytest -n 2 --dist load tests/rules tests/e2e
+
+long-:
+	@echo "PART is missing: make test-long PART=chaos, or PART=loaded" >&2; exit 2
 
 lint: setup-dev ## Run the checks: ruff, mypy, snakefmt, snakemake --lint
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
