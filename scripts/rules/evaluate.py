@@ -5,8 +5,8 @@ from pathlib import Path
 from snakeval.errors import SnakevalError
 from snakeval.evaluation.evaluate import evaluate
 from snakeval.run.attempt import Attempt, Stage, evaluation_fingerprint, recorded_attempt
+from snakeval.run.lease import Lease
 from snakeval.run.paths import RunPaths
-from snakeval.system.files import read_json
 from snakeval.workflow.job import Source, deployment_named, job, task_named
 
 
@@ -16,7 +16,8 @@ def main(source: Source, deployment: str, task: str, leases: list[Path], attempt
         config = source.load()
         what, how = deployment_named(config, deployment), task_named(config, task)
         paths = RunPaths(config.folder)
-        last_attempt = (read_json(leases[0]) or {}).get("last_attempt", attempt)
+        lease = Lease.read(leases[0])
+        last_attempt = lease.last_attempt if lease else attempt
         fingerprint = evaluation_fingerprint(what.fingerprint, how.fingerprint)
         record = Attempt(Stage.EVALUATE, attempt, last_attempt, fingerprint)
         try:
@@ -24,8 +25,8 @@ def main(source: Source, deployment: str, task: str, leases: list[Path], attempt
                 evaluate(config, what, how, attempt, journal.stream, journal.say, writer.count)
         except SnakevalError:
             if attempt >= last_attempt:
-                for lease in leases:
-                    lease.unlink(missing_ok=True)
+                for file in leases:
+                    file.unlink(missing_ok=True)
             raise
 
 

@@ -1,6 +1,5 @@
 """Runs on disk for tests of the report: any size, without a model, with hostile answers and a task that failed."""
 
-import json
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +11,9 @@ from snakeval.results.lock_file import write_lock_file
 from snakeval.results.result import build_result, write_result, write_samples
 from snakeval.results.statistics.estimates import wilson
 from snakeval.results.summary import summarize, write_summary
+from snakeval.run.attempt import Attempt, Course, Stage
 from snakeval.run.paths import RunPaths
+from snakeval.serving.lifecycle import write_deployment
 from snakeval.system.files import write_json, write_text
 
 MARKUP = (
@@ -56,7 +57,7 @@ def make_run(
         server = {"started_at": START, "ready_at": START + 15, "restarts": 0}
         server["updated_at"] = START + 30 + len(tasks) * TASK_S
         write_json(paths.server(deployment.name).state, server)
-        write_json(paths.server(deployment.name).deployment, {"name": deployment.name})
+        write_deployment(deployment, paths.server(deployment.name).deployment)
     write_summary(config, summarize(config))
     write_lock_file(config)
     return config
@@ -125,18 +126,6 @@ def _samples(task: str, right: Sequence[bool], rng: random.Random) -> Iterator[d
 def _fail(paths: RunPaths, deployment: str, task: str) -> None:
     files = paths.task(deployment, task)
     write_text(files.log, f"asking\n{MARKUP}\nerror: the server died\n")
-    write_text(
-        files.attempt,
-        json.dumps(
-            {
-                "stage": "evaluate",
-                "attempt": 2,
-                "last_attempt": 2,
-                "fingerprint": "f",
-                "course": "failed",
-                "reason": "the server of it died while the task ran",
-                "started_at": START,
-                "updated_at": START + 9,
-            }
-        ),
-    )
+    reason = "the server of it died while the task ran"
+    attempt = Attempt(Stage.EVALUATE, 2, 2, "f", Course.FAILED, started_at=START, updated_at=START + 9, reason=reason)
+    attempt.write(files.attempt)

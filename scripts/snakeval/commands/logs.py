@@ -12,7 +12,7 @@ from snakeval.commands.chosen_run import ChosenRun, add_run_arguments, choose_ru
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.deployments.types import deployment_type
 from snakeval.errors import Problem, UsageError
-from snakeval.run.attempt import Course, Stage, read_attempt
+from snakeval.run.attempt import Attempt, Course, Stage
 from snakeval.run.session import read_session
 from snakeval.system.growing_log import GrowingLog
 
@@ -77,7 +77,7 @@ def find_target(config: Config, name: str) -> tuple[Deployment, Task | None]:
 def _show_task(chosen: ChosenRun, deployment: Deployment, task: Task, lines: int, follow: bool) -> None:
     files = chosen.paths.task(deployment.name, task.name)
     logs = [GrowingLog(files.ready_log), GrowingLog(files.log)]
-    attempt = read_attempt(files.attempt)
+    attempt = Attempt.read(files.attempt)
     waits = attempt is not None and attempt.stage is Stage.READY and attempt.course is not Course.SUCCEEDED
     begin = logs[0] if waits or not files.log.exists() else logs[1]
     if not begin.path.exists() and not follow:
@@ -138,7 +138,7 @@ def _is_running(chosen: ChosenRun) -> bool:
 
 def _has_failed(chosen: ChosenRun, deployment: Deployment, task: Task) -> bool:
     """Whether the task's last attempt in this session has failed."""
-    attempt = read_attempt(chosen.paths.task(deployment.name, task.name).attempt)
+    attempt = Attempt.read(chosen.paths.task(deployment.name, task.name).attempt)
     session = read_session(chosen.paths)
     if attempt is None or session is None or attempt.started_at < session.began_at:
         return False

@@ -1,5 +1,7 @@
 """Rules ready and ready_auxiliary: have a server up and write the task's lease on it."""
 
+from dataclasses import replace
+
 from snakeval.backends import backend_of
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.deployments.instances import server_locks
@@ -7,12 +9,12 @@ from snakeval.deployments.types import deployment_type
 from snakeval.harnesses.availability import harness_lock
 from snakeval.harnesses.containers import require_container
 from snakeval.run.claims import claim
+from snakeval.run.lease import Lease
 from snakeval.run.paths import RunPaths, auxiliary_user
 from snakeval.run.session import refuse_stopped
 from snakeval.serving.servers import asked_of, ensure_server, reach
 from snakeval.serving.slots import slot
 from snakeval.system.environments import ensure_environment, environment_marker, environment_name
-from snakeval.system.files import write_json
 from snakeval.system.say import Say
 
 
@@ -32,19 +34,19 @@ def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int,
         EndpointError: it is there and does not answer as it must.
     """
     paths = RunPaths(config.folder)
-    lease = paths.task(deployment.name, task.name).lease
+    file = paths.task(deployment.name, task.name).lease
     refuse_stopped(paths.server(deployment.name), deployment.name)
-    record = {"deployment": deployment.name, "task": task.name, "last_attempt": last_attempt}
+    lease = Lease(deployment.name, task.name, last_attempt)
     await_environments(config, deployment, task, say)
     require_container(config, task, say)
     if not deployment_type(deployment.type).has_server:
         reach(config, deployment, task.protocol, attempt, say)
-        write_json(lease, record)
+        lease.write(file)
         return
     backend = backend_of(config)
     with slot(config, paths, backend, deployment.name, task.name, say):
         server, _ = ensure_server(config, deployment, task.protocol, attempt, say)
-        write_json(lease, record | {"server_id": server.server_id})
+        replace(lease, server_id=server.server_id).write(file)
 
 
 def make_auxiliary_ready(
@@ -65,14 +67,13 @@ def make_auxiliary_ready(
         DeploymentError, EndpointError: As `make_ready`.
     """
     paths = RunPaths(config.folder)
-    lease = paths.auxiliary(auxiliary.name, deployment, task.name).lease
+    file = paths.auxiliary(auxiliary.name, deployment, task.name).lease
     user = auxiliary_user(deployment, task.name)
     refuse_stopped(paths.server(auxiliary.name), auxiliary.name)
     await_environments(config, auxiliary, task, say)
     with claim(paths, auxiliary.name, user):
         server, _ = reach(config, auxiliary, asked_of(auxiliary), attempt, say)
-        record = {"deployment": auxiliary.name, "task": user, "last_attempt": last_attempt}
-        write_json(lease, record | ({"server_id": server.server_id} if server else {}))
+        Lease(auxiliary.name, user, last_attempt, server.server_id if server else None).write(file)
 
 
 def await_environments(config: Config, deployment: Deployment, task: Task, say: Say) -> None:

@@ -9,14 +9,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
 
 from snakeval.errors import SnakevalError
 from snakeval.run.paths import TaskPaths
-from snakeval.system.files import read_json, write_json
+from snakeval.run.record import Pid, Record
 from snakeval.system.processes import is_alive, start_time
 
 WRITE_EVERY_S = 2.0
@@ -50,7 +49,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class Attempt(Record):
     """One attempt of rule ready or evaluate.
 
     Attributes:
@@ -71,7 +70,7 @@ class Attempt:
     fingerprint: str
     course: Course = Course.RUNNING
     machine: str = field(default_factory=socket.gethostname)
-    pid: int = field(default_factory=os.getpid)
+    pid: Pid = field(default_factory=os.getpid)
     process_start: float | None = field(default_factory=lambda: start_time(os.getpid()))
     started_at: float = field(default_factory=time.time)
     updated_at: float = field(default_factory=time.time)
@@ -81,11 +80,6 @@ class Attempt:
     first_at: float | None = None
     counted_at: float | None = None
     reason: str | None = None
-
-    @classmethod
-    def of_record(cls, record: dict[str, Any]) -> Self:
-        """Return the attempt in a parsed file; raises TypeError, KeyError or ValueError when it is none."""
-        return cls(**record | {"stage": Stage(record["stage"]), "course": Course(record["course"])})
 
     @property
     def rate_per_s(self) -> float | None:
@@ -114,18 +108,9 @@ def evaluation_fingerprint(deployment: str, task: str) -> str:
     return f"{deployment} {task}"
 
 
-def read_attempt(path: Path) -> Attempt | None:
-    """Return the latest attempt, None when there is none that this version understands."""
-    record = read_json(path)
-    try:
-        return Attempt.of_record(record) if isinstance(record, dict) else None
-    except (TypeError, KeyError, ValueError):
-        return None
-
-
 def has_failed(files: TaskPaths) -> bool:
     """Return whether the latest attempt in a folder has failed."""
-    attempt = read_attempt(files.attempt)
+    attempt = Attempt.read(files.attempt)
     return attempt is not None and attempt.course is Course.FAILED
 
 
@@ -163,7 +148,7 @@ class AttemptWriter:
 
     def _write(self) -> None:
         self._written = time.monotonic()
-        write_json(self._path, asdict(replace(self._now, updated_at=time.time())))
+        replace(self._now, updated_at=time.time()).write(self._path)
 
 
 @contextmanager

@@ -3,13 +3,29 @@
 import os
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from snakeval.system.files import read_json, write_json
+from snakeval.run.record import Pid, Record
 from snakeval.system.processes import SESSION_VARIABLE
 
 BEAT_S = 5.0
 SILENCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Owner(Record):
+    """`session.json`: who owns the run right now; the file is touched as long as its process lives.
+
+    Attributes:
+        session: Name of the session, as in `SessionRecord.name`.
+        pid: Its process.
+        started_at: Seconds since the epoch.
+    """
+
+    session: str
+    pid: Pid = field(default_factory=os.getpid)
+    started_at: float = field(default_factory=time.time)
 
 
 class Heartbeat:
@@ -26,7 +42,7 @@ class Heartbeat:
 
     def begin(self, session: str) -> None:
         """Say from now on that `session` owns the run; every job of an earlier one ends when it sees that."""
-        write_json(self._file, {"session": session, "pid": os.getpid(), "started_at": time.time()})
+        Owner(session).write(self._file)
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
 
@@ -68,8 +84,8 @@ class SessionWatch:
         """Return why there is no use in going on, None while there is; call it every few seconds."""
         if self._session is None:
             return None
-        record = read_json(self._file)
-        if record is None or record.get("session") != self._session:
+        owner = Owner.read(self._file)
+        if owner is None or owner.session != self._session:
             return "the Snakemake that submitted this job no longer works on the run"
         beat = self._beat()
         if beat != self._seen:

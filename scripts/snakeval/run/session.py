@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -11,7 +11,8 @@ import psutil
 from snakeval.errors import DeploymentError
 from snakeval.run.heartbeat import SILENCE_S
 from snakeval.run.paths import RunPaths, ServerPaths
-from snakeval.system.files import HeldLock, read_json, write_json
+from snakeval.run.record import Pid, Record
+from snakeval.system.files import HeldLock
 from snakeval.system.processes import SESSION_VARIABLE, is_alive
 
 SUCCEEDED = "succeeded"
@@ -20,7 +21,7 @@ INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
-class SessionRecord:
+class SessionRecord(Record):
     """One call of Snakemake on one run.
 
     Attributes:
@@ -32,7 +33,7 @@ class SessionRecord:
     """
 
     machine: str = field(default_factory=socket.gethostname)
-    pid: int = field(default_factory=os.getpid)
+    pid: Pid = field(default_factory=os.getpid)
     process_start: float = field(default_factory=lambda: float(psutil.Process().create_time()))
     directory: str = field(default_factory=lambda: str(Path.cwd()))
     began_at: float = field(default_factory=time.time)
@@ -58,18 +59,23 @@ class SessionRecord:
         return is_alive(self.pid, self.process_start) if self.is_here else not self.silent
 
 
-def write_session(path: Path, record: SessionRecord) -> None:
-    """Write the record, atomically."""
-    write_json(path, asdict(record))
+@dataclass(frozen=True)
+class StopMark(Record):
+    """`stopped.json`: a user has stopped the deployment in a session, which starts its server no more.
+
+    Attributes:
+        session: Name of the session.
+        at: Seconds since the epoch.
+    """
+
+    session: str
+    at: float = field(default_factory=time.time)
 
 
 def read_session(paths: RunPaths) -> SessionRecord | None:
-    """Return the record, None when there is none that this version understands."""
-    content = read_json(paths.snakemake)
-    try:
-        return SessionRecord(**content | {"silent": _is_silent(paths)}) if isinstance(content, dict) else None
-    except TypeError:
-        return None
+    """Return the record of the run and whether it is silent now, None when there is none."""
+    record = SessionRecord.read(paths.snakemake)
+    return None if record is None else replace(record, silent=_is_silent(paths))
 
 
 def _is_silent(paths: RunPaths) -> bool:
@@ -82,9 +88,9 @@ def _is_silent(paths: RunPaths) -> bool:
 
 def refuse_stopped(files: ServerPaths, deployment: str) -> None:
     """Raise DeploymentError when a user has stopped the deployment in the session that this job belongs to."""
-    mark = read_json(files.stopped)
+    mark = StopMark.read(files.stopped)
     session = os.environ.get(SESSION_VARIABLE)
-    if mark is not None and session and mark.get("session") == session:
+    if mark is not None and session and mark.session == session:
         raise DeploymentError(
             f"{deployment} was stopped by `snakeval stop {deployment}`; the next call of Snakemake runs its tasks again"
         )

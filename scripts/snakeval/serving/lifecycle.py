@@ -8,6 +8,7 @@ from typing import Any
 from snakeval.backends import backend_of
 from snakeval.config.model import Config, Deployment
 from snakeval.deployments.types import deployment_type
+from snakeval.run.deployment import ServedDeployment
 from snakeval.run.paths import RunPaths
 from snakeval.system.files import read_json, write_json
 
@@ -15,16 +16,14 @@ from snakeval.system.files import read_json, write_json
 def write_deployment(deployment: Deployment, path: Path) -> None:
     """Rule deploy: write what is served; only what changes a score, so that the file speaks for the results."""
     hidden = {"command", "pre_cmd", "api_key_name", "ngc_api_key_name"}
-    write_json(
-        path,
-        {
-            "name": deployment.name,
-            "type": deployment.type,
-            "served_model_name": deployment.served_model_name,
-            "options": {name: value for name, value in deployment.options.items() if name not in hidden},
-            "fingerprint": deployment.fingerprint,
-        },
-    )
+    options = {name: value for name, value in deployment.options.items() if name not in hidden}
+    ServedDeployment(
+        name=deployment.name,
+        type=deployment.type,
+        served_model_name=deployment.served_model_name,
+        options=options,
+        fingerprint=deployment.fingerprint,
+    ).write(path)
 
 
 def tear_down(config: Config, deployment: Deployment, path: Path) -> None:

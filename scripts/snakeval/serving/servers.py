@@ -1,6 +1,5 @@
 """Brings a deployment's server up, once for all its tasks, and says where it answers."""
 
-import os
 import time
 
 from snakeval.backends import backend_of
@@ -10,13 +9,13 @@ from snakeval.config.model import Config, Deployment, Protocol
 from snakeval.deployments.endpoint import Endpoint, existing_endpoint, server_endpoint
 from snakeval.deployments.types import checks_api_key, deployment_type
 from snakeval.errors import DeploymentError, EndpointError
+from snakeval.run.failures import FailedStarts
 from snakeval.run.paths import RunPaths, ServerPaths
 from snakeval.run.server import Server, ServerState
 from snakeval.run.session import refuse_stopped
 from snakeval.serving.probe import check_endpoint
 from snakeval.serving.wait import Wait
-from snakeval.system.files import locked, read_json, write_json
-from snakeval.system.processes import SESSION_VARIABLE
+from snakeval.system.files import locked
 from snakeval.system.say import Say
 
 
@@ -71,7 +70,7 @@ def ensure_server(
         try:
             return _answering(backend, config, deployment, protocol, say, started)
         except (DeploymentError, EndpointError) as error:
-            _note_failure(files, str(error))
+            FailedStarts.note(files.failures, str(error))
             if not others:
                 backend.stop(deployment.name)
             raise
@@ -99,18 +98,10 @@ def _answering(
 
 
 def _start(backend: Backend, deployment: Deployment, files: ServerPaths, attempt: int, last: Server, say: Say) -> None:
-    failures = read_json(files.failures) or {}
-    if failures.get("session") == os.environ.get(SESSION_VARIABLE, "") and failures["count"] >= attempt:
-        raise DeploymentError(failures["message"])
+    failures = FailedStarts.of_this_session(files.failures)
+    if failures is not None and failures.count >= attempt:
+        raise DeploymentError(failures.message)
     why = f" (the last one: {last.reason})" if last.state is ServerState.FAILED else ""
     say(f"starting the server of {deployment.name}{why}, log: {files.log}")
     backend.stop(deployment.name)
     backend.start(deployment)
-
-
-def _note_failure(files: ServerPaths, message: str) -> None:
-    """Remember the failed start, so that the other tasks of this deployment do not each repeat it."""
-    file, session = files.failures, os.environ.get(SESSION_VARIABLE, "")
-    failures = read_json(file) or {}
-    count = failures["count"] + 1 if failures.get("session") == session else 1
-    write_json(file, {"session": session, "count": count, "message": message})

@@ -20,7 +20,7 @@ from snakeval.deployments.types import deployment_type
 from snakeval.errors import DeploymentError
 from snakeval.run.heartbeat import Heartbeat
 from snakeval.run.paths import RunPaths
-from snakeval.run.session import FAILED, INTERRUPTED, SessionRecord, write_session
+from snakeval.run.session import FAILED, INTERRUPTED, SessionRecord
 from snakeval.system.files import HeldLock, write_text
 from snakeval.system.processes import SESSION_VARIABLE, end_processes
 
@@ -73,7 +73,7 @@ class Session:
         self._record = SessionRecord()
         os.environ[SESSION_VARIABLE] = self._record.name
         self._heartbeat.begin(self._record.name)
-        write_session(self._paths.snakemake, self._record)
+        self._record.write(self._paths.snakemake)
         for failures in self._paths.root.glob("*/server/failures.json"):
             # Those of an earlier call count no more, also for jobs that cannot tell one call from another.
             failures.unlink(missing_ok=True)
@@ -111,7 +111,7 @@ class Session:
         self._heartbeat.end()
         if self._record is not None:
             said = outcome if self._ending is None else INTERRUPTED
-            write_session(self._paths.snakemake, replace(self._record, ended_at=time.time(), outcome=said))
+            replace(self._record, ended_at=time.time(), outcome=said).write(self._paths.snakemake)
         self._lock.release()
         atexit.unregister(self.end)
 

@@ -15,8 +15,8 @@ from snakeval.config.model import Config, Deployment
 from snakeval.deployments.types import deployment_type
 from snakeval.errors import DeploymentError, Problem, UsageError
 from snakeval.run.paths import RunPaths, ServerPaths
-from snakeval.run.session import SessionRecord, read_session
-from snakeval.system.files import HeldLock, write_json
+from snakeval.run.session import SessionRecord, StopMark, read_session
+from snakeval.system.files import HeldLock
 from snakeval.system.say import Say
 
 POLL_S = 0.2
@@ -59,7 +59,7 @@ def stop_deployment(config: Config, deployment: Deployment, say: Say) -> None:
     session = read_session(paths)
     runs = session is not None and session.lives
     if session is not None and runs:
-        write_json(files.stopped, {"session": session.name, "at": time.time()})
+        StopMark(session.name).write(files.stopped)
     if deployment_type(deployment.type).has_server:
         backend = backend_of(config)
         _stop_server(backend, deployment.name, say)

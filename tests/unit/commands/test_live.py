@@ -18,7 +18,7 @@ from snakeval.commands.status import live
 from snakeval.commands.status.live import LiveView
 from snakeval.run.attempt import Attempt, Stage
 from snakeval.run.paths import RunPaths
-from snakeval.run.session import SessionRecord, write_session
+from snakeval.run.session import SessionRecord
 from snakeval.system.files import write_json
 from snakeval.workflow.job import SILENT_VARIABLE, job
 from workspace import eventually
@@ -100,7 +100,7 @@ def test_a_table_on_a_terminal(log: Path, tmp_path: Path, monkeypatch: pytest.Mo
     terminal = _on_a_terminal(monkeypatch)
     config = make_config(tmp_path)
     paths = RunPaths(tmp_path / config.run)
-    write_session(paths.snakemake, SessionRecord(began_at=1.0))
+    SessionRecord(began_at=1.0).write(paths.snakemake)
     attempt = Attempt(Stage.EVALUATE, 1, 3, "fingerprint-of-tiny fingerprint-of-sums", done=7, total=20)
     write_json(paths.task("tiny", "sums").attempt, asdict(attempt))
     handler = _handler()

@@ -13,7 +13,7 @@ from snakeval.commands.chosen_run import ChosenRun
 from snakeval.errors import UsageError
 from snakeval.run.attempt import Attempt, Course, Stage
 from snakeval.run.paths import RunPaths
-from snakeval.run.session import SessionRecord, write_session
+from snakeval.run.session import SessionRecord
 from snakeval.system.files import write_json
 from snakeval.system.growing_log import BLOCK_BYTES, GrowingLog
 
@@ -124,7 +124,7 @@ def test_following_ends_with_the_run(
     log.write_text("old\n", encoding="utf-8")
     assert _show("tiny", "--follow") == 0, "nothing runs"
     session = SessionRecord()
-    write_session(chosen.paths.snakemake, session)
+    session.write(chosen.paths.snakemake)
     lines = iter(["one\n", "two\n", "the end\n"])
     seen = []
 
@@ -135,7 +135,7 @@ def test_following_ends_with_the_run(
         with log.open("a", encoding="utf-8") as stream:
             stream.write(line)
         if line == "the end\n":
-            write_session(chosen.paths.snakemake, replace(session, ended_at=1.0, outcome="failed"))
+            replace(session, ended_at=1.0, outcome="failed").write(chosen.paths.snakemake)
 
     monkeypatch.setattr(logs.time, "sleep", nap)
     assert _show("tiny", "--follow", "-n", "0") == 0
@@ -145,7 +145,7 @@ def test_following_ends_with_the_run(
 @pytest.mark.parametrize("how", ["result", "failure"])
 def test_following_a_task_ends_with_the_task(chosen: ChosenRun, how: str, capsys: pytest.CaptureFixture[str]) -> None:
     files = chosen.paths.task("tiny", "sums")
-    write_session(chosen.paths.snakemake, SessionRecord(began_at=1.0))
+    SessionRecord(began_at=1.0).write(chosen.paths.snakemake)
     attempt = Attempt(Stage.EVALUATE, 3, 3, "f")
     if how == "result":
         write_json(files.result, {})

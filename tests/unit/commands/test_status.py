@@ -21,9 +21,10 @@ from snakeval.commands.status.run_status import RunStatus, TaskState, TaskStatus
 from snakeval.commands.status.table import duration, status_view
 from snakeval.config.model import Config
 from snakeval.run.attempt import Attempt, Course, Stage
+from snakeval.run.failures import FailedStarts
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import Server, ServerState
-from snakeval.run.session import SessionRecord, write_session
+from snakeval.run.session import SessionRecord
 from snakeval.system.files import write_json, write_text
 
 FINGERPRINT = "fingerprint-of-tiny fingerprint-of-sums"
@@ -53,7 +54,7 @@ def _look(config: Config, **servers: Server) -> RunStatus:
 
 def _task(config: Config, session: SessionRecord | None, attempt: Attempt | None) -> TaskStatus:
     if session is not None:
-        write_session(_paths(config).snakemake, session)
+        session.write(_paths(config).snakemake)
     if attempt is not None:
         write_json(_paths(config).task("tiny", "sums").attempt, asdict(attempt))
     return _look(config).tasks[0]
@@ -125,7 +126,7 @@ def test_how_far_a_task_is(config: Config) -> None:
 
 def test_a_deployment_that_was_refused_fails_its_tasks(config: Config) -> None:
     files = _paths(config).server("tiny")
-    write_session(_paths(config).snakemake, HERE)
+    HERE.write(_paths(config).snakemake)
     write_text(files.deploy_log, "error: deployment tiny: checkpoint_path does not exist\n  got: x\n")
     status = _look(config)
     reason = "deployment tiny: checkpoint_path does not exist"
@@ -139,12 +140,12 @@ def test_servers(config: Config) -> None:
     files = _paths(config).server("tiny")
     started = {"started_at": NOW - 30, "updated_at": NOW - 10, "restarts": 1}
     write_json(files.state, started)
-    write_session(_paths(config).snakemake, HERE)
+    HERE.write(_paths(config).snakemake)
     ready = Server(ServerState.READY, None, "first", 1, "node7", 8000)
     one = _look(config, tiny=ready).servers[0]
     assert (one.state, one.address, one.age_s, one.restarts) == (ServerState.READY, "node7:8000", 30.0, 1)
     assert one.log == str(files.log)
-    write_session(_paths(config).snakemake, ENDED)
+    ENDED.write(_paths(config).snakemake)
     assert "left over" in str(_look(config, tiny=ready).servers[0].reason)
     gone = _look(config, tiny=replace(ready, state=ServerState.STOPPED, reason="idle for 5 s")).servers[0]
     assert (gone.state, gone.age_s, gone.reason) == (ServerState.STOPPED, 20.0, "idle for 5 s")
@@ -152,16 +153,16 @@ def test_servers(config: Config) -> None:
 
 def test_a_server_that_could_not_be_started_has_failed_although_it_was_stopped(config: Config) -> None:
     files = _paths(config).server("tiny")
-    write_session(_paths(config).snakemake, HERE)
+    HERE.write(_paths(config).snakemake)
     write_json(files.state, {"started_at": NOW - 30, "updated_at": NOW - 10})
     stopped = Server(ServerState.STOPPED, "stopped by SIGTERM", "first")
-    write_json(files.failures, {"session": HERE.name, "count": 1, "message": "it was not ready\nits log"})
+    FailedStarts(HERE.name, 1, "it was not ready\nits log").write(files.failures)
     os.utime(files.failures, (NOW - 11, NOW - 11))
     one = _look(config, tiny=stopped).servers[0]
     assert (one.state, one.reason) == (ServerState.FAILED, "it was not ready")
     write_json(files.state, {"started_at": NOW - 9, "updated_at": NOW - 5})
     assert _look(config, tiny=stopped).servers[0].state is ServerState.STOPPED, "it was started since"
-    write_json(files.failures, {"session": "another", "count": 1, "message": "it was not ready"})
+    FailedStarts("another", 1, "it was not ready").write(files.failures)
     assert _look(config, tiny=stopped).servers[0].state is ServerState.STOPPED
 
 
@@ -182,13 +183,13 @@ def test_an_endpoint_that_was_there_before(config: Config) -> None:
 )
 def test_what_snakemake_does(config: Config, session: SessionRecord | None, state: str) -> None:
     if session is not None:
-        write_session(_paths(config).snakemake, session)
+        session.write(_paths(config).snakemake)
     assert _look(config).session_state == state
 
 
 def test_of_a_snakemake_on_another_machine_the_sign_of_life_tells(config: Config) -> None:
     paths = _paths(config)
-    write_session(paths.snakemake, replace(HERE, machine="elsewhere"))
+    replace(HERE, machine="elsewhere").write(paths.snakemake)
     assert _look(config).session_state == "killed", "it took its sign of life away"
     write_json(paths.session, {})
     assert _look(config).session_state == "running"
@@ -248,7 +249,7 @@ def test_the_table_fits_the_terminal(tmp_path: Path) -> None:
     names = ["a-deployment-with-a-rather-long-name", "another-deployment-with-a-long-name"]
     tasks = [make_task(f"task_{number}") for number in range(30)]
     config = make_config(tmp_path, [make_deployment(name) for name in names], tasks)
-    write_session(_paths(config).snakemake, HERE)
+    HERE.write(_paths(config).snakemake)
     for number, course in ((7, Course.RUNNING), (12, Course.FAILED)):
         fingerprint = f"fingerprint-of-{names[1]} fingerprint-of-task_{number}"
         attempt = replace(ALIVE, attempt=3, course=course, fingerprint=fingerprint, reason="a long story " * 9)

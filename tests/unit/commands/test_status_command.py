@@ -12,7 +12,7 @@ from snakeval.commands import make_parser
 from snakeval.commands.chosen_run import ChosenRun
 from snakeval.commands.status import command as status
 from snakeval.run.paths import RunPaths
-from snakeval.run.session import SessionRecord, write_session
+from snakeval.run.session import SessionRecord
 from snakeval.system.files import write_json
 
 
@@ -31,12 +31,10 @@ def course(chosen: ChosenRun, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     session = SessionRecord()
     result = {"fingerprint": {"deployment": "fingerprint-of-tiny", "task": "fingerprint-of-sums"}}
     steps = {
-        "begun": lambda: write_session(chosen.paths.snakemake, session),
+        "begun": lambda: session.write(chosen.paths.snakemake),
         "nothing new": lambda: None,
         "task": lambda: write_json(chosen.paths.task("tiny", "sums").result, result),
-        "ended": lambda: write_session(
-            chosen.paths.snakemake, replace(session, ended_at=session.began_at, outcome="succeeded")
-        ),
+        "ended": lambda: replace(session, ended_at=session.began_at, outcome="succeeded").write(chosen.paths.snakemake),
     }
     left, done = iter(steps), list[str]()
 

@@ -25,11 +25,11 @@ from snakeval.evaluation.harness_process import ProgressReport
 from snakeval.evaluation.watch import ServerComesBack, Watch
 from snakeval.results.result import read_result
 from snakeval.run.attempt import Progress
-from snakeval.run.heartbeat import SessionWatch
+from snakeval.run.heartbeat import Owner, SessionWatch
 from snakeval.run.paths import RunPaths, TaskPaths
 from snakeval.run.server import Server, ServerState
 from snakeval.serving import servers as serving
-from snakeval.system.files import write_json, write_text
+from snakeval.system.files import write_text
 from workspace import eventually
 
 THERE = make_deployment("there", type="none")
@@ -206,7 +206,7 @@ def test_without_snakemake_there_is_no_use_in_going_on(tmp_path: Path) -> None:
 
 
 def test_a_job_whose_run_has_a_new_owner_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_json(tmp_path / "session.json", {"session": "newer"})
+    Owner("newer").write(tmp_path / "session.json")
     monkeypatch.setenv("SNAKEVAL_SESSION", "mine")
     with pytest.raises(EndpointError, match="no longer works on the run"):
         _watch(tmp_path).check()

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 from snakeval.run import heartbeat
-from snakeval.run.heartbeat import Heartbeat, SessionWatch
-from snakeval.system.files import read_json, write_json
+from snakeval.run.heartbeat import Heartbeat, Owner, SessionWatch
 from workspace import eventually
 
 
@@ -20,7 +19,9 @@ def test_beats_until_its_end(file: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(heartbeat, "BEAT_S", 0.01)
     beating = Heartbeat(file)
     beating.begin("mine")
-    assert (read_json(file) or {})["session"] == "mine"
+    owner = Owner.read(file)
+    assert owner is not None
+    assert (owner.session, owner.pid) == ("mine", os.getpid())
     os.utime(file, (1, 1))
     eventually(lambda: file.stat().st_mtime > 1, 10, "a beat")
     assert SessionWatch(file).ended() is None
@@ -31,14 +32,14 @@ def test_beats_until_its_end(file: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_ending_without_a_beginning_leaves_another_owners_file_alone(file: Path) -> None:
-    write_json(file, {"session": "other"})
+    Owner("other").write(file)
     Heartbeat(file).end()
     assert file.exists()
     assert "no longer works on the run" in str(SessionWatch(file).ended())
 
 
 def test_silence_is_measured_on_our_own_clock(file: Path) -> None:
-    write_json(file, {"session": "mine"})
+    Owner("mine").write(file)
     # The other machine's clock is years behind.
     os.utime(file, (1, 1))
     patient, impatient = SessionWatch(file), SessionWatch(file, patience_s=0.0)

@@ -35,6 +35,8 @@ def test_deployment_record_holds_what_changes_a_score(tmp_path: Path) -> None:
     write_deployment(deployment, path)
     options = {name: value for name, value in deployment.options.items() if name not in ("command", "pre_cmd")}
     assert read_json(path) == {
+        "schema_version": 1,
+        "snakeval_version": __version__,
         "name": "tiny",
         "type": "generic",
         "served_model_name": "tiny-model",

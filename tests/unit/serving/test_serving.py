@@ -10,12 +10,13 @@ from snakeval.config.model import Config, Protocol
 from snakeval.deployments.endpoint import Endpoint, existing_endpoint, server_endpoint
 from snakeval.errors import DeploymentError, EndpointError
 from snakeval.evaluation.leases import make_ready
+from snakeval.run.lease import Lease
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import Server, ServerState
 from snakeval.serving import servers as serving
 from snakeval.serving import wait as waiting
 from snakeval.serving.servers import ensure_server
-from snakeval.system.files import read_json, write_json
+from snakeval.system.files import write_json
 from snakeval.system.processes import SESSION_VARIABLE
 
 READY = Server(ServerState.READY, None, "first", 1, "127.0.0.1", 4321, "now")
@@ -127,9 +128,8 @@ def test_a_server_that_answers_badly_is_stopped_unless_it_is_leased(
 
 def test_make_ready_writes_the_lease_and_leaves_no_claim(config: Config, backend: FakeBackend) -> None:
     make_ready(config, TINY, make_task(), 1, 3, lambda _: None)
-    lease = read_json(_paths(config).task("tiny", "sums").lease)
-    assert lease is not None
-    assert lease == {"deployment": "tiny", "task": "sums", "last_attempt": 3, "server_id": "first"}
+    lease = Lease.read(_paths(config).task("tiny", "sums").lease)
+    assert lease == Lease("tiny", "sums", 3, "first")
     assert list(_paths(config).server("tiny").claims.iterdir()) == []
 
 
@@ -140,9 +140,8 @@ def test_make_ready_of_an_endpoint_that_is_there(
     there = make_deployment("there", type="none", base_url="http://gateway/v1", api_key_name="MY_KEY")
     make_ready(config, there, make_task(), 1, 3, lambda _: None)
     assert probed == [Endpoint("http://gateway/v1", "tiny-model", "top-secret")]
-    lease = read_json(_paths(config).task("there", "sums").lease)
-    assert lease is not None
-    assert lease == {"deployment": "there", "task": "sums", "last_attempt": 3}
+    lease = Lease.read(_paths(config).task("there", "sums").lease)
+    assert lease == Lease("there", "sums", 3)
     assert backend.calls == []
 
 

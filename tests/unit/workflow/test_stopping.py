@@ -14,10 +14,10 @@ from fake_backend import FakeBackend
 from snakeval.config.model import Config
 from snakeval.errors import DeploymentError, UsageError
 from snakeval.evaluation.leases import make_ready
-from snakeval.run.heartbeat import SessionWatch
+from snakeval.run.heartbeat import Owner, SessionWatch
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import Server, ServerState
-from snakeval.run.session import SessionRecord, refuse_stopped, write_session
+from snakeval.run.session import SessionRecord, StopMark, refuse_stopped
 from snakeval.serving import servers as serving
 from snakeval.system.files import HeldLock, write_json
 from snakeval.system.processes import SESSION_VARIABLE
@@ -64,7 +64,7 @@ def snakemake() -> Iterator["subprocess.Popen[str]"]:
 
 def _session_of(pid: int, config: Config) -> SessionRecord:
     record = replace(SessionRecord(), pid=pid, process_start=psutil.Process(pid).create_time())
-    write_session(_paths(config).snakemake, record)
+    record.write(_paths(config).snakemake)
     return record
 
 
@@ -96,13 +96,13 @@ def test_a_process_that_has_the_number_of_a_dead_snakemake_is_left_alone(
     config: Config, snakemake: "subprocess.Popen[str]"
 ) -> None:
     record = _session_of(snakemake.pid, config)
-    write_session(_paths(config).snakemake, replace(record, process_start=record.process_start - 100))
+    replace(record, process_start=record.process_start - 100).write(_paths(config).snakemake)
     stop_run(config, lambda _: None)
     assert snakemake.poll() is None
 
 
 def test_a_snakemake_of_another_machine_is_named(config: Config, backend: FakeBackend) -> None:
-    write_session(_paths(config).snakemake, replace(SessionRecord(), machine="login2", pid=77))
+    replace(SessionRecord(), machine="login2", pid=77).write(_paths(config).snakemake)
     write_json(_paths(config).session, {})
     with pytest.raises(UsageError, match="process 77 on login2"):
         stop_run(config, lambda _: None)
@@ -205,10 +205,10 @@ def test_a_running_harness_of_a_stopped_endpoint_ends(config: Config, monkeypatc
     monkeypatch.setenv(SESSION_VARIABLE, "now")
     paths = _paths(config)
     files = paths.server("there")
-    write_json(paths.session, {"session": "now"})
+    Owner("now").write(paths.session)
     session = SessionWatch(paths.session)
     watch = watching.Watch(FakeBackend(), paths, {"there": None}, session, snakemake=None)
     watch.check()
-    write_json(files.stopped, {"session": "now", "at": 1.0})
+    StopMark("now").write(files.stopped)
     with pytest.raises(DeploymentError, match="was stopped"):
         watch.check()

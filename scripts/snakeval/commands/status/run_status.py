@@ -8,7 +8,7 @@ from snakeval.commands.status.model import RunStatus, Scene, ServerStatus, TaskS
 from snakeval.commands.status.servers import refusal, server_status
 from snakeval.commands.status.tasks import task_status
 from snakeval.config.model import Config, Deployment, Task
-from snakeval.run.attempt import Course, read_attempt
+from snakeval.run.attempt import Attempt, Course
 from snakeval.run.paths import RunPaths
 from snakeval.run.session import read_session
 
@@ -51,7 +51,7 @@ def _lacking(paths: RunPaths, deployment: Deployment, task: Task, scene: Scene) 
     for name in task.auxiliaries:
         if refused := refusal(paths.server(name)):
             return f"auxiliary deployment {name}: {refused}"
-        attempt = read_attempt(paths.auxiliary(name, deployment.name, task.name).attempt)
+        attempt = Attempt.read(paths.auxiliary(name, deployment.name, task.name).attempt)
         if attempt is None or scene.is_earlier(attempt) or attempt.course is not Course.FAILED:
             continue
         if not scene.session_lives or attempt.attempt >= attempt.last_attempt:

@@ -9,6 +9,7 @@ from snakeval.config.model import Deployment
 from snakeval.deployments.types import deployment_type
 from snakeval.errors import SnakevalError
 from snakeval.run.attempt import first_line
+from snakeval.run.failures import FailedStarts
 from snakeval.run.paths import ServerPaths
 from snakeval.run.server import Server, ServerState
 from snakeval.system.files import read_json
@@ -65,12 +66,12 @@ def _told(
 
 def _failed_start(files: ServerPaths, record: Mapping[str, Any], scene: Scene) -> str | None:
     """Return why the server could not be started in this session; None when it could be, if need be later."""
-    failures = read_json(files.failures) or {}
-    if scene.session is None or failures.get("session") != scene.session.name:
+    failures = FailedStarts.read(files.failures)
+    if failures is None or scene.session is None or failures.session != scene.session.name:
         return None
     if files.failures.stat().st_mtime < record.get("started_at", 0.0):
         return None
-    return first_line(str(failures.get("message")))
+    return first_line(failures.message)
 
 
 def _age_s(record: Mapping[str, Any], lives: bool, now: float) -> float | None:

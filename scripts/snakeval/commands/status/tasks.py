@@ -4,7 +4,7 @@ from typing import Any
 
 from snakeval.commands.status.model import Scene, TaskState, TaskStatus
 from snakeval.config.model import Deployment, Task
-from snakeval.run.attempt import Attempt, Course, Stage, evaluation_fingerprint, read_attempt
+from snakeval.run.attempt import Attempt, Course, Stage, evaluation_fingerprint
 from snakeval.run.paths import TaskPaths
 from snakeval.run.session import FAILED
 from snakeval.system.files import read_json
@@ -21,7 +21,7 @@ def task_status(
         scene: What is known of the run.
         refused: Why the deployment, or one that the task uses, cannot be served in this session, None when it can.
     """
-    attempt = read_attempt(files.attempt)
+    attempt = Attempt.read(files.attempt)
     fingerprint = evaluation_fingerprint(deployment.fingerprint, task.fingerprint)
     base: dict[str, Any] = {"deployment": deployment.name, "task": task.name}
     if files.result.exists():

@@ -10,7 +10,7 @@ from snakeval.errors import HarnessError
 from snakeval.results.report.timings import Phases, Speed, phases_of, speed_of
 from snakeval.results.result import read_result
 from snakeval.results.summary import headline_metric, metric_label, missing_task
-from snakeval.run.attempt import Course, read_attempt
+from snakeval.run.attempt import Attempt, Course
 from snakeval.run.paths import RunPaths
 from snakeval.system.files import is_newer, read_json
 
@@ -153,7 +153,7 @@ def _score(pair: tuple[str, str], result: Mapping[str, Any] | None) -> Score:
 
 def _failure(paths: RunPaths, pair: tuple[str, str], broken: str | None) -> Failure:
     missing = missing_task(paths, *pair, _EXCERPT_LINES)
-    attempt = read_attempt(paths.task(*pair).attempt)
+    attempt = Attempt.read(paths.task(*pair).attempt)
     reason = broken
     if reason is None and attempt is not None and attempt.course is not Course.SUCCEEDED:
         reason = attempt.reason or str(attempt.course)
