@@ -3,9 +3,9 @@
 Needs the task's leases. Makes `result.json` and `samples.jsonl.gz`; a failed attempt leaves what lets the next one resume.
 """
 
-if CONFIG.execution.options.get("evaluate_in") == "allocation":
+if CONFIG.execution.evaluates_in_allocation:
 
-    # Snakemake only starts the steps; Slurm has no job to give for them.
+    # Snakemake only starts them; the batch system has no job to give for them.
     localrules:
         evaluate,
 

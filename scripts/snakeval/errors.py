@@ -51,6 +51,14 @@ class UsageError(SnakevalError):
         super().__init__(str(problem))
 
 
+class ExtensionError(SnakevalError):
+    """A backend, a harness, a format, a deployment type or a subcommand is named, and is wrong or incomplete."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(str(problem))
+
+
 class DeploymentError(SnakevalError):
     """A server could not be started or is gone (infrastructure, worth a retry)."""
 

@@ -10,7 +10,7 @@ from fakes.lepton_control_plane import ControlPlane
 from lepton.conftest import free_port, lepton_config, serving
 from snakeval.backends.lepton.backend import LeptonBackend
 from snakeval.backends.lepton.keeper import Keeper
-from snakeval.backends.lepton.leftovers import lepton_leftovers
+from snakeval.backends.lepton.leftovers import LeptonLeftovers
 from snakeval.backends.lepton.preflight import lepton_problems
 from snakeval.config.model import Deployment, Protocol
 from snakeval.deployments.endpoint import server_endpoint
@@ -241,10 +241,10 @@ def test_what_a_killed_call_left_is_listed_and_deleted(
     deployment = serving()
     backend = make_backend(deployment)
     config = lepton_config(tmp_path, [deployment])
-    assert lepton_leftovers(config, tmp_path / ".snakemake") == []
+    assert LeptonLeftovers(config).find(tmp_path / ".snakemake") == []
     backend.start(deployment)
     (tmp_path / "demo" / "tiny" / "server" / "state.json").unlink()
-    found = lepton_leftovers(config, tmp_path / ".snakemake")
+    found = LeptonLeftovers(config).find(tmp_path / ".snakemake")
     assert [one.kind for one in found] == ["endpoint", "secret"]
     assert len(plane.endpoints) == 1
     said: list[str] = []

@@ -1,9 +1,14 @@
-"""The contract of a backend: where servers run."""
+"""The contract of a backend: where servers run. `Backend` is what each must have; the other parts are optional."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-from snakeval.config.model import Deployment
+from snakeval.config.model import Config, Deployment
+from snakeval.config.model import Protocol as RequestKind
+from snakeval.deployments.endpoint import Endpoint
+from snakeval.errors import Problem
 from snakeval.run.server import Server
 
 
@@ -26,7 +31,7 @@ class Leftover:
 
 
 class Backend(Protocol):
-    """The four verbs. `deployment` names the record: everything is kept in the deployment's server folder."""
+    """Six verbs over a small record, which lies in the deployment's server folder; all are safe to call twice."""
 
     def definition(self, deployment: Deployment) -> str:
         """Return the hash that a server started now would have as its `definition`."""
@@ -67,3 +72,50 @@ class Attendant(Protocol):
 
     def end(self) -> None:
         """End; safe to call twice, and without `begin`."""
+
+
+class Leftovers(Protocol):
+    """Finds and deletes what a run leaves behind where servers are more than their processes."""
+
+    def find(self, state_dir: Path) -> list[Leftover]:
+        """Return what is there; deletes nothing.
+
+        Args:
+            state_dir: Snakemake's own folder, `.snakemake` of the working directory.
+
+        Raises:
+            DeploymentError: where it would be cannot be asked.
+        """
+
+    def delete(self, found: list[Leftover]) -> None:
+        """Delete what `find` has found; what is gone already is fine.
+
+        Raises:
+            DeploymentError: with all that could not be deleted.
+        """
+
+
+class Beside(Protocol):
+    """A place beside a server, in the resources that it was given (`Server.allocation`)."""
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The options of the container runtime that lead there, for a runtime that belongs to the batch system."""
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """Return the command that runs `argv` there, with our environment, working directory and output."""
+
+    def check(self, endpoint: Endpoint, protocol: RequestKind, checks_api_key: bool, timeout_s: float) -> None:
+        """Do what `serving.probe.check_endpoint` does, from there: nobody else reaches the server's loopback.
+
+        Raises:
+            EndpointError: as `check_endpoint`, or nothing can be started there.
+        """
+
+    def end(self) -> None:
+        """End what still runs there; safe to call twice."""
+
+
+def problems_contract(config: Config) -> list[Problem]:
+    """Return what keeps a backend from working, every finding at once; reads, and creates nothing."""
+    return []

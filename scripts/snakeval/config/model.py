@@ -55,6 +55,11 @@ class Execution:
     max_deployments: int
     options: Mapping[str, Any]
 
+    @property
+    def evaluates_in_allocation(self) -> bool:
+        """Whether tasks run beside their server, in what it was given."""
+        return bool(self.options.get("evaluate_in") == "allocation")
+
 
 @dataclass(frozen=True)
 class Task:

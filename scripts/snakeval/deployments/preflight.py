@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 
 from snakeval.config.container_syntax import named_mounts
+from snakeval.config.execution_types import execution_type
 from snakeval.config.model import Deployment, Execution
 from snakeval.deployments.containers import container_runtime
 from snakeval.deployments.gpus import PARALLEL, gpus_per_node
@@ -116,7 +117,8 @@ def _heads(file: Path) -> int | None:
 
 
 def _port(deployment: Deployment, execution: Execution) -> Iterator[Problem]:
-    if deployment.port is None or execution.type != "local" or _is_our_port(deployment.port, execution.output_dir):
+    here = execution_type(execution.type).on_this_machine
+    if deployment.port is None or not here or _is_our_port(deployment.port, execution.output_dir):
         return
     with socket.socket() as probe:
         taken = probe.connect_ex((LOOPBACK, deployment.port)) == 0
@@ -152,6 +154,6 @@ def _container(deployment: Deployment, execution: Execution) -> Iterator[Problem
         hint = "docs/containers.md tells how to make one"
         yield Problem(f"{here}: image", "does not exist", image, "an image file on this machine", hint)
     # Elsewhere the machine that runs the server has it, which need not be this one.
-    if execution.type == "local" and shutil.which(runtime) is None:
+    if execution_type(execution.type).on_this_machine and shutil.which(runtime) is None:
         hint = f"install {runtime}, or choose another execution.container_runtime"
         yield Problem(f"{here}: execution.container_runtime", "is not installed", runtime, "on PATH", hint)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from snakeval.backends.slurm.step import Step
+from snakeval.backends import beside
+from snakeval.backends.base import Beside
 from snakeval.config.container_syntax import PYXIS
 from snakeval.config.model import Config, Task
 from snakeval.deployments.containers import chosen_runtime
@@ -38,7 +39,7 @@ class Place:
         env: Variables beside those of the harness.
         stdin: As for `subprocess.Popen`.
         inherited: File descriptors that it inherits.
-        step: The step of Slurm that it is, None for none.
+        step: The place beside a server where it is, None for here.
         family: What belongs to its container, None without one.
     """
 
@@ -47,7 +48,7 @@ class Place:
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: int = subprocess.DEVNULL
     inherited: tuple[int, ...] = ()
-    step: Step | None = None
+    step: Beside | None = None
     family: Family | None = None
 
     def end(self) -> None:
@@ -69,18 +70,18 @@ def place_of(
         task: The task.
         command: The harness.
         folder: Its work folder.
-        job: The Slurm job inside which it runs beside its server, None for here.
+        job: The allocation of its server inside which it runs, None for here.
 
     Raises:
         DeploymentError: pyxis is to run the container, and there is no job to run it in.
     """
     argv = wrapped(task, command.argv, folder)
-    step = Step(job) if job else None
+    step = beside(config, job) if job else None
     if not task.container:
         return Place(step.command(argv) if step else argv, command.cwd, step=step)
     runtime = str(chosen_runtime(config.execution))
     if runtime == PYXIS and step is None:
-        step = Step(_own_job(task))
+        step = beside(config, _own_job(task))
     container = container_of_task(config, task, command, folder, step.place if step and runtime == PYXIS else None)
     labels = {"run": config.run, "deployment": deployment, "task": task.name}
     script = folder.absolute() / SCRIPT

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from snakeval.config.container_syntax import NONE, PYXIS
+from snakeval.config.execution_types import execution_type, types_with_containers
 from snakeval.config.model import Config, Task
 from snakeval.deployments.containers import chosen_runtime
 from snakeval.errors import Problem
 from snakeval.harnesses import MODULES
 from snakeval.system.checkout import ENVS
-
-RUNTIMES = {"local": "podman, apptainer", "slurm": "pyxis, apptainer, podman"}
 
 
 def harness_problems(config: Config, as_jobs: bool = True) -> list[Problem]:
@@ -42,10 +41,10 @@ def _modules(config: Config) -> Iterator[Problem]:
 
 def _containers(config: Config, as_jobs: bool) -> Iterator[Problem]:
     """Tasks in images need something that runs those: one finding for all of them."""
-    backend = config.execution.type
+    runtimes = execution_type(config.execution.type).container_runtimes
     names = ", ".join(task.name for task in config.tasks if task.container)
     runtime = chosen_runtime(config.execution)
-    in_a_job = as_jobs or config.execution.options.get("evaluate_in") == "allocation"
+    in_a_job = as_jobs or config.execution.evaluates_in_allocation
     if not names or (runtime is not None and (runtime != PYXIS or in_a_job)):
         return
     if runtime == PYXIS:
@@ -56,12 +55,12 @@ def _containers(config: Config, as_jobs: bool) -> Iterator[Problem]:
             expected="tasks as jobs, or beside their server",
             hint="call snakemake with --profile profiles/slurm, or set execution.evaluate_in: allocation",
         )
-    elif backend not in RUNTIMES:
+    elif not runtimes:
         yield Problem(
             where="execution.type",
             what="has nothing that runs the images of harnesses",
-            got=f"{backend}, with tasks that run in images: {names}",
-            expected=f"one of {', '.join(RUNTIMES)}, or tasks without images",
+            got=f"{config.execution.type}, with tasks that run in images: {names}",
+            expected=f"one of {', '.join(types_with_containers())}, or tasks without images",
             hint="leave out `container` where a harness has an environment; `snakeval tasks` tells which ones have",
         )
     else:
@@ -69,7 +68,7 @@ def _containers(config: Config, as_jobs: bool) -> Iterator[Problem]:
             where="execution.container_runtime",
             what="is needed for tasks that run in images of their harnesses",
             got=f"{NONE}, with the tasks {names}",
-            expected=f"one of {RUNTIMES[backend]}",
+            expected=f"one of {', '.join(runtimes)}",
             hint="set what this site has (docs/containers.md), or remove these tasks",
         )
 

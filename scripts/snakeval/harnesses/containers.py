@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from snakeval.config.container_syntax import EVALUATION, Mount, named_mounts, spelled_for, unmountable
+from snakeval.config.execution_types import execution_type
 from snakeval.config.model import Config, Task
 from snakeval.deployments.containers import PROXIES, Container, chosen_runtime, container_hint, mounts_of
 from snakeval.errors import DeploymentError, Problem
@@ -63,7 +64,8 @@ def require_container(config: Config, task: Task, say: Say) -> None:
     problems = [*_paths(config, task, runtime), *_installed(config, task, runtime)]
     if problems:
         raise DeploymentError("\n\n".join(str(problem) for problem in problems))
-    if config.execution.type == "local" and runtime == "podman" and not is_there(task.container):
+    here = execution_type(config.execution.type).on_this_machine
+    if here and runtime == "podman" and not is_there(task.container):
         say(f"pulling {task.container}, which is not here yet")
         complaint = pull_image(task.container, say)
         if complaint is not None:
@@ -107,7 +109,7 @@ def _paths(config: Config, task: Task, runtime: str) -> Iterator[Problem]:
 
 def _installed(config: Config, task: Task, runtime: str) -> Iterator[Problem]:
     """Elsewhere the machine that runs the task has it, which need not be this one."""
-    if config.execution.type == "local" and shutil.which(runtime) is None:
+    if execution_type(config.execution.type).on_this_machine and shutil.which(runtime) is None:
         hint = f"install {runtime}, or choose another execution.container_runtime"
         where = f"task {task.name}: execution.container_runtime"
         yield Problem(where, "is not installed", runtime, "on PATH", hint)

@@ -2,9 +2,8 @@
 
 import time
 
-from snakeval.backends import backend_of
+from snakeval.backends import backend_of, beside
 from snakeval.backends.base import Backend
-from snakeval.backends.slurm.step import Step, check_beside
 from snakeval.config.model import Config, Deployment, Protocol
 from snakeval.deployments.endpoint import Endpoint, existing_endpoint, server_endpoint
 from snakeval.deployments.types import checks_api_key, deployment_type
@@ -86,7 +85,7 @@ def _answering(
         if server.allocation is None:
             check_endpoint(endpoint, protocol, checks or server.guarded, timeout_s)
         else:
-            check_beside(Step(server.allocation), endpoint, protocol, checks or server.guarded, timeout_s)
+            beside(config, server.allocation).check(endpoint, protocol, checks or server.guarded, timeout_s)
 
     begin = time.monotonic()
     log = RunPaths(config.folder).server(deployment.name).log

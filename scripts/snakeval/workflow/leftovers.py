@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from snakeval.backends import backend_of
+from snakeval.backends import backend_of, leftovers_of
 from snakeval.backends.base import Leftover
 from snakeval.config.model import Config
 from snakeval.deployments.types import deployment_type
@@ -22,10 +22,9 @@ def leftovers(config: Config, state_dir: Path) -> list[Leftover]:
     Raises:
         DeploymentError: where it would be cannot be asked.
     """
-    if config.execution.type == "lepton":
-        from snakeval.backends.lepton.leftovers import lepton_leftovers
-
-        return lepton_leftovers(config, state_dir)
+    special = leftovers_of(config)
+    if special is not None:
+        return special.find(state_dir)
     backend = backend_of(config)
     states = {one.name: backend.state(one.name) for one in config.served if deployment_type(one.type).has_server}
     return [Leftover("server", name, server.state) for name, server in states.items() if server.lives]
@@ -47,10 +46,9 @@ def clean_up(config: Config, state_dir: Path, found: list[Leftover], say: Say) -
                 backend.stop(deployment.name)
         for lease in RunPaths(config.folder).leases():
             lease.unlink(missing_ok=True)
-        if config.execution.type == "lepton":
-            from snakeval.backends.lepton.leftovers import delete_leftovers
-
-            delete_leftovers(found)
+        special = leftovers_of(config)
+        if special is not None:
+            special.delete(found)
     finally:
         lock.release()
     for one in found:

@@ -269,7 +269,7 @@ def test_what_cannot_run_is_planned_and_told_before_the_run(workflow: Workflow) 
     ]
     (problem,) = harness_problems(config)
     assert (problem.where, problem.got) == ("execution.container_runtime", "none, with the tasks hle.hle, scicode")
-    assert problem.expected == "one of podman, apptainer"
+    assert problem.expected == "one of apptainer, podman"
     podman = replace(config.execution, options={**config.execution.options, "container_runtime": "podman"})
     assert harness_problems(replace(config, execution=podman)) == []
     pyxis = replace(config.execution, type="slurm", options={"container_runtime": "pyxis"})

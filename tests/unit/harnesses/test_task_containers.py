@@ -149,7 +149,7 @@ def test_values_stay_data_and_keys_out_of_sight(runtime: str, tmp_path: Path, mo
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     task = replace(_task(pre_cmd="true"), env_vars={"HOSTILE": "lit:"})
     work = tmp_path / "work"
-    config = _config(runtime, tmp_path)
+    config = _config(runtime, tmp_path, type="slurm")
     command = _command(task, work, config)
     command = replace(command, argv=[*command.argv, WORST, "--", ""])
     place = place_of(config, "tiny", task, command, work, None)
@@ -171,7 +171,7 @@ def test_values_stay_data_and_keys_out_of_sight(runtime: str, tmp_path: Path, mo
 
 
 def test_beside_a_server_the_lifeline_is_the_input_of_the_step(tmp_path: Path) -> None:
-    config, work = _config("podman", tmp_path), tmp_path / "work"
+    config, work = _config("podman", tmp_path, type="slurm"), tmp_path / "work"
     place = place_of(config, "tiny", _task(), _command(_task(), work, config), work, "12")
     assert place.argv[0] == "srun"
     assert place.argv[-3:] == ["--", "bash", str(work / "container.sh")]
@@ -179,11 +179,15 @@ def test_beside_a_server_the_lifeline_is_the_input_of_the_step(tmp_path: Path) -
     assert (place.inherited, place.stdin >= 3) == ((), True)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SLURM_JOB_ID", raising=False)
-        pyxis = place_of(_config("pyxis", tmp_path), "tiny", _task(), _command(_task(), work, config), work, "12")
+        pyxis = place_of(
+            _config("pyxis", tmp_path, type="slurm"), "tiny", _task(), _command(_task(), work, config), work, "12"
+        )
         assert pyxis.argv == ["bash", str(work / "container.sh")]
         assert "srun --jobid=12 --overlap" in (work / "container.sh").read_text()
         with pytest.raises(DeploymentError, match="has to be in a Slurm job, and this is none"):
-            place_of(_config("pyxis", tmp_path), "tiny", _task(), _command(_task(), work, config), work, None)
+            place_of(
+                _config("pyxis", tmp_path, type="slurm"), "tiny", _task(), _command(_task(), work, config), work, None
+            )
 
 
 def test_on_the_machine_itself_nothing_is_put_around_the_command(tmp_path: Path) -> None:
@@ -191,7 +195,7 @@ def test_on_the_machine_itself_nothing_is_put_around_the_command(tmp_path: Path)
     command = HarnessCommand(["run", "it"], {}, tmp_path)
     place = place_of(_config("podman"), "tiny", task, command, tmp_path, None)
     assert (place.argv, place.cwd, place.env, place.inherited) == (["run", "it"], tmp_path, {}, ())
-    place = place_of(_config("podman"), "tiny", task, command, tmp_path, "12")
+    place = place_of(_config("podman", type="slurm"), "tiny", task, command, tmp_path, "12")
     assert place.step is not None
     assert place.argv == place.step.command(["run", "it"])
     assert isinstance(place.step, Step)

@@ -14,40 +14,47 @@ from snakeval.run.paths import RunPaths
 from snakeval.run.session import others_at_work
 
 
-def lepton_leftovers(config: Config, state_dir: Path) -> list[Leftover]:
-    """See `leftovers`. Jobs belong to the working directory: while another run of it is at work they are left alone."""
-    try:
-        lepton, found = Lepton(), list[Leftover]()
-        owner = RunPaths(config.folder).lepton_owner
-        if owner.exists():
-            prefix = run_prefix(owner.read_text(encoding="utf-8"))
-            rows = [row for row in lepton.endpoints() if row.name.startswith(prefix)]
-            found += [Leftover("endpoint", row.name, row.phase) for row in rows]
-            found += [Leftover("secret", name, "") for name in sorted(lepton.secret_names()) if name.startswith(prefix)]
-        if (state_dir / ID_FILE).exists() and not others_at_work(state_dir, config.run):
-            jobs = lepton.jobs(workdir_prefix(state_dir.absolute().parent, state_dir))
-            found += [Leftover("job", row.job_id, row.state) for row in jobs]
-    except LeptonError as error:
-        raise DeploymentError(f"Lepton cannot be asked for what is left: {error}") from None
-    return found
+class LeptonLeftovers:
+    """See `Leftovers`."""
 
+    def __init__(self, config: Config) -> None:
+        self._config = config
 
-def delete_leftovers(found: list[Leftover]) -> None:
-    """Delete endpoints, secrets and jobs; what is gone already is fine.
-
-    Raises:
-        DeploymentError: with all that could not be deleted.
-    """
-    failed: list[str] = []
-    try:
-        lepton = Lepton()
-    except LeptonError as error:
-        raise DeploymentError(f"nothing could be deleted: {error}") from None
-    delete = {"endpoint": lepton.delete_endpoint, "job": lepton.delete_job, "secret": lepton.delete_secret}
-    for one in found:
+    def find(self, state_dir: Path) -> list[Leftover]:
+        """See `Leftovers`. While another run of the working directory is at work, its jobs are left alone."""
         try:
-            delete[one.kind](one.name)
+            lepton, found = Lepton(), list[Leftover]()
+            owner = RunPaths(self._config.folder).lepton_owner
+            if owner.exists():
+                prefix = run_prefix(owner.read_text(encoding="utf-8"))
+                rows = [row for row in lepton.endpoints() if row.name.startswith(prefix)]
+                found += [Leftover("endpoint", row.name, row.phase) for row in rows]
+                found += [
+                    Leftover("secret", name, "") for name in sorted(lepton.secret_names()) if name.startswith(prefix)
+                ]
+            if (state_dir / ID_FILE).exists() and not others_at_work(state_dir, self._config.run):
+                jobs = lepton.jobs(workdir_prefix(state_dir.absolute().parent, state_dir))
+                found += [Leftover("job", row.job_id, row.state) for row in jobs]
         except LeptonError as error:
-            failed.append(f"{one.kind} {one.name} ({error})")
-    if failed:
-        raise DeploymentError(f"could not be deleted: {', '.join(failed)}")
+            raise DeploymentError(f"Lepton cannot be asked for what is left: {error}") from None
+        return found
+
+    def delete(self, found: list[Leftover]) -> None:
+        """Delete endpoints, secrets and jobs; what is gone already is fine.
+
+        Raises:
+            DeploymentError: with all that could not be deleted.
+        """
+        failed: list[str] = []
+        try:
+            lepton = Lepton()
+        except LeptonError as error:
+            raise DeploymentError(f"nothing could be deleted: {error}") from None
+        delete = {"endpoint": lepton.delete_endpoint, "job": lepton.delete_job, "secret": lepton.delete_secret}
+        for one in found:
+            try:
+                delete[one.kind](one.name)
+            except LeptonError as error:
+                failed.append(f"{one.kind} {one.name} ({error})")
+        if failed:
+            raise DeploymentError(f"could not be deleted: {', '.join(failed)}")

@@ -48,19 +48,14 @@ class Step:
         if left:
             call(["scancel", *left])
 
-
-def check_beside(step: Step, endpoint: Endpoint, protocol: Protocol, checks_api_key: bool, timeout_s: float) -> None:
-    """Do what `readiness.check_endpoint` does from beside the server, whose loopback nobody else reaches.
-
-    Raises:
-        EndpointError: as `check_endpoint`, or the step could not be started.
-    """
-    question = {"endpoint": asdict(endpoint), "protocol": protocol.value, "checks_api_key": checks_api_key}
-    given = json.dumps({**question, "timeout_s": timeout_s})
-    # By standard input, because the key is in it.
-    done = call(step.command([sys.executable, str(PROBE)]), STEP_START_S + timeout_s, given)
-    if done.returncode != 0:
-        raise EndpointError(_reason(done))
+    def check(self, endpoint: Endpoint, protocol: Protocol, checks_api_key: bool, timeout_s: float) -> None:
+        """See `Beside`."""
+        question = {"endpoint": asdict(endpoint), "protocol": protocol.value, "checks_api_key": checks_api_key}
+        given = json.dumps({**question, "timeout_s": timeout_s})
+        # By standard input, because the key is in it.
+        done = call(self.command([sys.executable, str(PROBE)]), STEP_START_S + timeout_s, given)
+        if done.returncode != 0:
+            raise EndpointError(_reason(done))
 
 
 def _reason(done: "subprocess.CompletedProcess[str]") -> str:

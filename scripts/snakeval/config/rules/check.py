@@ -16,10 +16,10 @@ from snakeval.config.rules.instances import (
     instances_divide_nodes,
     router_is_understood,
 )
-from snakeval.config.rules.lepton import lepton_rules
 from snakeval.config.secrets import host_name, unset
 from snakeval.config.tasks.draft import harness_prefix
 from snakeval.errors import Problem
+from snakeval.system.extensions import load_function
 
 TRUST = "SNAKEVAL_TRUST_PRE_CMD"
 RESERVED_TASKS = ("server",)
@@ -203,10 +203,9 @@ def _commands_are_trusted(draft: Draft, environ: Mapping[str, str]) -> Iterator[
 
 
 def _unset_variables(draft: Draft, environ: Mapping[str, str]) -> Iterator[Problem]:
-    servers = (draft.execution, *draft.served)
-    if draft.execution.data["type"] == "lepton":
-        # There a variable of a server is a secret of the workspace, which nobody needs to know here.
-        servers = ()
+    # Where servers do not inherit from this machine, its variables say nothing of theirs.
+    elsewhere = draft.execution.schema.get("x-variables-elsewhere", False)
+    servers = () if elsewhere else (draft.execution, *draft.served)
     for entry in (draft.top, *servers, draft.evaluation, *draft.tasks):
         env_vars = entry.data.get("env_vars")
         for name, reference in env_vars.items() if isinstance(env_vars, dict) else ():
@@ -216,6 +215,15 @@ def _unset_variables(draft: Draft, environ: Mapping[str, str]) -> Iterator[Probl
     for entry in _of_type_none(draft):
         if entry.data["api_key_name"] and entry.data["api_key_name"] not in environ:
             yield unset(entry.at("api_key_name"), entry.data["api_key_name"])
+
+
+def _rules_of_execution(draft: Draft) -> Iterator[Problem]:
+    """Yield what breaks the rules that the schema of the execution type names, if it names any."""
+    execution = draft.execution
+    reference = execution.schema.get("x-rules")
+    if reference is not None:
+        where = f"schemas/execution/{execution.data['type']}.schema.yaml: x-rules"
+        yield from load_function(reference, where, _rules_of_execution)(draft)
 
 
 _RULES: tuple[Rule, ...] = (
@@ -232,7 +240,7 @@ _RULES: tuple[Rule, ...] = (
     instances_divide_nodes,
     instances_are_healthy_by_a_path,
     router_is_understood,
-    lepton_rules,
+    _rules_of_execution,
     auxiliary_rules,
     *CONTAINER_RULES,
 )

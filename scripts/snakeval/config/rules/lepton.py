@@ -1,4 +1,4 @@
-"""Rules over several keys for servers on Lepton; see rules.py."""
+"""Rules over several keys for servers on Lepton, named by `x-rules` of its schema; see check.py."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,8 @@ from snakeval.errors import Problem
 def lepton_rules(draft: Draft) -> Iterator[Problem]:
     """Yield what would keep an endpoint from being made, or would show a secret to the workspace."""
     execution = draft.execution
-    if execution.data["type"] != "lepton":
-        return
     for entry in draft.served:
-        if entry.data["type"] != "none":
+        if entry.schema.get("x-has-server", True):
             own = entry.data.get("lepton_config") or {}
             yield from _image(entry, execution)
             yield from _shape(entry, own, execution)

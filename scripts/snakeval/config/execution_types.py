@@ -1,0 +1,37 @@
+"""What rules and checks have to know of an execution type beside its keys: read from the `x-` keys of its schema."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from snakeval.config.container_syntax import NONE
+from snakeval.config.reading.schema import Schemas
+from snakeval.system.checkout import SCHEMAS
+
+
+@dataclass(frozen=True)
+class ExecutionType:
+    """One kind of place where servers run.
+
+    Attributes:
+        name: The value of `execution.type`.
+        on_this_machine: Whether that is the machine on which Snakemake runs, so that its ports, programs and images
+            can be looked at beforehand.
+        container_runtimes: What may run containers there; empty where nothing does.
+    """
+
+    name: str
+    on_this_machine: bool
+    container_runtimes: tuple[str, ...]
+
+
+@cache
+def execution_type(name: str) -> ExecutionType:
+    """Return the facts of a type; raises ConfigError when there is no such schema."""
+    schema = Schemas(SCHEMAS).effective("execution", name)
+    runtimes = schema["properties"].get("container_runtime", {}).get("enum", ())
+    return ExecutionType(name, schema.get("x-on-this-machine", False), tuple(one for one in runtimes if one != NONE))
+
+
+def types_with_containers() -> list[str]:
+    """Return the types of execution that can run containers."""
+    return [name for name in Schemas(SCHEMAS).types("execution") if execution_type(name).container_runtimes]
