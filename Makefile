@@ -6,6 +6,8 @@ SEEDS ?= 1:100
 STATE := .snakeval
 BOOTSTRAP := $(STATE)/bootstrap
 UV := $(BOOTSTRAP)/bin/uv
+# The command `snakeval` and the plugins of Snakemake, as links to this checkout; what builds them is in the locks.
+INSTALL_CHECKOUT := $(UV) pip install --quiet --no-deps --no-build-isolation --python .venv/bin/python --editable .
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev setup-lepton python-on-volume run test test-unit test-long long-chaos long-loaded long- lint install-profiles lock docs clean
@@ -65,8 +67,7 @@ $(UV): envs/bootstrap.lock
 .venv/.snakeval-ready: envs/snakeval.lock $(UV)
 	$(UV) venv --quiet --clear --no-project --python $(PYTHON) .venv
 	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python .venv/bin/python envs/snakeval.lock
-	.venv/bin/python scripts/link_plugins.py scripts/plugins
-	.venv/bin/python scripts/link_command.py
+	$(INSTALL_CHECKOUT)
 	@touch $@
 
 .venv/.snakeval-lepton: envs/lepton.lock .venv/.snakeval-ready
@@ -78,4 +79,5 @@ $(STATE)/python/bin/python3: $(UV)
 
 .venv/.snakeval-dev: envs/dev.lock .venv/.snakeval-ready
 	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python .venv/bin/python envs/dev.lock
+	$(INSTALL_CHECKOUT)
 	@touch $@

@@ -4,13 +4,15 @@ set -euo pipefail
 uv=$(realpath -s "$1")
 cd "$(dirname "$0")/../../envs"
 common=(--quiet --generate-hashes --universal --python-version 3.11 --no-header)
-families=(bootstrap snakeval lm-eval nvidia-simple-evals nvidia-lm-eval nvidia-bfcl inspect inspect_evals)
+families=(bootstrap lm-eval nvidia-simple-evals nvidia-lm-eval nvidia-bfcl inspect inspect_evals)
 families+=(export-mlflow export-parquet export-wandb mlflow-server)
 for family in "${families[@]}"; do
   "$uv" pip compile "${common[@]}" "$family.in" --output-file "$family.lock"
 done
+"$uv" pip compile "${common[@]}" ../pyproject.toml snakeval.in --output-file snakeval.lock
 for family in lepton dev; do
-  "$uv" pip compile "${common[@]}" --overrides lepton.overrides "$family.in" --output-file "$family.lock"
+  "$uv" pip compile "${common[@]}" --overrides lepton.overrides --extra lepton ../pyproject.toml "$family.in" \
+    --output-file "$family.lock"
 done
 "$uv" pip compile "${common[@]}" lepton-cli.in --output-file lepton-cli.lock
 # The model's package and the router's ask for libraries that they are not used with.

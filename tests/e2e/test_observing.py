@@ -6,14 +6,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
+from workspace import CHECKPOINT, REPOSITORY, SNAKEVAL, Workspace, eventually
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
 NAMES = [f"task{number}" for number in range(10)]
 
 
 def _snakeval(*words: str) -> list[str]:
-    return [sys.executable, str(REPOSITORY / "scripts" / "command.py"), *words, "--configfile", "test.yaml"]
+    return [SNAKEVAL, *words, "--configfile", "test.yaml"]
 
 
 def _call(workspace: Workspace, *words: str) -> "subprocess.CompletedProcess[str]":

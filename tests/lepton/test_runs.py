@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lepton.conftest import MARKS, SERVER, LeptonWorkspace, free_port
-from workspace import CHECKPOINT, REPOSITORY, Running, Workspace, eventually
+from workspace import CHECKPOINT, REPOSITORY, SNAKEVAL, Running, Workspace, eventually
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
 
@@ -164,7 +164,7 @@ def test_a_killed_run_goes_on_with_its_jobs_and_its_endpoint(space: LeptonWorksp
     running, gate = _two_at_work(space)
     running.signal(signal.SIGKILL)
     running.process.wait()
-    clean = [sys.executable, str(REPOSITORY / "scripts" / "command.py"), "clean", "--configfile", "test.yaml"]
+    clean = [SNAKEVAL, "clean", "--configfile", "test.yaml"]
     command = [*clean, "--dry-run"]
     listed = subprocess.run(command, cwd=space.folder, env=space.environ, capture_output=True, text=True, check=True)
     assert [line.split()[0] for line in listed.stdout.splitlines()] == ["endpoint", "secret", "job", "job"]

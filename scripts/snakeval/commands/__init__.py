@@ -39,8 +39,12 @@ class Parser(argparse.ArgumentParser):
         return " ".join(self.format_usage().removeprefix("usage: ").split())
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run one subcommand and return its exit status: 0, 1 for an error, 2 for wrong arguments, 130 for Ctrl-C."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand, by default that of the command line; entry point of the command.
+
+    Returns:
+        The exit status: 0, 1 for an error, 2 for wrong arguments, 130 for Ctrl-C.
+    """
     try:
         arguments = make_parser().parse_args(argv)
         status = int(arguments.run(arguments))
@@ -60,12 +64,12 @@ def main(argv: Sequence[str]) -> int:
 def make_parser() -> Parser:
     """Return the parser with all subcommands."""
     # Here and not above: each of these modules imports this package first.
-    from snakeval.commands import clean, logs, stop
+    from snakeval.commands import clean, logs, path, stop
     from snakeval.commands.plan import command as plan
     from snakeval.commands.status import command as status
     from snakeval.commands.tasks import command as tasks
 
-    modules = (status, logs, stop, clean, plan, tasks)
+    modules = (status, logs, stop, clean, plan, tasks, path)
     parser = Parser(
         prog="snakeval", description="Look at runs of Snakeval, and end them; snakemake begins them.", epilog=EPILOG
     )

@@ -117,11 +117,6 @@ def render_task_script(labels: Mapping[str, str], container: Container, command:
     )
 
 
-def render_command_launcher(python: Path, command: Path) -> str:
-    """Return the script that calls `command` with the interpreter `python`, whatever stands on PATH."""
-    return _templates().get_template("command.sh.j2").render(python=python, command=command)
-
-
 def batch_option(option: str) -> str:
     """Return `--name=value` as sbatch reads it from a script: in double quotes when it is more than a plain word."""
     name, equals, value = option.partition("=")

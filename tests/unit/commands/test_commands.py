@@ -1,16 +1,16 @@
 """The command `snakeval`: which run it is about, and how its errors look."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from config_workflow import ROOT
+from snakeval import __version__
 from snakeval.commands import main, make_parser
 from snakeval.commands.chosen_run import choose_run, run_in_folder
-from snakeval.deployments.launch import render_command_launcher
 from snakeval.errors import UsageError
 from snakeval.workflow.session import write_resolved_config
+from workspace import SNAKEVAL
 
 CONFIG = """run: first
 deployment: {type: none, name: there, served_model_name: m}
@@ -77,20 +77,11 @@ def test_errors_are_four_lines(words: list[str], status: int, first: str, capsys
     assert [line.split(":")[0].strip() for line in lines] == ["error", "got", "expected", "hint"]
 
 
-def test_the_launcher_calls_its_own_interpreter_from_any_path(tmp_path: Path) -> None:
-    odd = tmp_path / "it's a folder"
-    odd.mkdir()
-    python = odd / "python"
-    python.symlink_to(sys.executable)
-    command = odd / "command.py"
-    command.write_text("import sys\nprint(sys.argv[1:])\n", encoding="utf-8")
-    launcher = tmp_path / "snakeval"
-    launcher.write_text(render_command_launcher(python, command), encoding="utf-8")
-    done = subprocess.run(["sh", str(launcher), "a b", "$c"], capture_output=True, text=True, timeout=30, check=True)
-    assert done.stdout == "['a b', '$c']\n"
+def test_the_package_says_where_its_files_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["path"]) == 0
+    assert capsys.readouterr().out == f"{ROOT}\n"
 
 
-def test_the_entry_works_without_the_launcher(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "command.py"), "--version"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, cwd=tmp_path)
-    assert done.stdout.startswith("snakeval ")
+def test_the_command_works_in_any_folder(folder: Path) -> None:
+    done = subprocess.run([SNAKEVAL, "--version"], capture_output=True, text=True, timeout=30, check=True, cwd=folder)
+    assert done.stdout == f"snakeval {__version__}\n"
