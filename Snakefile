@@ -32,11 +32,11 @@ rule all:
     input:
         summary=RUN.summary("json"),
         report=RUN.report,
-        results=all_results(),
-        teardowns=all_teardowns(),
-        comparisons=all_comparisons(),
-        exports=all_exports(),
-        environments=missing_environments(),
+        results=INPUTS.all_results(),
+        teardowns=INPUTS.all_teardowns(),
+        comparisons=INPUTS.all_comparisons(),
+        exports=INPUTS.all_exports(),
+        environments=INPUTS.missing_environments(),
 
 
 onstart:
@@ -45,13 +45,9 @@ onstart:
 
 onsuccess:
     end_session("succeeded")
-    show_leaderboard()
-    show_comparisons()
-    show_exports()
+    show_success()
 
 
 onerror:
     end_session("failed")
-    show_failures()
-    show_comparisons()
-    show_exports()
+    show_failure()

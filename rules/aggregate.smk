@@ -13,7 +13,7 @@ localrules:
 rule aggregate:
     """Collect all results into the summary tables and the lock file."""
     input:
-        all_results(),
+        INPUTS.all_results(),
     output:
         csv=report(
             RUN.summary("csv"),
@@ -32,9 +32,9 @@ rule aggregate:
 rule report:
     """Write the whole run as one page that needs no network."""
     input:
-        results=all_results(),
-        teardowns=all_teardowns(),
-        comparisons=comparison_files(),
+        results=INPUTS.all_results(),
+        teardowns=INPUTS.all_teardowns(),
+        comparisons=INPUTS.comparison_files(),
         lock=RUN.lock_file,
     output:
         page=report(

@@ -13,8 +13,8 @@ localrules:
 rule compare:
     """Compare two deployments task by task, and judge the candidate by the gate's policy."""
     input:
-        files=compared_files,
-        policy=comparison_policy,
+        files=INPUTS.compared_files,
+        policy=INPUTS.comparison_policy,
     output:
         json=RUN.comparison("{comparison}", "json"),
         md=report(
@@ -25,7 +25,7 @@ rule compare:
     log:
         RUN.comparison("{comparison}", "compare.log"),
     params:
-        settings=comparison_settings,
+        settings=INPUTS.comparison_settings,
     script:
         "../scripts/rules/compare.py"
 

@@ -19,14 +19,14 @@ rule deploy:
         RUN.server("{deployment}").deployment,
     log:
         RUN.server("{deployment}").deploy_log,
-    priority: deploy_priority
+    priority: SCHEDULING.deploy_priority
     # What it finds wrong does not mend itself.
     retries: 0
     threads: 0
     resources:
-        ready=ready_slot,
+        ready=SCHEDULING.ready_slot,
     params:
-        fingerprint=deployment_fingerprint,
+        fingerprint=INPUTS.deployment_fingerprint,
     script:
         "../scripts/rules/deploy.py"
 
@@ -39,11 +39,11 @@ rule ready:
         lease=temp(RUN.task("{deployment}", "{task}").lease),
     log:
         RUN.task("{deployment}", "{task}").ready_log,
-    priority: ready_priority
+    priority: SCHEDULING.ready_priority
     # It only waits; a core that it held would be missing to the tasks that it waits for.
     threads: 0
     resources:
-        ready=ready_slot,
+        ready=SCHEDULING.ready_slot,
         attempt=attempt_number,
         last_attempt=last_attempt,
     script:
@@ -58,7 +58,7 @@ rule ready_auxiliary:
         lease=temp(RUN.auxiliary("{auxiliary}", "{deployment}", "{task}").lease),
     log:
         RUN.auxiliary("{auxiliary}", "{deployment}", "{task}").ready_log,
-    priority: ready_priority
+    priority: SCHEDULING.ready_priority
     threads: 0
     resources:
         attempt=attempt_number,
@@ -70,12 +70,12 @@ rule ready_auxiliary:
 rule teardown:
     """Stop the deployment's server after its last task, and write how it lived."""
     input:
-        results_of,
+        INPUTS.results_of,
     output:
         RUN.server("{deployment}").teardown,
     log:
         RUN.server("{deployment}").folder / "teardown.log",
-    priority: teardown_priority
+    priority: SCHEDULING.teardown_priority
     threads: 0
     script:
         "../scripts/rules/teardown.py"

@@ -14,7 +14,7 @@ rule evaluate:
     """Run one task against a ready deployment and write its scores and samples."""
     input:
         lease=RUN.task("{deployment}", "{task}").lease,
-        auxiliaries=auxiliary_leases,
+        auxiliaries=INPUTS.auxiliary_leases,
     output:
         result=RUN.task("{deployment}", "{task}").result,
         samples=RUN.task("{deployment}", "{task}").samples,
@@ -22,14 +22,14 @@ rule evaluate:
         RUN.task("{deployment}", "{task}").log,
     benchmark:
         RUN.task("{deployment}", "{task}").folder / "benchmark.tsv"
-    priority: evaluate_priority
+    priority: SCHEDULING.evaluate_priority
     threads: 1
     resources:
-        **task_job_resources(),
-        **REQUESTS.needs(),
+        **SCHEDULING.task_job_resources(),
+        **SCHEDULING.requests(),
         attempt=attempt_number,
     params:
-        fingerprint=task_fingerprint,
+        fingerprint=INPUTS.task_fingerprint,
     message:
         "Evaluating {wildcards.task} on {wildcards.deployment}, log: {log}"
     script:

@@ -12,8 +12,8 @@ localrules:
 rule export:
     """Write the results in one format, or send them to one tracker."""
     input:
-        results=all_results(),
-        samples=exported_samples(),
+        results=INPUTS.all_results(),
+        samples=INPUTS.all_samples(),
     output:
         record=RUN.export_record("{format}"),
     log:
@@ -21,7 +21,7 @@ rule export:
     resources:
         attempt=attempt_number,
     params:
-        settings=export_settings,
+        settings=INPUTS.export_settings,
     message:
         "Exporting {wildcards.format}, log: {log}"
     script:

@@ -1,6 +1,7 @@
 """Configurations, deployments and tasks as tests need them: complete, and different only where a test says so."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,16 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     },
     "none": {"base_url": "http://127.0.0.1:9/v1", "api_key_name": None},
 }
+
+
+@dataclass(frozen=True)
+class Job:
+    """The wildcards of a job; those that its rule lacks are empty."""
+
+    deployment: str = ""
+    task: str = ""
+    comparison: str = ""
+    format: str = ""
 
 
 def make_deployment(

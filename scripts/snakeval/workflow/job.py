@@ -12,6 +12,7 @@ from typing import IO, Any
 from snakeval.config import load_config
 from snakeval.config.model import Comparison, Config, Deployment, Export, Task
 from snakeval.errors import SnakevalError
+from snakeval.system.checkout import ROOT
 
 # Set where the terminal belongs to a table that a job's own lines would break.
 SILENT_VARIABLE = "SNAKEVAL_SILENT"
@@ -23,12 +24,11 @@ class Source:
 
     configfiles: Sequence[str]
     overrides: Mapping[str, Any]
-    workflow_dir: str
 
     def load(self) -> Config:
         """Load the configuration that the Snakefile has validated."""
         files = [Path(path) for path in self.configfiles]
-        return load_config(files, self.overrides, Path(self.workflow_dir), {}, check_environ=False)
+        return load_config(files, self.overrides, ROOT, {}, check_environ=False)
 
 
 @dataclass(frozen=True)

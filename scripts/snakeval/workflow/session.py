@@ -13,11 +13,12 @@ from pathlib import Path
 import psutil
 import yaml
 
-from snakeval.backends import attendant_of, backend_of
+from snakeval.backends import attendant_of, backend_of, backend_problems
 from snakeval.backends.base import Attendant
 from snakeval.config.model import Config
 from snakeval.deployments.types import deployment_type
 from snakeval.errors import DeploymentError
+from snakeval.harnesses.availability import harness_problems
 from snakeval.run.heartbeat import Heartbeat
 from snakeval.run.paths import RunPaths
 from snakeval.run.session import FAILED, INTERRUPTED, SessionRecord
@@ -134,6 +135,19 @@ class Session:
 
 def _ignore(_number: int, _frame: object) -> None:
     """Stand in for SIG_IGN, which the processes that we start would inherit."""
+
+
+def end_if_unusable(config: Config, as_jobs: bool) -> None:
+    """End the process with status 1 and every finding when the run's backend or one of its harnesses cannot be used.
+
+    Args:
+        config: The run.
+        as_jobs: Whether every task is a job of a cluster, as the profile says.
+    """
+    problems = [*backend_problems(config), *harness_problems(config, as_jobs)]
+    if problems:
+        print("\n\n".join(map(str, problems)), file=sys.stderr)
+        sys.exit(1)
 
 
 def write_resolved_config(config: Config) -> None:
