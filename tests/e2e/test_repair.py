@@ -156,7 +156,8 @@ def test_an_interrupted_lm_eval_task_resumes(workspace: Workspace) -> None:
     eventually(some_answered, 120)
     running.signal(signal.SIGKILL)
     running.wait(60)
-    eventually(lambda: [one for one in workspace.processes() if "lm_eval_runner" in " ".join(one.cmdline())] == [], 30)
+    runner = "snakeval_runners.lm_eval"
+    eventually(lambda: [one for one in workspace.processes() if runner in " ".join(one.cmdline())] == [], 30)
     done = workspace.run()
     assert done.returncode == 0, done.output
     result = workspace.result("smol", "boolean_expressions")

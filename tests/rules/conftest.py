@@ -16,13 +16,13 @@ def _preloaded(python: Path, runner: str, factory: pytest.TempPathFactory, *modu
 @pytest.fixture(scope="session")
 def preloaded_lm_eval(lm_eval_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
     """The runner of lm-eval."""
-    yield from _preloaded(lm_eval_python, "lm_eval_runner", tmp_path_factory)
+    yield from _preloaded(lm_eval_python, "snakeval_runners.lm_eval", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def preloaded_inspect(inspect_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
     """The runner of Inspect."""
-    yield from _preloaded(inspect_python, "inspect_runner", tmp_path_factory)
+    yield from _preloaded(inspect_python, "snakeval_runners.inspect", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -30,4 +30,4 @@ def preloaded_inspect_evals(
     inspect_evals_python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Preloaded]:
     """The runner of Inspect where inspect_evals is installed."""
-    yield from _preloaded(inspect_evals_python, "inspect_runner", tmp_path_factory, "inspect_evals._registry")
+    yield from _preloaded(inspect_evals_python, "snakeval_runners.inspect", tmp_path_factory, "inspect_evals._registry")

@@ -1,6 +1,8 @@
 """The order of the rooms (docs/design.md): imports run downwards and never in a circle, whatever their form."""
 
 import ast
+import re
+import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from importlib.util import resolve_name
@@ -13,7 +15,10 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 ROOMS = ["errors", "system", "run", "config", "deployments", "backends", "gateway", "serving", "harnesses", "results"]
 ROOMS += ["evaluation", "workflow", "commands"]
 # Folders of programs that run in other environments, in which the package does not exist.
-PROGRAMS = ("snakeval.harnesses.runners", "snakeval.deployments.programs", "snakeval.results.exports.runners")
+RUNNERS = "snakeval.harnesses.runners.snakeval_runners"
+PROGRAMS = (RUNNERS, "snakeval.deployments.programs", "snakeval.results.exports.runners")
+# Which of their modules the harnesses import too: they describe the files through which both sides talk.
+DESCRIPTIONS = re.compile(rf"{re.escape(RUNNERS)}\.(shared(\.\w+)?|\w+\.request(\.\w+)?)")
 # Who calls the package. The executor's plugin is not among them: it is a library that knows nothing of Snakeval.
 CALLERS = ("rules", "programs", "dev", "command", "snakemake_logger_plugin_snakeval")
 
@@ -78,14 +83,20 @@ def upward_imports(graph: Graph) -> list[str]:
 
 
 def _runs_upwards(module: str, name: str) -> bool:
+    if _lies_in(module, "snakeval.harnesses") and DESCRIPTIONS.fullmatch(name):
+        return False
     return name in CALLERS or bool(_program(name)) or (_lies_in(name, "snakeval") and _floor(name) > _floor(module))
 
 
 def _leaves_program(module: str, name: str, programs: set[str]) -> bool:
-    """Tell whether a program imports the package or another program, `runner_shared` aside."""
+    """Tell whether a program imports the package or another program; what runners share is none.
+
+    Runners import each other by relative names alone: their package has two names, one on each side.
+    """
     own = _program(module)
-    others = {program.rpartition(".")[2] for program in programs - {own}} - {"runner_shared"}
-    return name in others or (_lies_in(name, "snakeval") and not _lies_in(name, own))
+    others = {program.rpartition(".")[2] for program in programs - {own} if not _lies_in(program, RUNNERS)}
+    others.add(RUNNERS.rpartition(".")[2])
+    return name in others or (_lies_in(name, "snakeval") and not _lies_in(name, own, f"{RUNNERS}.shared"))
 
 
 def _program(module: str) -> str:
@@ -138,6 +149,14 @@ def test_room_knows_nothing_of_another(graph: Graph, room: str, forbidden: str) 
     assert [module for module in reach(graph, room) if _lies_in(module, forbidden)] == []
 
 
+def test_descriptions_of_the_runners_files_need_nothing_but_python(graph: Graph) -> None:
+    descriptions = [module for module in graph if DESCRIPTIONS.fullmatch(module)]
+    assert len(descriptions) > 5
+    imported = {name for module in descriptions for name in graph[module]}
+    others = {name for name in imported if not _lies_in(name, RUNNERS)}
+    assert others <= sys.stdlib_module_names, others
+
+
 FORMS = {
     "module of a package": "from snakeval.commands import plan",
     "name of a module": "from snakeval.commands.plan import command",
@@ -150,7 +169,8 @@ FORMS = {
     "by name": "import importlib\nimportlib.import_module('snakeval.commands.plan')",
     "by relative name": "from importlib import import_module\nimport_module('..commands.plan', __package__)",
     "of a caller": "from snakemake_logger_plugin_snakeval.handler import LogHandler",
-    "of a program": "from snakeval.harnesses.runners import one",
+    "of a program": "from snakeval.harnesses.runners.snakeval_runners import one",
+    "of a program's file": "from snakeval.harnesses.runners.snakeval_runners.one.request import Request",
 }
 
 
@@ -161,7 +181,8 @@ def planted(tmp_path: Path) -> Path:
         file = tmp_path / "snakeval" / f"{module}.py"
         file.parent.mkdir(parents=True)
         file.touch()
-    for package in ("", "system", "commands", "run", "config", "harnesses/runners/one", "harnesses/runners/other"):
+    programs = [f"harnesses/runners/snakeval_runners/{name}" for name in ("one", "other")]
+    for package in ("", "system", "commands", "run", "config", *programs, "deployments/programs/third"):
         (tmp_path / "snakeval" / package).mkdir(parents=True, exist_ok=True)
         (tmp_path / "snakeval" / package / "__init__.py").touch()
     return tmp_path
@@ -174,9 +195,12 @@ def test_upward_import_is_seen_in_every_form(planted: Path, form: str) -> None:
     assert len(upward_imports(read_graph(planted))) == 1
 
 
-@pytest.mark.parametrize("form", ["from snakeval.system import files", "import other", "from .. import other"])
+BEYOND = ["from snakeval.system import files", "import third", "from .. import other", "import snakeval_runners.other"]
+
+
+@pytest.mark.parametrize("form", [*BEYOND, "from ....errors import SnakevalError"])
 def test_import_of_a_program_beyond_its_folder_is_seen(planted: Path, form: str) -> None:
-    (planted / "snakeval/harnesses/runners/one/__init__.py").write_text(form, encoding="utf-8")
+    (planted / "snakeval/harnesses/runners/snakeval_runners/one/__init__.py").write_text(form, encoding="utf-8")
     assert len(upward_imports(read_graph(planted))) == 1
 
 

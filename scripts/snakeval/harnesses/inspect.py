@@ -1,4 +1,4 @@
-"""Harnesses `inspect` and `inspect_evals`: tasks of Inspect, through runners/inspect_runner in their environment."""
+"""Harnesses `inspect` and `inspect_evals`: tasks of Inspect, by the program snakeval_runners.inspect."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class InspectHarness(RunnerHarness):
         }
         if config.data_dir:
             env["SNAKEVAL_DATA_DIR"] = str(config.data_dir.absolute())
-        argv = runner_command(python, "inspect_runner", work_dir, request)
+        argv = runner_command(python, "snakeval_runners.inspect", work_dir, request)
         return HarnessCommand(argv, env, config.data_dir.absolute() if config.data_dir else work_dir)
 
 

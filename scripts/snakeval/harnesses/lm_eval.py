@@ -1,4 +1,4 @@
-"""Harness `lm-eval`: lm-evaluation-harness, one process per task, through runners/lm_eval_runner in its environment."""
+"""Harness `lm-eval`: lm-evaluation-harness, one process per task, by the program snakeval_runners.lm_eval."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class LmEvalHarness(RunnerHarness):
         # A user's own OPENAI_API_KEY must not reach somebody else's endpoint, so the variable is always set.
         env = {"OPENAI_API_KEY": endpoint.api_key or "", "PYTHONPATH": str(RUNNERS), "TOKENIZERS_PARALLELISM": "false"}
         env |= data_cache(task, work_dir, config)
-        argv = runner_command(python, "lm_eval_runner", work_dir, request)
+        argv = runner_command(python, "snakeval_runners.lm_eval", work_dir, request)
         return HarnessCommand(argv, env, config.data_dir.absolute() if config.data_dir else work_dir)
 
 

@@ -1,4 +1,4 @@
-"""Harness module `nemo-evaluator`: NVIDIA's harnesses through the core of NeMo Evaluator, by runners/nemo_runner."""
+"""Harness module `nemo-evaluator`: NVIDIA's harnesses through the core of NeMo Evaluator, by snakeval_runners.nemo."""
 
 import os
 import re
@@ -54,7 +54,7 @@ class NemoEvaluatorHarness(RunnerHarness):
         """
         work_dir = empty_folder(work_dir)
         request = build_request(task, endpoint, work_dir)
-        argv = runner_command(python, "nemo_runner", work_dir, request)
+        argv = runner_command(python, "snakeval_runners.nemo", work_dir, request)
         env = build_environment(task, endpoint, work_dir, python) | data_cache(task, work_dir, config)
         # Where `datasets` finds a folder of a dataset's name before it asks the hub.
         data = data_mount(task, config)

@@ -174,8 +174,8 @@ def test_the_command_keeps_answers_and_clears_what_is_stale(tmp_path: Path) -> N
         path.write_text("old")
     harness = harness_of("inspect")
     command = harness.command(a_task("inspect", **SETTINGS), ENDPOINT, tmp_path, Path("/envs/python"), a_config())
-    assert command.argv == ["/envs/python", "-P", "-m", "inspect_runner", str(tmp_path / "request.json")]
-    assert (RUNNERS / "inspect_runner" / "__main__.py").is_file()
+    assert command.argv == ["/envs/python", "-P", "-m", "snakeval_runners.inspect", str(tmp_path / "request.json")]
+    assert (RUNNERS / "snakeval_runners" / "inspect" / "__main__.py").is_file()
     assert not any(path.exists() for path in stale)
     assert (tmp_path / "requests.jsonl").read_text() == "old"
     assert command.env["SNAKEVAL_ENDPOINT_KEY"] == "top-secret"

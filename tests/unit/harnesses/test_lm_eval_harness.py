@@ -99,9 +99,9 @@ def test_the_command_runs_the_runner_and_clears_what_is_stale(tmp_path: Path) ->
     for path in (*stale, tmp_path / "requests.jsonl"):
         path.write_text("old")
     command = HARNESS.command(a_task(), ENDPOINT, tmp_path, PYTHON, a_config())
-    assert command.argv == [str(PYTHON), "-P", "-m", "lm_eval_runner", str(tmp_path / "request.json")]
+    assert command.argv == [str(PYTHON), "-P", "-m", "snakeval_runners.lm_eval", str(tmp_path / "request.json")]
     assert command.env["PYTHONPATH"] == str(RUNNERS)
-    assert (RUNNERS / "lm_eval_runner" / "__main__.py").is_file()
+    assert (RUNNERS / "snakeval_runners" / "lm_eval" / "__main__.py").is_file()
     assert command.cwd == tmp_path
     assert not any(path.exists() for path in stale)
     assert (tmp_path / "requests.jsonl").read_text() == "old"

@@ -12,16 +12,22 @@ import pytest
 from harness_cases import ENDPOINT, a_config, a_task
 from hypothesis import given
 from hypothesis import strategies as st
-from nemo_runner import process
-from nemo_runner.answers import NoAnswer, check_answer
-from nemo_runner.journal import Answer, Journal, read_account, read_lines, request_key
-from nemo_runner.process import adapter_port
-from runner_shared.failures import RunnerError
 from snakeval.config.model import Protocol, Task
 from snakeval.deployments.endpoint import Endpoint
 from snakeval.errors import EndpointError, HarnessError
 from snakeval.harnesses import harness_of
 from snakeval.harnesses.nemo_evaluator import KEY_VARIABLE, RUNNERS, build_environment, build_request
+from snakeval.harnesses.runners.snakeval_runners.nemo import process
+from snakeval.harnesses.runners.snakeval_runners.nemo.answers import NoAnswer, check_answer
+from snakeval.harnesses.runners.snakeval_runners.nemo.journal import (
+    Answer,
+    Journal,
+    read_account,
+    read_lines,
+    request_key,
+)
+from snakeval.harnesses.runners.snakeval_runners.nemo.process import adapter_port
+from snakeval.harnesses.runners.snakeval_runners.shared.failures import RunnerError
 from snakeval.run.attempt import Progress
 
 HARNESS = harness_of("nemo-evaluator")
@@ -161,8 +167,8 @@ def test_a_missing_secret_is_named_before_anything_runs(tmp_path: Path, monkeypa
 
 def test_the_key_is_in_the_environment_and_nowhere_else(tmp_path: Path) -> None:
     command = HARNESS.command(_task(), ENDPOINT, tmp_path, PYTHON, a_config())
-    assert command.argv == [str(PYTHON), "-P", "-m", "nemo_runner", str(tmp_path / "request.json")]
-    assert (RUNNERS / "nemo_runner" / "__main__.py").is_file()
+    assert command.argv == [str(PYTHON), "-P", "-m", "snakeval_runners.nemo", str(tmp_path / "request.json")]
+    assert (RUNNERS / "snakeval_runners" / "nemo" / "__main__.py").is_file()
     assert command.env[KEY_VARIABLE] == "top-secret"
     seen = [repr(command), *command.argv, *(path.read_text() for path in tmp_path.iterdir())]
     assert not any("top-secret" in text for text in seen)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
-from nemo_runner.evidence import read_evidence
-from nemo_runner.request import PATHS, RunRequest
-from nemo_runner.results import build_metrics
-from runner_shared.failures import RunnerError
+from snakeval.harnesses.runners.snakeval_runners.nemo.evidence import read_evidence
+from snakeval.harnesses.runners.snakeval_runners.nemo.request import PATHS, RunRequest
+from snakeval.harnesses.runners.snakeval_runners.nemo.results import build_metrics
+from snakeval.harnesses.runners.snakeval_runners.shared.failures import RunnerError
 
 
 def _request(tmp_path: Path, framework: str, limit: int | None = None, repeats: int = 1) -> RunRequest:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs nemo_runner in an image of a harness, on the Python that the image's nemo-evaluator belongs to: in_image.sh REQUEST
+# Runs snakeval_runners.nemo in an image of a harness, on the Python that the image's nemo-evaluator belongs to: in_image.sh REQUEST
 # The first thing that a task in a container does: what failed before this left no file `began`.
 here=${0%/*}
 : >"$SNAKEVAL_HARNESS_FOLDER/began"
@@ -23,7 +23,7 @@ for python in "${evaluator%/*}/python" "${evaluator%/*}/python3" "${first%% *}" 
     then
       PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH}
       export PYTHONPATH
-      exec "$python" $safe -m nemo_runner "$1"
+      exec "$python" $safe -m snakeval_runners.nemo "$1"
     fi
   done
 done

@@ -9,10 +9,10 @@ from typing import Any
 
 from lm_eval import simple_evaluate
 from lm_eval.utils import check_remote_tokenizer_support, handle_non_serializable
-from runner_shared.cache import RequestCache
-from runner_shared.failures import RunnerError
-from runner_shared.progress import Progress, write_json
 
+from ..shared.cache import RequestCache
+from ..shared.failures import RunnerError
+from ..shared.progress import Progress, write_json
 from .client import Client, Endpoint
 from .model import ChatModel, CompletionsModel, UnansweredError
 from .request import RunRequest

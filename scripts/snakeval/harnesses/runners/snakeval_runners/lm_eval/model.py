@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
-from runner_shared.cache import request_key
-from runner_shared.failures import LogprobsError
 
+from ..shared.cache import request_key
+from ..shared.failures import LogprobsError
 from .client import Client, Reply, Request
 from .parsing import parse_loglikelihood, parse_text
 from .request import RunRequest

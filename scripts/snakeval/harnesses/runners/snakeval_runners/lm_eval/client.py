@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import aiohttp
-from runner_shared.cache import RequestCache, request_key
-from runner_shared.failures import Failures, RequestError
-from runner_shared.progress import Progress
+
+from ..shared.cache import RequestCache, request_key
+from ..shared.failures import Failures, RequestError
+from ..shared.progress import Progress
 
 RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
 FIRST_BACKOFF_S = 0.5

@@ -3,8 +3,7 @@
 from copy import deepcopy
 from typing import Any
 
-from runner_shared.failures import RunnerError
-
+from ..shared.failures import RunnerError
 from .request import RunRequest
 
 NAME = "snakeval_endpoint"
@@ -28,7 +27,7 @@ def complete_run_config(request: RunRequest) -> dict[str, Any]:
         raise RunnerError(
             "harness", f"adapter_config.mode is {chain['mode']}; requests can be followed by a server alone"
         )
-    chain["discovery"]["modules"].append("nemo_runner.endpoint")
+    chain["discovery"]["modules"].append("snakeval_runners.nemo.endpoint")
     chain["interceptors"] = replace_endpoint(chain["interceptors"], request)
     complete = deepcopy(request.run_config)
     complete["target"]["api_endpoint"]["adapter_config"] = chain

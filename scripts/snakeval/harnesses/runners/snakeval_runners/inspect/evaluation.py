@@ -10,9 +10,9 @@ from inspect_ai.hooks import Hooks, SampleEnd, TaskStart, hooks
 from inspect_ai.log import EvalError, EvalLog, EvalSample, resolve_sample_attachments
 from inspect_ai.model import GenerateConfig, Model, get_model
 from inspect_ai.model._model import init_active_model
-from runner_shared.failures import RunnerError
-from runner_shared.progress import Progress, write_json
 
+from ..shared.failures import RunnerError
+from ..shared.progress import Progress, write_json
 from .endpoint import API_KEY, NO_KEY, PROVIDER, Endpoint, Ledger
 from .loading import load_task
 from .request import RunRequest

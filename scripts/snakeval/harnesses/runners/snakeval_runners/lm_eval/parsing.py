@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from runner_shared.failures import LogprobsError, RequestError
+from ..shared.failures import LogprobsError, RequestError
 
 
 def parse_text(body: dict[str, Any]) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from runner_shared.failures import RunnerError
-from runner_shared.progress import write_json
 
+from ..shared.failures import RunnerError
+from ..shared.progress import write_json
 from .adapter import complete_run_config
 from .evidence import read_evidence
 from .evidence.model import Evidence

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lm_eval.api.metrics import mean
-from runner_shared.failures import RunnerError
 
+from ..shared.failures import RunnerError
 from .tasks import LoadedTask
 
 Results = Mapping[str, Any]

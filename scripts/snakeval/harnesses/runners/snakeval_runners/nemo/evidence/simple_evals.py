@@ -5,8 +5,7 @@ import re
 from collections import defaultdict
 from typing import Any
 
-from runner_shared.failures import RunnerError
-
+from ...shared.failures import RunnerError
 from ..request import RunRequest
 from .model import Evidence
 from .replies import Replies

@@ -6,8 +6,8 @@ from typing import Any
 
 from inspect_ai.log import EvalLog, EvalSample, EvalScore
 from inspect_ai.scorer import value_to_float
-from runner_shared.failures import RunnerError
 
+from ..shared.failures import RunnerError
 from .request import RunRequest
 
 # Metrics that are the uncertainty of others, or their spread, and no score.

@@ -8,8 +8,8 @@ from inspect_ai._eval.loader import load_tasks
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai._util.registry import registry_info, registry_lookup
 from inspect_ai.dataset._sources import hf
-from runner_shared.failures import RunnerError
 
+from ..shared.failures import RunnerError
 from .request import RunRequest
 
 DATA_MODULES = frozenset({"datasets", "huggingface_hub", "requests", "httpx", "httpcore", "urllib3"})

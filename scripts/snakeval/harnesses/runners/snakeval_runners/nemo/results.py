@@ -5,8 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from runner_shared.failures import RunnerError
-
+from ..shared.failures import RunnerError
 from .evidence.model import Evidence
 from .request import RunRequest
 

@@ -15,9 +15,9 @@ from inspect_ai.model import GenerateConfig, ModelAPI, ModelOutput, modelapi
 from inspect_ai.model._providers.openai_compatible import OpenAICompatibleAPI
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, NotGiven, Omit
 from openai.types.chat import ChatCompletion
-from runner_shared.cache import RequestCache, request_key
-from runner_shared.failures import Failures, RequestError
 
+from ..shared.cache import RequestCache, request_key
+from ..shared.failures import Failures, RequestError
 from .request import RunRequest
 
 PROVIDER = "snakeval"

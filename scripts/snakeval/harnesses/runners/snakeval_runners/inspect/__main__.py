@@ -1,4 +1,4 @@
-"""Entry: `python -P -m inspect_runner request.json` in Inspect's environment.
+"""Entry: `python -P -m snakeval_runners.inspect request.json` in Inspect's environment.
 
 Ends with 0 and outcome.json, or with 1 and error.json (never both), or with 143 after SIGTERM.
 """
@@ -10,9 +10,8 @@ import traceback
 from pathlib import Path
 from types import FrameType
 
-from runner_shared.failures import RunnerError
-from runner_shared.progress import write_json
-
+from ..shared.failures import RunnerError
+from ..shared.progress import write_json
 from .request import read_request
 
 

@@ -4,8 +4,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from runner_shared.failures import RunnerError
-
+from ...shared.failures import RunnerError
 from ..journal import read_lines
 from ..request import RunRequest
 from .model import Evidence

@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from runner_shared.failures import RunnerError
-from runner_shared.progress import write_json
+from ..shared.failures import RunnerError
+from ..shared.progress import write_json
 
 KEPT_LINES = 400
 GRACE_S = 5.0

@@ -1,4 +1,4 @@
-"""Entry: `python -P -m lm_eval_runner request.json` in the lm-eval environment.
+"""Entry: `python -P -m snakeval_runners.lm_eval request.json` in the lm-eval environment.
 
 Ends with 0 and outcome.json, or with 1 and error.json (never both), or with 143 after SIGTERM.
 """
@@ -10,9 +10,8 @@ import traceback
 from pathlib import Path
 from types import FrameType
 
-from runner_shared.failures import LogprobsError, RunnerError
-from runner_shared.progress import write_json
-
+from ..shared.failures import LogprobsError, RunnerError
+from ..shared.progress import write_json
 from .request import RunRequest, read_request
 
 

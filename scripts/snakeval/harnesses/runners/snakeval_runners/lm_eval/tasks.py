@@ -8,8 +8,8 @@ from typing import Any
 
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
-from runner_shared.failures import RunnerError
 
+from ..shared.failures import RunnerError
 from .request import RunRequest
 
 DATA_MODULES = frozenset({"datasets", "huggingface_hub", "requests", "httpx", "httpcore", "urllib3"})

@@ -1,4 +1,4 @@
-"""Entry: `python -P -m nemo_runner request.json` in the environment of one of NVIDIA's harnesses.
+"""Entry: `python -P -m snakeval_runners.nemo request.json` in the environment of one of NVIDIA's harnesses.
 
 Ends with 0 and outcome.json, or with 1 and error.json (never both).
 """
@@ -8,9 +8,8 @@ import sys
 import traceback
 from pathlib import Path
 
-from runner_shared.failures import RunnerError
-from runner_shared.progress import write_json
-
+from ..shared.failures import RunnerError
+from ..shared.progress import write_json
 from .process import end_leftovers
 from .request import read_request
 
