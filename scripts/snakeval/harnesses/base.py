@@ -9,6 +9,7 @@ from snakeval.config.container_syntax import Mount
 from snakeval.config.model import Config, Task
 from snakeval.deployments.endpoint import Endpoint
 from snakeval.errors import SnakevalError
+from snakeval.harnesses.runners.snakeval_runners.shared.outcome import ReportedMetric
 from snakeval.run.attempt import Progress
 
 
@@ -32,28 +33,14 @@ class HarnessCommand:
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(ReportedMetric):
     """One number with its uncertainty.
 
     Attributes:
-        name: The harness's name of it.
-        filter: How answers were extracted, "none" when they were not.
-        subtask: Member of a group of tasks, None for the task itself.
-        value: The number.
-        stderr: Its standard error, None when unknown.
-        n: Samples behind it, repeats not counted.
-        higher_is_better: None when the harness does not say.
         ci_low, ci_high: Ends of the 95 % interval, None without one.
         ci_method: "wilson", "bootstrap" or "normal", None without an interval.
     """
 
-    name: str
-    filter: str
-    subtask: str | None
-    value: float
-    stderr: float | None
-    n: int
-    higher_is_better: bool | None
     ci_low: float | None = None
     ci_high: float | None = None
     ci_method: str | None = None
@@ -80,7 +67,7 @@ class Outcome:
     requests_sent: int | None
     requests_cached: int | None
     requests_retried: int | None
-    versions: Mapping[str, Any]
+    versions: Mapping[str, object]
 
 
 class Harness(Protocol):

@@ -59,7 +59,7 @@ class CommandHarness:
 def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, config: Config) -> dict[str, str]:
     """Return the SNAKEVAL_ variables of a command; what is null in the configuration is not among them."""
     settings = task.settings
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "BASE_URL": endpoint.base_url,
         "API_KEY": endpoint.api_key,
         "MODEL": endpoint.model,

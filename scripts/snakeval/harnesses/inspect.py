@@ -1,22 +1,12 @@
 """Harnesses `inspect` and `inspect_evals`: tasks of Inspect, by the program snakeval_runners.inspect."""
 
 from pathlib import Path
-from typing import Any
 
 from snakeval.config.model import Config, Task
 from snakeval.deployments.endpoint import Endpoint
 from snakeval.harnesses.base import HarnessCommand
 from snakeval.harnesses.runner import CACHE_VARIABLE, RUNNERS, RunnerHarness, data_cache, empty_folder, runner_command
-
-# Inspect's names of our settings.
-GENERATION = {
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "max_tokens": "max_new_tokens",
-    "stop_seqs": "stop",
-    "seed": "seed",
-    "system_message": "system_prompt",
-}
+from snakeval.harnesses.runners.snakeval_runners.inspect.request import Generation, InspectRequest
 
 
 class InspectHarness(RunnerHarness):
@@ -28,7 +18,7 @@ class InspectHarness(RunnerHarness):
         """Write request.json and return the command; see `Harness.command`."""
         work_dir = empty_folder(work_dir)
         cache = data_cache(task, work_dir, config)
-        request = build_request(task, endpoint, work_dir) | {"data_cache": cache.get(CACHE_VARIABLE)}
+        request = build_request(task, endpoint, work_dir, cache.get(CACHE_VARIABLE))
         env = cache | {
             "SNAKEVAL_ENDPOINT_KEY": endpoint.api_key or "",
             "PYTHONPATH": str(RUNNERS),
@@ -40,25 +30,33 @@ class InspectHarness(RunnerHarness):
         return HarnessCommand(argv, env, config.data_dir.absolute() if config.data_dir else work_dir)
 
 
-def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> dict[str, Any]:
+def build_request(task: Task, endpoint: Endpoint, work_dir: Path, data_cache: str | None = None) -> InspectRequest:
     """Return the content of request.json; the API key is not in it."""
     settings = task.settings
-    return {
-        "task": task.task,
-        "spec": f"{task.definition.absolute()}@{task.task}" if task.definition else f"inspect_evals/{task.task}",
-        "task_args": dict(settings.get("extra") or {}),
-        "model": endpoint.model,
-        "base_url": endpoint.base_url,
-        "limit": task.limit,
-        "repeats": task.repeats,
-        "generation": {theirs: settings.get(ours) for theirs, ours in GENERATION.items()},
-        "parallelism": settings["parallelism"],
-        "request_timeout_s": settings["request_timeout_s"],
-        "max_retries": settings["max_retries"],
-        "journal_path": str(work_dir / "requests.jsonl"),
-        "outcome_path": str(work_dir / "outcome.json"),
-        "samples_path": str(work_dir / "samples.jsonl"),
-        "progress_path": str(work_dir / "progress.json"),
-        "error_path": str(work_dir / "error.json"),
-        "log_dir": str(work_dir / "inspect"),
-    }
+    return InspectRequest(
+        task=task.task,
+        spec=f"{task.definition.absolute()}@{task.task}" if task.definition else f"inspect_evals/{task.task}",
+        task_args=dict(settings.get("extra") or {}),
+        model=endpoint.model,
+        base_url=endpoint.base_url,
+        limit=task.limit,
+        repeats=task.repeats,
+        generation=Generation(
+            temperature=settings.get("temperature"),
+            top_p=settings.get("top_p"),
+            max_tokens=settings.get("max_new_tokens"),
+            stop_seqs=settings.get("stop"),
+            seed=settings.get("seed"),
+            system_message=settings.get("system_prompt"),
+        ),
+        parallelism=settings["parallelism"],
+        request_timeout_s=settings["request_timeout_s"],
+        max_retries=settings["max_retries"],
+        journal_path=work_dir / "requests.jsonl",
+        outcome_path=work_dir / "outcome.json",
+        samples_path=work_dir / "samples.jsonl",
+        progress_path=work_dir / "progress.json",
+        error_path=work_dir / "error.json",
+        log_dir=work_dir / "inspect",
+        data_cache=data_cache,
+    )

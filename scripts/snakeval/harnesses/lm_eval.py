@@ -1,12 +1,12 @@
 """Harness `lm-eval`: lm-evaluation-harness, one process per task, by the program snakeval_runners.lm_eval."""
 
 from pathlib import Path
-from typing import Any
 
 from snakeval.config.model import Config, Task
 from snakeval.deployments.endpoint import Endpoint
 from snakeval.harnesses.base import HarnessCommand
 from snakeval.harnesses.runner import RUNNERS, RunnerHarness, data_cache, empty_folder, runner_command
+from snakeval.harnesses.runners.snakeval_runners.lm_eval.request import Generation, LmEvalRequest
 
 SEED = 1234
 PARALLELISM = 8
@@ -30,38 +30,42 @@ class LmEvalHarness(RunnerHarness):
         return HarnessCommand(argv, env, config.data_dir.absolute() if config.data_dir else work_dir)
 
 
-def build_request(task: Task, endpoint: Endpoint, work_dir: Path, config: Config) -> dict[str, Any]:
+def build_request(task: Task, endpoint: Endpoint, work_dir: Path, config: Config) -> LmEvalRequest:
     """Return the content of request.json; the API key is not in it.
 
     A task with a definition is looked up in the task folders alone: reading all that lm-eval ships takes 7 s.
     """
     settings = {name: value for name, value in task.settings.items() if value is not None}
-    names = {"temperature": "temperature", "top_p": "top_p", "max_tokens": "max_new_tokens", "stop": "stop"}
-    own = task.definition is not None
-    return {
-        "task": task.task,
-        "include_paths": [str(folder.absolute()) for folder in config.task_dirs] if own else [],
-        "include_defaults": not own,
-        "protocol": task.protocol.value,
-        "model": endpoint.model,
-        "base_url": endpoint.base_url,
-        "tokenizer": _tokenizer(settings.get("tokenizer")),
-        "limit": task.limit,
-        "repeats": task.repeats,
-        "seed": settings.get("seed", SEED),
-        "num_fewshot": settings.get("num_fewshot"),
-        "system_prompt": settings.get("system_prompt"),
-        "generation": {ours: settings.get(theirs) for ours, theirs in names.items()},
-        "parallelism": settings.get("parallelism", PARALLELISM),
-        "request_timeout_s": settings.get("request_timeout_s", REQUEST_TIMEOUT_S),
-        "max_retries": settings.get("max_retries", MAX_RETRIES),
-        "cache_path": str(work_dir / "requests.jsonl"),
-        "outcome_path": str(work_dir / "outcome.json"),
-        "samples_path": str(work_dir / "samples.jsonl"),
-        "progress_path": str(work_dir / "progress.json"),
-        "error_path": str(work_dir / "error.json"),
-        "harness_output_path": str(work_dir / "lm_eval"),
-    }
+    is_defined_here = task.definition is not None
+    return LmEvalRequest(
+        task=task.task,
+        include_paths=[str(folder.absolute()) for folder in config.task_dirs] if is_defined_here else [],
+        include_defaults=not is_defined_here,
+        protocol=task.protocol.value,
+        model=endpoint.model,
+        base_url=endpoint.base_url,
+        tokenizer=_tokenizer(settings.get("tokenizer")),
+        limit=task.limit,
+        repeats=task.repeats,
+        seed=settings.get("seed", SEED),
+        num_fewshot=settings.get("num_fewshot"),
+        system_prompt=settings.get("system_prompt"),
+        generation=Generation(
+            temperature=settings.get("temperature"),
+            top_p=settings.get("top_p"),
+            max_tokens=settings.get("max_new_tokens"),
+            stop=settings.get("stop"),
+        ),
+        parallelism=settings.get("parallelism", PARALLELISM),
+        request_timeout_s=settings.get("request_timeout_s", REQUEST_TIMEOUT_S),
+        max_retries=settings.get("max_retries", MAX_RETRIES),
+        cache_path=work_dir / "requests.jsonl",
+        outcome_path=work_dir / "outcome.json",
+        samples_path=work_dir / "samples.jsonl",
+        progress_path=work_dir / "progress.json",
+        error_path=work_dir / "error.json",
+        harness_output_path=work_dir / "lm_eval",
+    )
 
 
 def _tokenizer(tokenizer: str | None) -> str | None:

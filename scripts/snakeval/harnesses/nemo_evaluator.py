@@ -16,6 +16,7 @@ from snakeval.deployments.endpoint import Endpoint
 from snakeval.errors import HarnessError
 from snakeval.harnesses.base import HarnessCommand
 from snakeval.harnesses.runner import RUNNERS, RunnerHarness, data_cache, empty_folder, runner_command
+from snakeval.harnesses.runners.snakeval_runners.nemo.request import NemoRequest
 from snakeval.system.checkout import CONFIG
 from snakeval.system.ports import LOOPBACK
 
@@ -136,7 +137,7 @@ def _logs_requests(settings: Mapping[str, Any]) -> bool:
     return any(chosen.get(name) for name in ("use_request_logging", "use_response_logging", "interceptors"))
 
 
-def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> dict[str, Any]:
+def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> NemoRequest:
     """Return the content of request.json; the API key is in it by the name of its variable.
 
     Raises:
@@ -149,25 +150,25 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> dict[str, A
     retried = "max_retries" in registered.settings
     retries = task.settings.get("max_retries")
     retries = RETRIES if retries is None else int(retries)
-    return {
-        "run_config": _run_config(task, registered, endpoint, work_dir / "nemo_evaluator"),
-        "framework": task.harness,
-        "package": task.environment or registered.environment,
-        "image": task.container,
-        "task": task.task,
-        "limit": task.limit,
-        "repeats": task.repeats,
-        "parallelism": task.settings.get("parallelism") or PARALLELISM,
-        "request_timeout_s": task.settings.get("request_timeout_s") or REQUEST_TIMEOUT_S,
-        "retries": 0 if retried else retries,
-        "tries": max(retries, 1) if retried else 1,
-        "answers_path": str(work_dir / "answers.jsonl"),
-        "outcome_path": str(work_dir / "outcome.json"),
-        "samples_path": str(work_dir / "samples.jsonl"),
-        "progress_path": str(work_dir / "progress.json"),
-        "error_path": str(work_dir / "error.json"),
-        "output_path": str(work_dir / "nemo_evaluator"),
-    }
+    return NemoRequest(
+        run_config=_run_config(task, registered, endpoint, work_dir / "nemo_evaluator"),
+        framework=task.harness,
+        package=task.environment or registered.environment,
+        image=task.container,
+        task=task.task,
+        limit=task.limit,
+        repeats=task.repeats,
+        parallelism=task.settings.get("parallelism") or PARALLELISM,
+        request_timeout_s=task.settings.get("request_timeout_s") or REQUEST_TIMEOUT_S,
+        retries=0 if retried else retries,
+        tries=max(retries, 1) if retried else 1,
+        answers_path=work_dir / "answers.jsonl",
+        outcome_path=work_dir / "outcome.json",
+        samples_path=work_dir / "samples.jsonl",
+        progress_path=work_dir / "progress.json",
+        error_path=work_dir / "error.json",
+        output_path=work_dir / "nemo_evaluator",
+    )
 
 
 def _require_secrets(task: Task, registered: RegisteredHarness) -> None:

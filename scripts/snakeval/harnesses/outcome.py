@@ -3,12 +3,15 @@
 import json
 import math
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from snakeval.errors import HarnessError
 from snakeval.harnesses.base import Metric, Outcome
+from snakeval.harnesses.runners.snakeval_runners.shared import outcome, progress
+from snakeval.harnesses.runners.snakeval_runners.shared.outcome import OutcomeRecord
 from snakeval.run.attempt import Progress
 from snakeval.system.files import read_json
 
@@ -21,12 +24,13 @@ def read_outcome(path: Path) -> Outcome:
     """
     content = read_content(path)
     try:
-        return _outcome(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        record = outcome.read_outcome(content)
+    except (KeyError, TypeError) as error:
         raise HarnessError(f"{path} is malformed: {type(error).__name__}: {error}") from error
+    return _checked(record)
 
 
-def read_content(path: Path) -> dict[str, Any]:
+def read_content(path: Path) -> object:
     """Return the JSON object in a file; raises HarnessError when there is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -39,73 +43,40 @@ def read_content(path: Path) -> dict[str, Any]:
     return content
 
 
-def _outcome(content: Mapping[str, Any]) -> Outcome:
-    samples = content["samples"]
-    asked, answered, failed = _count(samples["asked"]), _count(samples["answered"]), _count(samples.get("failed", 0))
+def _checked(record: OutcomeRecord) -> Outcome:
+    asked, answered, failed = record.samples.asked, record.samples.answered, record.samples.failed
     if answered != asked or failed or asked < 1:
         raise HarnessError(f"{asked - answered} of {asked} samples got no answer ({failed} failed)")
-    metrics = tuple(_metric(entry) for entry in content["metrics"])
-    if not metrics:
+    if not record.metrics:
         raise HarnessError("the harness computed no metric")
-    for metric in metrics:
+    for metric in record.metrics:
+        if not math.isfinite(metric.value):
+            raise HarnessError(f"metric {metric.name} is {metric.value}, which is no score")
+        if metric.stderr is not None and not (math.isfinite(metric.stderr) and metric.stderr >= 0):
+            raise HarnessError(f"metric {metric.name} has the standard error {metric.stderr}")
         if not 1 <= metric.n <= asked:
             raise HarnessError(f"metric {metric.name} counts n = {metric.n} samples, but {asked} were asked")
-    tokens, requests = content.get("tokens") or {}, content.get("requests") or {}
     return Outcome(
-        metrics=metrics,
+        metrics=tuple(Metric(**asdict(metric)) for metric in record.metrics),
         asked=asked,
         answered=answered,
         failed=failed,
-        prompt_tokens=_optional_count(tokens.get("prompt")),
-        completion_tokens=_optional_count(tokens.get("completion")),
-        requests_sent=_optional_count(requests.get("sent")),
-        requests_cached=_optional_count(requests.get("cached")),
-        requests_retried=_optional_count(requests.get("retried")),
-        versions=dict(content.get("versions") or {}),
+        prompt_tokens=record.tokens.prompt,
+        completion_tokens=record.tokens.completion,
+        requests_sent=record.requests.sent,
+        requests_cached=record.requests.cached,
+        requests_retried=record.requests.retried,
+        versions=record.versions,
     )
-
-
-def _metric(entry: Mapping[str, Any]) -> Metric:
-    name, value, stderr = str(entry["name"]), _number(entry["value"]), entry.get("stderr")
-    if not math.isfinite(value):
-        raise HarnessError(f"metric {name} is {value}, which is no score")
-    if stderr is not None and not (math.isfinite(_number(stderr)) and stderr >= 0):
-        raise HarnessError(f"metric {name} has the standard error {stderr}")
-    better = entry.get("higher_is_better")
-    return Metric(
-        name=name,
-        filter=str(entry.get("filter") or "none"),
-        subtask=None if entry.get("subtask") is None else str(entry["subtask"]),
-        value=value,
-        stderr=None if stderr is None else float(stderr),
-        n=_count(entry["n"]),
-        higher_is_better=better if isinstance(better, bool) else None,
-    )
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is not a number")
-    return float(value)
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise TypeError(f"{value!r} is not a count")
-    return value
-
-
-def _optional_count(value: Any) -> int | None:
-    return None if value is None else _count(value)
 
 
 def read_progress(path: Path) -> Progress | None:
     """Return the counts in progress.json, None when it is absent or not (yet) readable."""
-    content = read_json(path)
     try:
-        return Progress(_count(content["done"]), _count(content["total"])) if isinstance(content, dict) else None
+        record = progress.read_progress(read_json(path))
     except (KeyError, TypeError):
         return None
+    return Progress(record.done, record.total)
 
 
 def read_samples(path: Path) -> Iterator[dict[str, Any]]:

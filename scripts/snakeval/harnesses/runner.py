@@ -3,7 +3,8 @@
 A runner reads request.json of the work folder, and leaves outcome.json, samples.jsonl and progress.json, or error.json.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,8 +12,10 @@ from snakeval.config.model import Config, Task
 from snakeval.errors import EndpointError, HarnessError, SnakevalError
 from snakeval.harnesses.base import Outcome
 from snakeval.harnesses.outcome import describe_status, read_outcome, read_progress, read_samples
+from snakeval.harnesses.runners.snakeval_runners.shared.outcome import read_failure
+from snakeval.harnesses.runners.snakeval_runners.shared.request import Request
 from snakeval.run.attempt import Progress
-from snakeval.system.files import read_json, write_json
+from snakeval.system.files import write_json
 
 # A folder of its own: on sys.path, the modules beside this one would hide packages of the same name.
 RUNNERS = Path(__file__).resolve().parent / "runners"
@@ -32,12 +35,15 @@ class RunnerHarness:
 
     def failure(self, work_dir: Path, returncode: int) -> SnakevalError:
         """Return the error in error.json, or one about the exit status."""
-        error = read_json(work_dir / "error.json")
-        if isinstance(error, dict) and isinstance(error.get("message"), str):
-            kind = EndpointError if error.get("kind") == "endpoint" else HarnessError
-            return kind(error["message"])
-        status = describe_status(returncode)
-        return HarnessError(f"{self.program} {status} and left no error.json; its log says more")
+        path, status = work_dir / "error.json", describe_status(returncode)
+        if not path.exists():
+            return HarnessError(f"{self.program} {status} and left no error.json; its log says more")
+        try:
+            record = read_failure(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError) as error:
+            why = f"{type(error).__name__}: {error}"
+            return HarnessError(f"{self.program} {status} and left a damaged {path} ({why}); its log says more")
+        return EndpointError(record.message) if record.kind == "endpoint" else HarnessError(record.message)
 
     def outcome(self, work_dir: Path) -> Outcome:
         """Return the validated content of outcome.json."""
@@ -69,8 +75,8 @@ def data_cache(task: Task, work_dir: Path, config: Config) -> dict[str, str]:
     return {CACHE_VARIABLE: str(work_dir / DATA_CACHE)}
 
 
-def runner_command(python: Path, runner: str, work_dir: Path, request: Mapping[str, Any]) -> list[str]:
+def runner_command(python: Path, runner: str, work_dir: Path, request: Request) -> list[str]:
     """Write request.json; return the command line of the runner that reads it."""
     path = work_dir / "request.json"
-    write_json(path, dict(request))
+    write_json(path, request.content())
     return [str(python), "-P", "-m", runner, str(path)]

@@ -154,7 +154,7 @@ def test_the_request_has_every_setting_of_the_task(tmp_path: Path) -> None:
     }
     file = tmp_path / "sums.py"
     task = a_task("inspect", definition=file, limit=20, repeats=3, **SETTINGS, **more)
-    request = build_request(task, ENDPOINT, tmp_path)
+    request = build_request(task, ENDPOINT, tmp_path).content()
     assert request["spec"] == f"{file}@sums"
     assert (request["limit"], request["repeats"], request["task_args"]) == (20, 3, {"a": 1})
     assert request["generation"] == {
@@ -165,7 +165,7 @@ def test_the_request_has_every_setting_of_the_task(tmp_path: Path) -> None:
         "seed": 1234,
         "system_message": "S",
     }
-    assert build_request(a_task("inspect_evals", **SETTINGS), ENDPOINT, tmp_path)["spec"] == "inspect_evals/sums"
+    assert build_request(a_task("inspect_evals", **SETTINGS), ENDPOINT, tmp_path).spec == "inspect_evals/sums"
 
 
 def test_the_command_keeps_answers_and_clears_what_is_stale(tmp_path: Path) -> None:

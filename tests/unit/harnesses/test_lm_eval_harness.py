@@ -28,6 +28,11 @@ def _request(work_dir: Path) -> dict[str, Any]:
     return content
 
 
+def content_of(*arguments: Any) -> dict[str, Any]:
+    """Return what stands in the request file."""
+    return build_request(*arguments).content()
+
+
 def test_the_request_has_every_setting_of_the_task(tmp_path: Path) -> None:
     task = a_task(
         protocol=Protocol.COMPLETIONS,
@@ -44,7 +49,7 @@ def test_the_request_has_every_setting_of_the_task(tmp_path: Path) -> None:
         request_timeout_s=60,
         max_retries=2,
     )
-    request = build_request(task, ENDPOINT, tmp_path, a_config())
+    request = content_of(task, ENDPOINT, tmp_path, a_config())
     expected = {
         "task": "sums",
         "protocol": "completions",
@@ -67,31 +72,31 @@ def test_the_request_has_every_setting_of_the_task(tmp_path: Path) -> None:
 
 
 def test_what_is_null_is_the_harness_default() -> None:
-    request = build_request(a_task(), ENDPOINT, Path("/work"), a_config())
+    request = content_of(a_task(), ENDPOINT, Path("/work"), a_config())
     assert request["generation"] == {"temperature": None, "top_p": None, "max_tokens": None, "stop": None}
     assert (request["seed"], request["parallelism"], request["max_retries"]) == (1234, 8, 5)
 
 
 def test_a_greedy_temperature_is_not_taken_for_null() -> None:
-    request = build_request(a_task(temperature=0, num_fewshot=0, max_retries=0), ENDPOINT, Path("/work"), a_config())
+    request = content_of(a_task(temperature=0, num_fewshot=0, max_retries=0), ENDPOINT, Path("/work"), a_config())
     assert request["generation"]["temperature"] == 0
     assert (request["num_fewshot"], request["max_retries"]) == (0, 0)
 
 
 def test_only_shipped_tasks_are_looked_up_among_the_shipped_ones(tmp_path: Path) -> None:
     config = a_config(task_dirs=(tmp_path / "tasks",))
-    shipped = build_request(a_task(), ENDPOINT, tmp_path, config)
+    shipped = content_of(a_task(), ENDPOINT, tmp_path, config)
     assert (shipped["include_defaults"], shipped["include_paths"]) == (True, [])
-    own = build_request(a_task(definition=tmp_path / "tasks" / "sums.yaml"), ENDPOINT, tmp_path, config)
+    own = content_of(a_task(definition=tmp_path / "tasks" / "sums.yaml"), ENDPOINT, tmp_path, config)
     assert (own["include_defaults"], own["include_paths"]) == (False, [str(tmp_path / "tasks")])
 
 
 def test_a_tokenizer_that_is_a_folder_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tokenizer").mkdir()
-    local = build_request(a_task(tokenizer="tokenizer"), ENDPOINT, tmp_path, a_config())
+    local = content_of(a_task(tokenizer="tokenizer"), ENDPOINT, tmp_path, a_config())
     assert local["tokenizer"] == str(tmp_path / "tokenizer")
-    assert build_request(a_task(tokenizer="org/name"), ENDPOINT, tmp_path, a_config())["tokenizer"] == "org/name"
+    assert content_of(a_task(tokenizer="org/name"), ENDPOINT, tmp_path, a_config())["tokenizer"] == "org/name"
 
 
 def test_the_command_runs_the_runner_and_clears_what_is_stale(tmp_path: Path) -> None:

@@ -21,9 +21,10 @@ from snakeval.harnesses.runners.snakeval_runners.nemo import process
 from snakeval.harnesses.runners.snakeval_runners.nemo.answers import NoAnswer, check_answer
 from snakeval.harnesses.runners.snakeval_runners.nemo.journal import (
     Answer,
+    Event,
     Journal,
     read_account,
-    read_lines,
+    read_events,
     request_key,
 )
 from snakeval.harnesses.runners.snakeval_runners.nemo.process import adapter_port
@@ -40,7 +41,7 @@ def _task(harness: str = "simple_evals", name: str = "mmlu_pro", **keys: Any) ->
 
 
 def _params(task: Task) -> dict[str, Any]:
-    config: dict[str, Any] = build_request(task, ENDPOINT, Path("/work"))["run_config"]["config"]
+    config: dict[str, Any] = build_request(task, ENDPOINT, Path("/work")).run_config["config"]
     params: dict[str, Any] = config["params"]
     return params
 
@@ -68,19 +69,19 @@ def test_every_setting_stands_under_the_harness_s_name() -> None:
         "extra": {"add_system_prompt": True, "judge": {"url": None}, "n_samples": 3},
     }
     request = build_request(task, ENDPOINT, Path("/work"))
-    target = request["run_config"]["target"]["api_endpoint"]
-    assert request["run_config"]["config"]["type"] == "simple_evals.mmlu_pro"
+    target = request.run_config["target"]["api_endpoint"]
+    assert request.run_config["config"]["type"] == "simple_evals.mmlu_pro"
     assert target["url"] == "http://127.0.0.1:1234/v1/chat/completions"
     assert (target["model_id"], target["type"], target["api_key_name"]) == ("served", "chat", KEY_VARIABLE)
-    assert (request["retries"], request["tries"]) == (0, 2)
+    assert (request.retries, request.tries) == (0, 2)
 
 
 def test_what_a_harness_has_no_parameter_for_is_left_to_the_adapter() -> None:
     task = _task("bfcl", "bfclv3", temperature=0.5, max_retries=4, system_prompt="Be brief.", parallelism=2)
     assert _params(task) == {"parallelism": 2}
     request = build_request(task, ENDPOINT, Path("/work"))
-    assert (request["retries"], request["tries"]) == (4, 1)
-    assert request["run_config"]["target"]["api_endpoint"]["adapter_config"] == {
+    assert (request.retries, request.tries) == (4, 1)
+    assert request.run_config["target"]["api_endpoint"]["adapter_config"] == {
         "use_system_prompt": True,
         "custom_system_prompt": "Be brief.",
     }
@@ -116,7 +117,7 @@ def test_a_system_prompt_needs_a_chat() -> None:
 def test_a_prompt_of_the_adapter_s_own_wins() -> None:
     own = {"use_system_prompt": True, "custom_system_prompt": "Own."}
     request = build_request(_task(system_prompt="Other.", adapter_config=own), ENDPOINT, Path("/work"))
-    assert request["run_config"]["target"]["api_endpoint"]["adapter_config"] == own
+    assert request.run_config["target"]["api_endpoint"]["adapter_config"] == own
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_a_prompt_of_the_adapter_s_own_wins() -> None:
 )
 def test_protocols(protocol: Protocol, kind: str, path: str) -> None:
     task = _task("lm-evaluation-harness", "mmlu", protocol=protocol, extra={"tokenizer": "org/model"})
-    target = build_request(task, ENDPOINT, Path("/work"))["run_config"]["target"]["api_endpoint"]
+    target = build_request(task, ENDPOINT, Path("/work")).run_config["target"]["api_endpoint"]
     assert (target["type"], target["url"].endswith(path)) == (kind, True)
 
 
@@ -325,7 +326,7 @@ def test_the_journal_gives_every_answer_once_and_survives_a_cut(tmp_path: Path) 
     second.failed("fourth", "timeout", "")
     second.answered("fourth", {}, Answer("four", 0.4))
     second.failed("fifth", "HTTP 500", "broken\nthing")
-    account = read_account(read_lines(events))
+    account = read_account(read_events(events))
     assert (account.sent, account.resumed, account.failures, account.unanswered) == (2, 2, 2, 1)
     assert account.describe() == "1 of 5 requests got no answer: HTTP 500 (1x), e.g. 'broken thing'"
     assert Journal(answers, tmp_path / "more.jsonl").take("third") == Answer("three", 0.3)
@@ -333,7 +334,7 @@ def test_the_journal_gives_every_answer_once_and_survives_a_cut(tmp_path: Path) 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["failed", "sent"])), max_size=20))
 def test_a_request_is_answered_when_its_last_try_was(events: list[tuple[str, str]]) -> None:
-    account = read_account({"key": key, "event": event, "reason": "r", "detail": ""} for key, event in events)
+    account = read_account(Event(key, event, "r") for key, event in events)
     last = dict(events)
     assert account.unanswered == sum(event == "failed" for event in last.values())
     assert account.sent + account.failures == len(events)

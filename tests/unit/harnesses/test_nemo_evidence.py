@@ -8,16 +8,17 @@ from typing import Any
 import pytest
 import yaml
 from snakeval.harnesses.runners.snakeval_runners.nemo.evidence import read_evidence
-from snakeval.harnesses.runners.snakeval_runners.nemo.request import PATHS, RunRequest
+from snakeval.harnesses.runners.snakeval_runners.nemo.request import NemoRequest
 from snakeval.harnesses.runners.snakeval_runners.nemo.results import build_metrics
 from snakeval.harnesses.runners.snakeval_runners.shared.failures import RunnerError
+from snakeval.harnesses.runners.snakeval_runners.shared.fields import Fields
 
 
-def _request(tmp_path: Path, framework: str, limit: int | None = None, repeats: int = 1) -> RunRequest:
-    values: dict[str, Any] = {field.name: 1 for field in fields(RunRequest)}
-    values |= {name: tmp_path / name for name in PATHS}
+def _request(tmp_path: Path, framework: str, limit: int | None = None, repeats: int = 1) -> NemoRequest:
+    values: dict[str, Any] = {field.name: 1 for field in fields(NemoRequest)}
+    values |= {name: tmp_path / name for name in values if name.endswith("_path")}
     values |= {"framework": framework, "task": "t", "limit": limit, "repeats": repeats, "run_config": {}}
-    return RunRequest(**values)
+    return NemoRequest(**values)
 
 
 def _write(path: Path, *lines: Any) -> None:
@@ -25,11 +26,11 @@ def _write(path: Path, *lines: Any) -> None:
     path.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
 
 
-def _results(text: str) -> dict[str, Any]:
-    return dict(yaml.safe_load(text))
+def _results(text: str) -> Fields:
+    return Fields(yaml.safe_load(text))
 
 
-def _lm_eval(tmp_path: Path, effective: int = 2) -> RunRequest:
+def _lm_eval(tmp_path: Path, effective: int = 2) -> NemoRequest:
     request = _request(tmp_path, "lm-evaluation-harness")
     summary = {
         "results": {"all": {}, "both": {}, "one": {}},
@@ -67,13 +68,13 @@ tasks:
 def test_lm_eval(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     request = _lm_eval(tmp_path)
     evidence = read_evidence(request)
-    assert [(one["task"], one["doc_id"], one["answer"], one["expected"]) for one in evidence.samples] == [
+    assert [(one.task, one.doc_id, one.answer, one.expected) for one in evidence.samples] == [
         ("one", 0, "no", "yes"),
         ("one", 1, "yes", "yes"),
     ]
-    assert evidence.samples[1]["metrics"] == {"acc[none]": 1.0, "word_perplexity[none]": 2.0}
+    assert evidence.samples[1].metrics == {"acc[none]": 1.0, "word_perplexity[none]": 2.0}
     metrics = build_metrics(_results(LM_EVAL), evidence, request)
-    told = {(one["subtask"], one["name"]): (one["value"], one["n"], one["higher_is_better"]) for one in metrics}
+    told = {(one.subtask, one.name): (one.value, one.n, one.higher_is_better) for one in metrics}
     assert told == {
         ("one", "acc"): (0.5, 2, True),
         ("one", "word_perplexity"): (2.5, 2, False),
@@ -93,7 +94,7 @@ def test_a_value_that_is_none_is_refused(tmp_path: Path, value: str) -> None:
         build_metrics(_results(text), read_evidence(request), request)
 
 
-def _bfcl(tmp_path: Path, limit: int | None = None, answer: str = "[f(a=1)]", total: int = 2) -> RunRequest:
+def _bfcl(tmp_path: Path, limit: int | None = None, answer: str = "[f(a=1)]", total: int = 2) -> NemoRequest:
     request = _request(tmp_path, "bfcl", limit)
     answers = [{"id": "simple_0", "result": answer, "input_token_count": 3}, {"id": "simple_1", "result": "no"}]
     _write(request.output_path / "result" / "m" / "BFCL_v3_simple_result.json", *answers)
@@ -128,15 +129,15 @@ def test_bfcl(tmp_path: Path, limit: int | None) -> None:
     request = _bfcl(tmp_path, limit)
     evidence = read_evidence(request)
     assert (evidence.asked, evidence.unanswered) == (3, 0)
-    by_id = {one["doc_id"]: one for one in evidence.samples}
-    assert [by_id[name]["metrics"]["accuracy"] for name in ("simple_0", "simple_1")] == [1.0, 0.0]
-    assert (by_id["multi_turn_base_0"]["prompt_tokens"], by_id["multi_turn_base_0"]["latency_s"]) == (12, 0.5)
+    by_id = {one.doc_id: one for one in evidence.samples}
+    assert [by_id[name].metrics["accuracy"] for name in ("simple_0", "simple_1")] == [1.0, 0.0]
+    assert (by_id["multi_turn_base_0"].reply.prompt_tokens, by_id["multi_turn_base_0"].reply.latency_s) == (12, 0.5)
     text = BFCL % ", ".join(f"{name}: {{scores: {{{name}: {{value: 50.0, stats: {{}}}}}}}}" for name in NAMES)
     metrics = build_metrics(_results(text), evidence, request)
-    counted = {one["name"]: one["n"] for one in metrics if one["subtask"] is None}
+    counted = {one.name: one.n for one in metrics if one.subtask is None}
     # With a limit the averages hold categories of which nothing was asked.
     assert counted == {name: n for name, n in NAMES.items() if n and not (limit and "overall" in name)}
-    assert {one["subtask"]: one["value"] for one in metrics if one["subtask"]} == {
+    assert {one.subtask: one.value for one in metrics if one.subtask} == {
         "simple": 0.5,
         "multi_turn_base": 1.0,
     }
@@ -174,17 +175,17 @@ def test_of_a_harness_without_known_files_there_are_the_conversations(tmp_path: 
     events = [("a", "resumed"), ("b", "failed"), ("b", "sent"), ("a", "sent"), ("c", "sent")]
     _write(request.events_path, *({"key": key, "event": event, "reason": "", "detail": ""} for key, event in events))
     evidence = read_evidence(request)
-    assert [(one["doc_id"], one["repeat"], one["prompt"], one["answer"]) for one in evidence.samples] == [
+    assert [(one.doc_id, one.repeat, one.prompt, one.answer) for one in evidence.samples] == [
         (0, 0, "Why?", "one"),
         (1, 0, "vector", None),
         (0, 1, "Why?", "two"),
         (2, 0, "42", [{"id": "1"}]),
     ]
-    assert evidence.samples[0]["completion_tokens"] == 7
+    assert evidence.samples[0].reply.completion_tokens == 7
     assert (evidence.asked, evidence.unanswered) == (3, 0)
     assert evidence.asked <= request.limit * evidence.limited_parts
     metrics = build_metrics(_results(HLE), evidence, request)
-    assert [(one["name"], one["n"], one["stderr"], one["higher_is_better"]) for one in metrics] == [
+    assert [(one.name, one.n, one.stderr, one.higher_is_better) for one in metrics] == [
         ("judged_correct", 1, None, None),
         ("judged_total", 3, None, None),
     ]

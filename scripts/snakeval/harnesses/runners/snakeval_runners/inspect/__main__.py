@@ -11,14 +11,15 @@ from pathlib import Path
 from types import FrameType
 
 from ..shared.failures import RunnerError
-from ..shared.progress import write_json
-from .request import read_request
+from ..shared.outcome import write_failure
+from ..shared.request import read_request
+from .request import InspectRequest
 
 
 def main(arguments: list[str]) -> int:
     """Run the request in the file named by the only argument; returns the exit status."""
     signal.signal(signal.SIGTERM, _end_at_once)
-    request = read_request(Path(arguments[0]))
+    request = read_request(Path(arguments[0]), InspectRequest)
     for path in (request.outcome_path, request.error_path, request.samples_path):
         path.unlink(missing_ok=True)
     # Inspect takes options from these, and a user's own would change the task in silence.
@@ -33,8 +34,8 @@ def main(arguments: list[str]) -> int:
             traceback.print_exc()
             text = " ".join(str(error).split())[:500]
             error = RunnerError("harness", f"Inspect failed on task {request.task}: {type(error).__name__}: {text}")
-        write_json(request.error_path, {"kind": error.kind, "message": error.message, **error.counts})
-        print(f"error: {error.message}", file=sys.stderr)
+        write_failure(request.error_path, error.record)
+        print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -16,9 +16,11 @@ from inspect_ai.model._providers.openai_compatible import OpenAICompatibleAPI
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, NotGiven, Omit
 from openai.types.chat import ChatCompletion
 
-from ..shared.cache import RequestCache, request_key
+from ..shared.cache import Reply, RequestCache, request_key
+from ..shared.completion import read_completion
 from ..shared.failures import Failures, RequestError
-from .request import RunRequest
+from ..shared.fields import Fields
+from .request import InspectRequest
 
 PROVIDER = "snakeval"
 API_KEY = "SNAKEVAL_ENDPOINT_KEY"
@@ -29,7 +31,7 @@ NO_KEY = "none"
 class Ledger:
     """What was asked, what came back, what failed; shared by all clients of a task."""
 
-    def __init__(self, request: RunRequest) -> None:
+    def __init__(self, request: InspectRequest) -> None:
         self.request = request
         self.journal = RequestCache(request.journal_path)
         self.failures = Failures(limit_in_a_row=max(10, request.parallelism))
@@ -43,18 +45,18 @@ class Ledger:
         """Requests that were sent again."""
         return max(self.attempts - self.sent, 0)
 
-    def occurrence(self, identity: dict[str, Any]) -> int:
+    def occurrence(self, identity: object) -> int:
         """How many requests of this very kind came before."""
         key = request_key(identity, 0)
         self._seen[key] += 1
         return self._seen[key] - 1
 
-    def count_tokens(self, prompt: Any, completion: Any) -> None:
+    def count_tokens(self, reply: Reply) -> None:
         """Add what an answer says that it used."""
-        if isinstance(prompt, int):
-            self.prompt_tokens = (self.prompt_tokens or 0) + prompt
-        if isinstance(completion, int):
-            self.completion_tokens = (self.completion_tokens or 0) + completion
+        if reply.prompt_tokens is not None:
+            self.prompt_tokens = (self.prompt_tokens or 0) + reply.prompt_tokens
+        if reply.completion_tokens is not None:
+            self.completion_tokens = (self.completion_tokens or 0) + reply.completion_tokens
 
 
 @modelapi(name=PROVIDER)
@@ -117,17 +119,16 @@ class Endpoint(OpenAICompatibleAPI):
             again = occurrence * ledger.request.repeats if request.get("temperature") != 0 else 0
             request["seed"] += epoch - 1 + again
         key = request_key(identity, occurrence)
-        entry = ledger.journal.get(key)
-        if entry is not None:
+        reply = ledger.journal.get(key)
+        if reply is not None:
             ledger.cached += 1
-            body = entry["answer"]
         else:
-            body = await self._ask(request, config, key)
-        usage = body.get("usage") or {}
-        ledger.count_tokens(usage.get("prompt_tokens"), usage.get("completion_tokens"))
-        return ChatCompletion.construct(**body)
+            reply = await self._ask(request, config)
+            ledger.journal.put(key, reply)
+        ledger.count_tokens(reply)
+        return ChatCompletion.construct(**reply.answer)
 
-    async def _ask(self, request: dict[str, Any], config: GenerateConfig, key: str) -> dict[str, Any]:
+    async def _ask(self, request: dict[str, Any], config: GenerateConfig) -> Reply:
         ledger = self.ledger
         if ledger.failures.hopeless:
             raise RequestError("not sent", "too many requests in a row had failed", retryable=False)
@@ -135,47 +136,38 @@ class Endpoint(OpenAICompatibleAPI):
         started = time.monotonic()
         try:
             completion = await super()._generate_completion(request, config)
-            body = _checked_body(completion)
+            reply = _checked_reply(completion, started)
         except (APIError, ValueError, RequestError) as error:
             explained = _explain(error, ledger.request.request_timeout_s)
             ledger.failures.add(explained)
             raise explained from error
         ledger.failures.success()
-        usage = body.get("usage") or {}
-        entry = {
-            "answer": body,
-            "finish_reason": body["choices"][0].get("finish_reason"),
-            "prompt_tokens": usage.get("prompt_tokens"),
-            "completion_tokens": usage.get("completion_tokens"),
-            "latency_s": round(time.monotonic() - started, 3),
-        }
-        ledger.journal.put(key, entry)
-        return body
+        return reply
 
 
 def _is_given(value: Any) -> bool:
     return not isinstance(value, NotGiven | Omit)
 
 
-def _checked_body(completion: Any) -> dict[str, Any]:
-    """Return the answer as JSON; raises RequestError when it has none, e.g. all tokens went into reasoning."""
+def _checked_reply(completion: Any, started: float) -> Reply:
+    """Return the answer; raises RequestError when it has none, e.g. all tokens went into reasoning."""
     if not isinstance(completion, ChatCompletion):
         raise RequestError("answer is not JSON", str(completion), retryable=True)
-    body: dict[str, Any] = completion.to_dict(mode="json")
-    choices = body.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+    body = completion.to_dict(mode="json")
+    read = read_completion(Fields(body))
+    if not read.choices or len(read.choices) != len(body["choices"]):
         raise RequestError("answer has no choices", json.dumps(body)[:200], retryable=True)
-    for choice in choices:
-        message = choice.get("message")
-        message = message if isinstance(message, dict) else {}
-        text, finish = message.get("content"), choice.get("finish_reason")
-        thought = message.get("reasoning_content") or message.get("reasoning")
-        if message.get("tool_calls") or message.get("refusal"):
-            continue
-        if not isinstance(text, str) or (text == "" and finish == "length" and thought):
-            detail = f"finish_reason {finish}" + (", all tokens went into reasoning" if thought else "")
-            raise RequestError("no content", detail, retryable=False)
-    return body
+    for choice in read.choices:
+        reason = choice.lacking()
+        if reason and not choice.tool_calls and not choice.is_refusal:
+            raise RequestError("no content", reason, retryable=False)
+    return Reply(
+        answer=body,
+        finish_reason=read.choices[0].finish_reason,
+        prompt_tokens=read.prompt_tokens,
+        completion_tokens=read.completion_tokens,
+        latency_s=round(time.monotonic() - started, 3),
+    )
 
 
 def _explain(error: Exception, timeout_s: float) -> RequestError:

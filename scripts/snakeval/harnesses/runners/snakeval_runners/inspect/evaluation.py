@@ -1,8 +1,8 @@
 """Evaluates one task with Inspect, all epochs in one log, and writes what came out."""
 
 import os
+from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any
 
 import inspect_ai
 from inspect_ai import Task
@@ -12,18 +12,20 @@ from inspect_ai.model import GenerateConfig, Model, get_model
 from inspect_ai.model._model import init_active_model
 
 from ..shared.failures import RunnerError
-from ..shared.progress import Progress, write_json
+from ..shared.outcome import OutcomeRecord, RequestCounts, SampleCounts, TokenCounts, write_outcome
+from ..shared.progress import Progress
+from ..shared.samples import write_samples
 from .endpoint import API_KEY, NO_KEY, PROVIDER, Endpoint, Ledger
 from .loading import load_task
-from .request import RunRequest
+from .request import InspectRequest
 from .results import build_metrics
-from .samples import write_samples
+from .samples import build_samples
 
 # Inspect would rewrite the whole JSON log every ten samples; what was answered is in the journal.
 WRITE_LOG_ONCE = 1 << 30
 
 
-def evaluate(request: RunRequest) -> None:
+def evaluate(request: InspectRequest) -> None:
     """Evaluate the task and write outcome, samples and Inspect's own log.
 
     Raises:
@@ -31,29 +33,29 @@ def evaluate(request: RunRequest) -> None:
     """
     ledger = Ledger(request)
     Endpoint.ledger = ledger
-    model, settings = _model(request)
+    model, config = _model(request)
     # Tasks may ask for the model while they are made.
-    init_active_model(model, GenerateConfig(**settings))
+    init_active_model(model, config)
     task = load_task(request)
     _report_progress(Progress(request.progress_path))
-    log = _run(request, task, model, settings)
+    log = _run(request, task, model, config)
     # Texts of more than a line are kept aside, and a reference in their place.
     samples = [resolve_sample_attachments(sample) for sample in log.samples or []]
     asked = min(request.limit or len(task.dataset), len(task.dataset))
     _check(request, log, samples, asked, ledger)
-    write_samples(request.samples_path, request.task, log, samples)
-    write_json(request.outcome_path, _outcome(request, log, samples, asked, ledger))
+    write_samples(request.samples_path, build_samples(request.task, log, samples))
+    write_outcome(request.outcome_path, _outcome(request, log, samples, asked, ledger))
 
 
-def _model(request: RunRequest) -> tuple[Model, dict[str, Any]]:
+def _model(request: InspectRequest) -> tuple[Model, GenerateConfig]:
     # A user's own key of another service must not reach this endpoint, so ours has a name of its own.
     os.environ[API_KEY] = os.environ.get(API_KEY) or NO_KEY
     model = get_model(f"{PROVIDER}/{request.model}", base_url=request.base_url)
-    settings = {name: value for name, value in request.generation.items() if value is not None}
-    return model, settings | {"max_connections": request.parallelism, "max_retries": 0}
+    chosen = {name: value for name, value in asdict(request.generation).items() if value is not None}
+    return model, GenerateConfig(**chosen, max_connections=request.parallelism, max_retries=0)
 
 
-def _run(request: RunRequest, task: Task, model: Model, settings: dict[str, Any]) -> EvalLog:
+def _run(request: InspectRequest, task: Task, model: Model, config: GenerateConfig) -> EvalLog:
     logs = inspect_ai.eval(
         task,
         model=model,
@@ -67,7 +69,7 @@ def _run(request: RunRequest, task: Task, model: Model, settings: dict[str, Any]
         log_buffer=WRITE_LOG_ONCE,
         log_realtime=False,
         ctl_server=False,
-        **settings,
+        **config.model_dump(exclude_unset=True),
     )
     if len(logs) != 1:
         raise RunnerError("harness", f"Inspect wrote {len(logs)} logs for task {request.task}")
@@ -87,11 +89,11 @@ def _report_progress(progress: Progress) -> None:
     hooks(name="snakeval_progress", description="Writes progress.json")(Reporter)
 
 
-def _check(request: RunRequest, log: EvalLog, samples: list[EvalSample], asked: int, ledger: Ledger) -> None:
+def _check(request: InspectRequest, log: EvalLog, samples: list[EvalSample], asked: int, ledger: Ledger) -> None:
     """Raise RunnerError unless every sample of every epoch was answered and scored."""
     broken = [sample for sample in samples if sample.error is not None]
     failed = len({str(sample.id) for sample in broken})
-    counts = {"asked": asked, "answered": asked - failed, "failed": failed}
+    counts = SampleCounts(asked, asked - failed, failed)
     if ledger.failures.reasons and broken:
         raise RunnerError("endpoint", ledger.failures.describe(asked, failed), counts)
     if ledger.failures.reasons:
@@ -119,16 +121,16 @@ def _first_line(error: EvalError | None) -> str:
 
 
 def _outcome(
-    request: RunRequest, log: EvalLog, samples: list[EvalSample], asked: int, ledger: Ledger
-) -> dict[str, Any]:
-    return {
-        "metrics": build_metrics(request, log, samples, asked),
-        "samples": {"asked": asked, "answered": asked, "failed": 0},
-        "tokens": {"prompt": ledger.prompt_tokens, "completion": ledger.completion_tokens},
-        "requests": {"sent": ledger.sent, "cached": ledger.cached, "retried": ledger.retried},
-        "versions": {
+    request: InspectRequest, log: EvalLog, samples: list[EvalSample], asked: int, ledger: Ledger
+) -> OutcomeRecord:
+    return OutcomeRecord(
+        metrics=build_metrics(request, log, samples, asked),
+        samples=SampleCounts(asked, asked),
+        tokens=TokenCounts(ledger.prompt_tokens, ledger.completion_tokens),
+        requests=RequestCounts(ledger.sent, ledger.cached, ledger.retried),
+        versions={
             "inspect_ai": version("inspect_ai"),
             "task": {request.task: log.eval.task_version},
             **({"inspect_evals": version("inspect_evals")} if request.spec.startswith("inspect_evals/") else {}),
         },
-    }
+    )

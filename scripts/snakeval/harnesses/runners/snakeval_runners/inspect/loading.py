@@ -10,12 +10,12 @@ from inspect_ai._util.registry import registry_info, registry_lookup
 from inspect_ai.dataset._sources import hf
 
 from ..shared.failures import RunnerError
-from .request import RunRequest
+from .request import InspectRequest
 
 DATA_MODULES = frozenset({"datasets", "huggingface_hub", "requests", "httpx", "httpcore", "urllib3"})
 
 
-def load_task(request: RunRequest) -> Task:
+def load_task(request: InspectRequest) -> Task:
     """Load the task of a request with its data.
 
     Raises:
@@ -39,7 +39,7 @@ def load_task(request: RunRequest) -> Task:
     return tasks[0]
 
 
-def _check_arguments(request: RunRequest) -> None:
+def _check_arguments(request: InspectRequest) -> None:
     """Inspect only warns of an argument that the task does not have."""
     name = request.spec.rpartition("@")[2]
     function = registry_lookup("task", name)
@@ -50,7 +50,7 @@ def _check_arguments(request: RunRequest) -> None:
             raise RunnerError("harness", f"task {request.task} has no argument '{argument}'; it has: {expected}")
 
 
-def _explain(request: RunRequest, error: Exception) -> str:
+def _explain(request: InspectRequest, error: Exception) -> str:
     task, text = request.task, " ".join(str(error).split())[:500]
     if isinstance(error, ModuleNotFoundError) and error.name:
         return (

@@ -8,14 +8,17 @@ from inspect_ai.log import EvalLog, EvalSample, EvalScore
 from inspect_ai.scorer import value_to_float
 
 from ..shared.failures import RunnerError
-from .request import RunRequest
+from ..shared.outcome import ReportedMetric
+from .request import InspectRequest
 
 # Metrics that are the uncertainty of others, or their spread, and no score.
 SPREAD = frozenset({"stderr", "bootstrap_stderr", "std", "var"})
 MEANS = frozenset({"accuracy", "mean"})
 
 
-def build_metrics(request: RunRequest, log: EvalLog, samples: Sequence[EvalSample], asked: int) -> list[dict[str, Any]]:
+def build_metrics(
+    request: InspectRequest, log: EvalLog, samples: Sequence[EvalSample], asked: int
+) -> tuple[ReportedMetric, ...]:
     """Return the metrics of every scorer; values and standard errors are Inspect's own.
 
     Inspect computes both from each sample's mean over its epochs, so that the standard error is clustered by sample.
@@ -41,19 +44,19 @@ def build_metrics(request: RunRequest, log: EvalLog, samples: Sequence[EvalSampl
             if not math.isfinite(metric.value):
                 raise RunnerError("harness", f"metric {name} of scorer {score.name} is {metric.value}")
             metrics.append(
-                {
-                    "name": name,
-                    "filter": filter_name(score, log),
-                    "subtask": None,
-                    "value": float(metric.value),
-                    "stderr": _stderr(score) if name in MEANS else None,
-                    "n": min(score.scored_samples or asked, asked),
-                    "higher_is_better": True if name == "accuracy" else None,
-                }
+                ReportedMetric(
+                    name=name,
+                    filter=filter_name(score, log),
+                    subtask=None,
+                    value=float(metric.value),
+                    stderr=_stderr(score) if name in MEANS else None,
+                    n=min(score.scored_samples or asked, asked),
+                    higher_is_better=True if name == "accuracy" else None,
+                )
             )
     if not metrics:
         raise RunnerError("harness", f"Inspect computed no metric for task {request.task}; does it have a scorer?")
-    return metrics
+    return tuple(metrics)
 
 
 def filter_name(score: EvalScore, log: EvalLog) -> str:

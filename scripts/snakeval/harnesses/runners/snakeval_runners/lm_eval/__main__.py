@@ -11,14 +11,15 @@ from pathlib import Path
 from types import FrameType
 
 from ..shared.failures import LogprobsError, RunnerError
-from ..shared.progress import write_json
-from .request import RunRequest, read_request
+from ..shared.outcome import write_failure
+from ..shared.request import read_request
+from .request import LmEvalRequest
 
 
 def main(arguments: list[str]) -> int:
     """Run the request in the file named by the only argument; returns the exit status."""
     signal.signal(signal.SIGTERM, _end_at_once)
-    request = read_request(Path(arguments[0]))
+    request = read_request(Path(arguments[0]), LmEvalRequest)
     for path in (request.outcome_path, request.error_path, request.samples_path):
         path.unlink(missing_ok=True)
     # tqdm reads this when it is imported; the bars would fill the log.
@@ -31,8 +32,8 @@ def main(arguments: list[str]) -> int:
         if not isinstance(error, RunnerError) or error.__cause__ is not None:
             traceback.print_exc()
         failure = _explain(request, error)
-        write_json(request.error_path, {"kind": failure.kind, "message": failure.message, **failure.counts})
-        print(f"error: {failure.message}", file=sys.stderr)
+        write_failure(request.error_path, failure.record)
+        print(f"error: {failure}", file=sys.stderr)
         return 1
     return 0
 
@@ -42,7 +43,7 @@ def _end_at_once(number: int, frame: FrameType | None) -> None:
     os._exit(128 + number)
 
 
-def _explain(request: RunRequest, error: Exception) -> RunnerError:
+def _explain(request: LmEvalRequest, error: Exception) -> RunnerError:
     text = " ".join(str(error).split())[:500]
     module = type(error).__module__.split(".")[0]
     if isinstance(error, RunnerError):

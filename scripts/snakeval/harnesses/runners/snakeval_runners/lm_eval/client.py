@@ -5,38 +5,30 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import aiohttp
 
-from ..shared.cache import RequestCache, request_key
+from ..shared.cache import Reply, RequestCache, request_key
+from ..shared.completion import Completion, read_completion
 from ..shared.failures import Failures, RequestError
+from ..shared.fields import Fields
 from ..shared.progress import Progress
 
 RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
 
-Parse = Callable[[dict[str, Any]], Any]
-
-
-@dataclass(frozen=True)
-class Reply:
-    """One answer as the endpoint gave it; `answer` is what the parser made of the body."""
-
-    answer: Any
-    finish_reason: str | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    latency_s: float
+# A generated text, or (log-probability, is greedy).
+Answer = str | tuple[float, bool]
+Parse = Callable[[Completion], Answer]
 
 
 @dataclass(frozen=True)
 class Request:
     """One request: its body, its place among identical ones, and what makes an answer of the reply."""
 
-    payload: dict[str, Any]
+    payload: object
     occurrence: int
     parse: Parse
 
@@ -102,15 +94,14 @@ class Client:
 
     async def _answer(self, session: aiohttp.ClientSession, request: Request) -> Reply:
         key = request_key(request.payload, request.occurrence)
-        entry = self.cache.get(key)
-        if entry is not None:
+        reply = self.cache.get(key)
+        if reply is not None:
             self.cached += 1
-            reply = Reply(**{field.name: entry[field.name] for field in fields(Reply)})
         else:
             self.sent += 1
             reply = await self._ask_patiently(session, request)
             self.failures.success()
-            self.cache.put(key, asdict(reply))
+            self.cache.put(key, reply)
         self._count_tokens(reply)
         return reply
 
@@ -137,13 +128,12 @@ class Client:
         except (aiohttp.ClientError, OSError) as error:
             detail = f"{type(error).__name__}: {error}"
             raise RequestError("connection error", detail, retryable=True) from error
-        body = _checked_body(response.status, response.headers.get("Retry-After"), text)
-        usage = _usage(body)
+        completion = _completion(response.status, response.headers.get("Retry-After"), text)
         return Reply(
-            answer=request.parse(body),
-            finish_reason=_as_text(body["choices"][0].get("finish_reason")),
-            prompt_tokens=_as_count(usage.get("prompt_tokens")),
-            completion_tokens=_as_count(usage.get("completion_tokens")),
+            answer=request.parse(completion),
+            finish_reason=completion.choices[0].finish_reason,
+            prompt_tokens=completion.prompt_tokens,
+            completion_tokens=completion.completion_tokens,
             latency_s=round(time.monotonic() - started, 3),
         )
 
@@ -163,7 +153,7 @@ async def _first_error_or_all(workers: list[asyncio.Task[None]], stop: Callable[
             worker.result()
 
 
-def _checked_body(status: int, retry_after: str | None, text: str) -> dict[str, Any]:
+def _completion(status: int, retry_after: str | None, text: str) -> Completion:
     if status != 200:
         retryable = status in RETRYABLE_STATUS or status >= 500
         raise RequestError(f"HTTP {status}", text, retryable=retryable, retry_after_s=_as_seconds(retry_after))
@@ -176,12 +166,7 @@ def _checked_body(status: int, retry_after: str | None, text: str) -> dict[str, 
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise RequestError("answer has no choices", text, retryable=True)
-    return body
-
-
-def _usage(body: dict[str, Any]) -> dict[str, Any]:
-    usage = body.get("usage")
-    return usage if isinstance(usage, dict) else {}
+    return read_completion(Fields(body))
 
 
 def _as_seconds(retry_after: str | None) -> float | None:
@@ -190,11 +175,3 @@ def _as_seconds(retry_after: str | None) -> float | None:
         return max(float(retry_after or ""), 0.0)
     except ValueError:
         return None
-
-
-def _as_text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _as_count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

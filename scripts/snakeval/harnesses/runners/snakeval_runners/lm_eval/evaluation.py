@@ -5,23 +5,25 @@ import os
 import urllib.error
 import urllib.request
 from importlib.metadata import version
-from typing import Any
 
 from lm_eval import simple_evaluate
 from lm_eval.utils import check_remote_tokenizer_support, handle_non_serializable
 
 from ..shared.cache import RequestCache
 from ..shared.failures import RunnerError
-from ..shared.progress import Progress, write_json
+from ..shared.outcome import OutcomeRecord, RequestCounts, SampleCounts, TokenCounts, write_outcome
+from ..shared.progress import Progress
+from ..shared.samples import write_samples
 from .client import Client, Endpoint
 from .model import ChatModel, CompletionsModel, UnansweredError
-from .request import RunRequest
+from .passes import Pass, read_pass
+from .request import Generation, LmEvalRequest
 from .results import build_metrics
-from .samples import write_samples
+from .samples import build_samples
 from .tasks import LoadedTask, has_package, load_task
 
 
-def evaluate(request: RunRequest) -> None:
+def evaluate(request: LmEvalRequest) -> None:
     """Evaluate the task and write outcome, samples and lm-eval's own results.
 
     Raises:
@@ -37,14 +39,14 @@ def evaluate(request: RunRequest) -> None:
     passes = _run_passes(request, loaded, model)
     if model.unanswered or len(passes) < request.repeats:
         asked, failed = loaded.documents(), len(model.unanswered)
-        counts = {"asked": asked, "answered": asked - failed, "failed": failed}
+        counts = SampleCounts(asked, asked - failed, failed)
         raise RunnerError("endpoint", client.failures.describe(asked, failed), counts)
     _write_results(request, passes)
-    write_samples(request.samples_path, passes)
-    write_json(request.outcome_path, _outcome(request, loaded, client, passes))
+    write_samples(request.samples_path, build_samples(passes))
+    write_outcome(request.outcome_path, _outcome(request, loaded, client, passes))
 
 
-def _build_model(request: RunRequest, client: Client, api_key: str) -> ChatModel | CompletionsModel:
+def _build_model(request: LmEvalRequest, client: Client, api_key: str) -> ChatModel | CompletionsModel:
     if request.protocol == "chat":
         return ChatModel(request, client)
     if request.protocol == "completions":
@@ -62,7 +64,7 @@ def _build_model(request: RunRequest, client: Client, api_key: str) -> ChatModel
     return CompletionsModel(request, client, tokenizer_backend="remote", auth_token=api_key or None)
 
 
-def _check_remote_tokenizer(request: RunRequest, api_key: str) -> None:
+def _check_remote_tokenizer(request: LmEvalRequest, api_key: str) -> None:
     if check_remote_tokenizer_support(request.url, auth_token=api_key or None):
         return
     try:
@@ -80,25 +82,24 @@ def _check_remote_tokenizer(request: RunRequest, api_key: str) -> None:
     )
 
 
-def _run_passes(request: RunRequest, loaded: LoadedTask, model: ChatModel | CompletionsModel) -> list[dict[str, Any]]:
+def _run_passes(request: LmEvalRequest, loaded: LoadedTask, model: ChatModel | CompletionsModel) -> list[Pass]:
     passes = []
     for number in range(request.repeats):
         model.start_pass(number)
         try:
-            passes.append(
-                simple_evaluate(
-                    model=model,
-                    tasks=list(loaded.specs),
-                    task_manager=loaded.manager,
-                    num_fewshot=request.num_fewshot,
-                    limit=request.limit,
-                    system_instruction=request.system_prompt,
-                    apply_chat_template=request.protocol == "chat",
-                    fewshot_as_multiturn=request.protocol == "chat",
-                    gen_kwargs=request.generation_overrides() or None,
-                    fewshot_random_seed=request.seed,
-                )
+            results = simple_evaluate(
+                model=model,
+                tasks=list(loaded.specs),
+                task_manager=loaded.manager,
+                num_fewshot=request.num_fewshot,
+                limit=request.limit,
+                system_instruction=request.system_prompt,
+                apply_chat_template=request.protocol == "chat",
+                fewshot_as_multiturn=request.protocol == "chat",
+                gen_kwargs=_overrides(request.generation) or None,
+                fewshot_random_seed=request.seed,
             )
+            passes.append(read_pass(results))
         except UnansweredError:
             # The other passes fill the cache; the next attempt asks only what is missing.
             if model.client.failures.hopeless:
@@ -106,24 +107,35 @@ def _run_passes(request: RunRequest, loaded: LoadedTask, model: ChatModel | Comp
     return passes
 
 
-def _write_results(request: RunRequest, passes: list[dict[str, Any]]) -> None:
+def _overrides(generation: Generation) -> dict[str, object]:
+    """Return what the request sets of the task's generation_kwargs, in lm-eval's names."""
+    values = {
+        "temperature": generation.temperature,
+        "top_p": generation.top_p,
+        "max_gen_toks": generation.max_tokens,
+        "until": generation.stop,
+        "do_sample": True if generation.temperature else None,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _write_results(request: LmEvalRequest, passes: list[Pass]) -> None:
     request.harness_output_path.mkdir(parents=True, exist_ok=True)
     for number, results in enumerate(passes):
-        content = {key: value for key, value in results.items() if key != "samples"}
-        text = json.dumps(content, indent=2, default=handle_non_serializable, ensure_ascii=False)
+        text = json.dumps(results.own_words, indent=2, default=handle_non_serializable, ensure_ascii=False)
         (request.harness_output_path / f"results_{number}.json").write_text(text, encoding="utf-8")
 
 
-def _outcome(request: RunRequest, loaded: LoadedTask, client: Client, passes: list[dict[str, Any]]) -> dict[str, Any]:
+def _outcome(request: LmEvalRequest, loaded: LoadedTask, client: Client, passes: list[Pass]) -> OutcomeRecord:
     documents = loaded.documents()
-    return {
-        "metrics": build_metrics(request.task, loaded, passes),
-        "samples": {"asked": documents, "answered": documents, "failed": 0},
-        "tokens": {"prompt": client.prompt_tokens, "completion": client.completion_tokens},
-        "requests": {"sent": client.sent, "cached": client.cached, "retried": client.retried},
-        "versions": {
+    return OutcomeRecord(
+        metrics=build_metrics(request.task, loaded, passes),
+        samples=SampleCounts(documents, documents),
+        tokens=TokenCounts(client.prompt_tokens, client.completion_tokens),
+        requests=RequestCounts(client.sent, client.cached, client.retried),
+        versions={
             "lm_eval": version("lm_eval"),
             "datasets": version("datasets"),
-            "task": dict(passes[0]["versions"]),
+            "task": dict(passes[0].versions),
         },
-    }
+    )

@@ -7,16 +7,16 @@ fails for good. What a request looks like and how prompts are made stays lm-eval
 import copy
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
 
-from ..shared.cache import request_key
+from ..shared.cache import Reply, request_key
 from ..shared.failures import LogprobsError
-from .client import Client, Reply, Request
+from .client import Client, Parse, Request
 from .parsing import parse_loglikelihood, parse_text
-from .request import RunRequest
+from .request import LmEvalRequest
 
 # lm-eval's default of 2048 silently cuts longer prompts; the endpoint's own limit is loud.
 UNLIMITED = 1 << 30
@@ -48,7 +48,7 @@ class _Endpoint:
         unanswered: (task, document) pairs with a request that failed for good, over all passes.
     """
 
-    def __init__(self, request: RunRequest, client: Client, **kwargs: Any) -> None:
+    def __init__(self, request: LmEvalRequest, client: Client, **kwargs: Any) -> None:
         super().__init__(  # type: ignore[call-arg]
             model=request.model,
             base_url=request.url,
@@ -94,7 +94,7 @@ class _Endpoint:
         *,
         generate: bool = True,
         ctxlens: list[int] | None = None,
-        gen_kwargs: dict[str, Any] | None = None,
+        gen_kwargs: Mapping[str, object] | None = None,
         **kwargs: Any,
     ) -> list[list[Any]]:
         """Answer lm-eval's requests; one list of one answer each, None or NaN where there is none."""
@@ -113,8 +113,8 @@ class _Endpoint:
         missing = None if generate else (float("nan"), False)
         return [[missing if reply is None else _remember(reply, generate)] for reply in replies]
 
-    def _payload(self, message: Any, generate: bool, gen_kwargs: dict[str, Any] | None) -> dict[str, Any]:
-        options = copy.deepcopy(gen_kwargs or {})
+    def _payload(self, message: Any, generate: bool, gen_kwargs: Mapping[str, object] | None) -> dict[str, Any]:
+        options = copy.deepcopy(dict(gen_kwargs or {}))
         # Whatever the task calls it; the first is what the configuration sets.
         limits = [options.pop(name) for name in MAX_TOKENS_NAMES if name in options]
         if limits:
@@ -128,7 +128,7 @@ class _Endpoint:
         payload["seed"] = int(payload["seed"]) + self._pass
         return payload
 
-    def _occurrence(self, payload: dict[str, Any]) -> int:
+    def _occurrence(self, payload: object) -> int:
         key = request_key(payload, 0)
         self._seen[key] += 1
         return self._seen[key] - 1
@@ -164,7 +164,7 @@ def _remember(reply: Reply, generate: bool) -> Text | Loglikelihood:
     return answer
 
 
-def _loglikelihood_parser(message: Any, context_length: int | None) -> Callable[[dict[str, Any]], tuple[float, bool]]:
+def _loglikelihood_parser(message: Any, context_length: int | None) -> Parse:
     if context_length is None or not isinstance(message, list):
         raise LogprobsError("the prompt is not a list of tokens")
-    return lambda body: parse_loglikelihood(body, len(message), context_length)
+    return lambda completion: parse_loglikelihood(completion, len(message), context_length)

@@ -1,46 +1,48 @@
 """The request file that tells the runner what to do."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-PATHS = ("cache_path", "outcome_path", "samples_path", "progress_path", "error_path", "harness_output_path")
+from ..shared.request import Request
 
 
 @dataclass(frozen=True)
-class RunRequest:
-    """The contents of request.json; the API key is not among them.
+class Generation:
+    """What the request sets of a task's sampling; None leaves the task's own."""
+
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    stop: list[str] | None
+
+
+@dataclass(frozen=True)
+class LmEvalRequest(Request):
+    """The contents of request.json.
 
     Attributes:
         task: A task, group or tag of lm-eval.
+        include_paths: Folders with definitions of tasks.
+        include_defaults: Whether lm-eval's own tasks are looked up too.
         protocol: "chat", "completions" or "loglikelihood".
         base_url: The endpoint, up to and with /v1.
         tokenizer: Path or hub id for log-likelihoods; None to ask the endpoint.
-        generation: temperature, top_p, max_tokens, stop; None leaves the task's own.
+        cache_path: Answers so far; stays between attempts.
+        harness_output_path: Folder of lm-eval's own results.
     """
 
-    task: str
     include_paths: list[str]
     include_defaults: bool
     protocol: str
     model: str
     base_url: str
     tokenizer: str | None
-    limit: int | None
-    repeats: int
     seed: int
     num_fewshot: int | None
     system_prompt: str | None
-    generation: dict[str, Any]
-    parallelism: int
-    request_timeout_s: float
+    generation: Generation
     max_retries: int
     cache_path: Path
-    outcome_path: Path
-    samples_path: Path
-    progress_path: Path
-    error_path: Path
     harness_output_path: Path
 
     @property
@@ -48,19 +50,3 @@ class RunRequest:
         """Where requests go."""
         path = "chat/completions" if self.protocol == "chat" else "completions"
         return f"{self.base_url.rstrip('/')}/{path}"
-
-    def generation_overrides(self) -> dict[str, Any]:
-        """What the request sets of the task's generation_kwargs, in lm-eval's names."""
-        names = {"temperature": "temperature", "top_p": "top_p", "max_tokens": "max_gen_toks", "stop": "until"}
-        chosen = {names[key]: value for key, value in self.generation.items() if value is not None}
-        if chosen.get("temperature"):
-            chosen["do_sample"] = True
-        return chosen
-
-
-def read_request(path: Path) -> RunRequest:
-    """Read request.json; paths in it become absolute, the working directory may be elsewhere."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    for name in PATHS:
-        content[name] = Path(content[name]).resolve()
-    return RunRequest(**content)

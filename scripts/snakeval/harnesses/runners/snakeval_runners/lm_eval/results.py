@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lm_eval.api.metrics import mean
+from lm_eval.api.task import Task
 
 from ..shared.failures import RunnerError
+from ..shared.outcome import ReportedMetric
+from .passes import Pass
 from .tasks import LoadedTask
 
-Results = Mapping[str, Any]
 
-
-def build_metrics(task: str, loaded: LoadedTask, passes: Sequence[Results]) -> list[dict[str, Any]]:
+def build_metrics(task: str, loaded: LoadedTask, passes: Sequence[Pass]) -> tuple[ReportedMetric, ...]:
     """Average the passes.
 
     With one pass, values and standard errors are lm-eval's own. With more, the value is the mean over passes; the
@@ -24,48 +25,50 @@ def build_metrics(task: str, loaded: LoadedTask, passes: Sequence[Results]) -> l
     Args:
         task: The task, group or tag that was asked for; its own metrics have no subtask.
         loaded: The same, loaded.
-        passes: What simple_evaluate returned, in the order of the passes.
+        passes: In their order.
     """
-    averaged = passes[0]["results"] if len(passes) == 1 else _average(loaded, passes)
+    averaged = passes[0].results if len(passes) == 1 else _average(loaded, passes)
     metrics = []
     for name, entries in averaged.items():
         for key, value in entries.items():
             metric, _, filter_name = key.partition(",")
             if not filter_name or metric.endswith("_stderr"):
                 continue
-            if not _is_number(value):
+            number = _number(value)
+            if number is None:
                 print(f"warning: {name}: metric {key} is no number and is left out: {value!r}", file=sys.stderr)
                 continue
-            if not math.isfinite(value):
-                raise RunnerError("harness", f"metric {metric} (filter {filter_name}) of {name} is {value}")
-            better = passes[0]["higher_is_better"].get(name, {}).get(metric)
+            if not math.isfinite(number):
+                raise RunnerError("harness", f"metric {metric} (filter {filter_name}) of {name} is {number}")
+            better = passes[0].higher_is_better.get(name, {}).get(metric)
             metrics.append(
-                {
-                    "name": metric,
-                    "filter": filter_name,
-                    "subtask": None if name == task else name,
-                    "value": float(value),
-                    "stderr": _finite(entries.get(f"{metric}_stderr,{filter_name}")),
-                    "n": _count(loaded, passes[0], name, key, entries),
-                    "higher_is_better": better if isinstance(better, bool) else None,
-                }
+                ReportedMetric(
+                    name=metric,
+                    filter=filter_name,
+                    subtask=None if name == task else name,
+                    value=number,
+                    stderr=_finite(entries.get(f"{metric}_stderr,{filter_name}")),
+                    n=_count(loaded, passes[0], name, key),
+                    higher_is_better=better if isinstance(better, bool) else None,
+                )
             )
     if not metrics:
         raise RunnerError("harness", f"lm-eval computed no metric for task {task}")
-    return metrics
+    return tuple(metrics)
 
 
-def _average(loaded: LoadedTask, passes: Sequence[Results]) -> dict[str, dict[str, Any]]:
+def _average(loaded: LoadedTask, passes: Sequence[Pass]) -> Mapping[str, Mapping[str, Any]]:
     averaged: dict[str, dict[str, Any]] = {}
-    for name, first in passes[0]["results"].items():
+    for name, first in passes[0].results.items():
         if name in loaded.leaves:
-            entries = [results["results"][name] for results in passes]
+            entries = [results.results[name] for results in passes]
             averaged[name] = {key: value for key, value in first.items() if "," not in key}
             for key in first:
                 metric, _, filter_name = key.partition(",")
-                if filter_name and not metric.endswith("_stderr") and all(_is_number(e.get(key)) for e in entries):
+                numbers = [number for entry in entries if (number := _number(entry.get(key))) is not None]
+                if filter_name and not metric.endswith("_stderr") and len(numbers) == len(entries):
                     stderr_key = f"{metric}_stderr,{filter_name}"
-                    averaged[name][key] = statistics.fmean(float(e[key]) for e in entries)
+                    averaged[name][key] = statistics.fmean(numbers)
                     stderr = _stderr(loaded.leaves[name], name, metric, filter_name, passes)
                     averaged[name][stderr_key] = "N/A" if stderr is None else stderr
     # A group is made of its leaves, whatever the depth, so the order does not matter.
@@ -73,10 +76,10 @@ def _average(loaded: LoadedTask, passes: Sequence[Results]) -> dict[str, dict[st
     return averaged | groups
 
 
-def _stderr(task: Any, name: str, metric: str, filter_name: str, passes: Sequence[Results]) -> float | None:
+def _stderr(task: Task, name: str, metric: str, filter_name: str, passes: Sequence[Pass]) -> float | None:
     if task.aggregation().get(metric, mean) is mean:
         return clustered_stderr([_sample_values(results, name, metric, filter_name) for results in passes])
-    values = [_finite(results["results"][name].get(f"{metric}_stderr,{filter_name}")) for results in passes]
+    values = [_finite(results.results[name].get(f"{metric}_stderr,{filter_name}")) for results in passes]
     known = [value for value in values if value is not None]
     return statistics.fmean(known) if known else None
 
@@ -98,25 +101,29 @@ def clustered_stderr(passes: Sequence[Mapping[int, float]]) -> float | None:
     return statistics.stdev(means) / math.sqrt(len(means)) if len(means) > 1 else None
 
 
-def _sample_values(results: Results, name: str, metric: str, filter_name: str) -> dict[int, float]:
+def _sample_values(results: Pass, name: str, metric: str, filter_name: str) -> dict[int, float]:
     return {
-        sample["doc_id"]: float(sample[metric])
-        for sample in results["samples"][name]
-        if sample["filter"] == filter_name and _is_number(sample.get(metric))
+        entry.doc_id: number
+        for entry in results.samples[name]
+        if entry.filter == filter_name and (number := _number(entry.metrics.get(metric))) is not None
     }
 
 
-def _count(loaded: LoadedTask, results: Results, name: str, key: str, entries: Mapping[str, Any]) -> int:
+def _count(loaded: LoadedTask, results: Pass, name: str, key: str) -> int:
     if name in loaded.groups:
+        entries = results.results[name]
         return int(entries.get("sample_count", {}).get(key, entries.get("sample_len", 0)))
     metric, _, filter_name = key.partition(",")
-    return sum(1 for sample in results["samples"][name] if sample["filter"] == filter_name and metric in sample)
+    return sum(1 for entry in results.samples[name] if entry.filter == filter_name and metric in entry.metrics)
 
 
-def _is_number(value: Any) -> bool:
-    """Whether it is a number; numpy's numbers count, they turn up in some tasks' own metrics."""
-    return not isinstance(value, str | bytes | list | tuple | dict) and hasattr(value, "__float__")
+def _number(value: object) -> float | None:
+    """Return a number, None for anything else; numpy's numbers count, they turn up in some tasks' own metrics."""
+    if isinstance(value, str | bytes | list | tuple | dict) or not hasattr(value, "__float__"):
+        return None
+    return float(value)
 
 
-def _finite(value: Any) -> float | None:
-    return float(value) if _is_number(value) and math.isfinite(value) else None
+def _finite(value: object) -> float | None:
+    number = _number(value)
+    return number if number is not None and math.isfinite(number) else None

@@ -4,13 +4,14 @@ import difflib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
+from lm_eval.api.group import Group
+from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from ..shared.failures import RunnerError
-from .request import RunRequest
+from .request import LmEvalRequest
 
 DATA_MODULES = frozenset({"datasets", "huggingface_hub", "requests", "httpx", "httpcore", "urllib3"})
 LOGLIKELIHOODS = frozenset({"loglikelihood", "multiple_choice", "loglikelihood_rolling"})
@@ -27,9 +28,9 @@ class LoadedTask:
         manager: What found them; without it every evaluation would index all of lm-eval's tasks again (7 s).
     """
 
-    specs: list[Any]
-    leaves: dict[str, Any]
-    groups: dict[str, Any]
+    specs: list[Task | Group]
+    leaves: dict[str, Task]
+    groups: dict[str, Group]
     manager: TaskManager
 
     def documents(self) -> int:
@@ -37,7 +38,7 @@ class LoadedTask:
         return sum(len({instance.doc_id for instance in task.instances}) for task in self.leaves.values())
 
 
-def load_task(request: RunRequest) -> LoadedTask:
+def load_task(request: LmEvalRequest) -> LoadedTask:
     """Load the task of a request with its data.
 
     Raises:
@@ -59,7 +60,7 @@ def load_task(request: RunRequest) -> LoadedTask:
     return LoadedTask(specs, leaves, groups, manager)
 
 
-def _unknown(request: RunRequest, known: list[str]) -> str:
+def _unknown(request: LmEvalRequest, known: list[str]) -> str:
     places = [f"in {path}" for path in request.include_paths]
     places += ["among the tasks that lm-eval ships"] if request.include_defaults else []
     broken = [error for path in request.include_paths for error in _broken_definitions(Path(path))]
@@ -103,7 +104,7 @@ def missing_package(task: str, error: ImportError) -> str:
     return f"task {task} cannot be loaded in the lm-eval environment: {' '.join(str(error).split())[:500]}"
 
 
-def _check_protocol(leaves: dict[str, Any], protocol: str) -> None:
+def _check_protocol(leaves: dict[str, Task], protocol: str) -> None:
     """Refuse what the protocol cannot give; /completions gives texts and log-likelihoods, so groups may mix them."""
     kinds = {name: task.OUTPUT_TYPE or task.get_config("output_type") for name, task in leaves.items()}
     for name, kind in kinds.items():
@@ -117,7 +118,7 @@ def _check_protocol(leaves: dict[str, Any], protocol: str) -> None:
         raise RunnerError("harness", f"task {next(iter(kinds))} generates text; use protocol chat or completions")
 
 
-def _check_num_fewshot(task: Any, num_fewshot: int | None) -> None:
+def _check_num_fewshot(task: Task, num_fewshot: int | None) -> None:
     """lm-eval ignores num_fewshot without a word where the task's definition says 0."""
     if num_fewshot and task.get_config("num_fewshot") == 0:
         raise RunnerError(

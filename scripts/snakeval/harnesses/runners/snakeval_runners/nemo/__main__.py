@@ -9,14 +9,15 @@ import traceback
 from pathlib import Path
 
 from ..shared.failures import RunnerError
-from ..shared.progress import write_json
+from ..shared.outcome import write_failure
+from ..shared.request import read_request
 from .process import end_leftovers
-from .request import read_request
+from .request import NemoRequest
 
 
 def main(arguments: list[str]) -> int:
     """Run the request in the file named by the only argument; returns the exit status."""
-    request = read_request(Path(arguments[0]))
+    request = read_request(Path(arguments[0]), NemoRequest)
     end_leftovers()
     for path in (request.outcome_path, request.error_path, request.samples_path, request.events_path):
         path.unlink(missing_ok=True)
@@ -30,8 +31,8 @@ def main(arguments: list[str]) -> int:
         if not isinstance(error, RunnerError):
             traceback.print_exc()
             error = RunnerError("harness", f"{request.task} failed: {type(error).__name__}: {error}")
-        write_json(request.error_path, {"kind": error.kind, "message": error.message})
-        print(f"error: {error.message}", file=sys.stderr)
+        write_failure(request.error_path, error.record)
+        print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 

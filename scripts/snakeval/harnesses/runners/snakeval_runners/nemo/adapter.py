@@ -4,12 +4,12 @@ from copy import deepcopy
 from typing import Any
 
 from ..shared.failures import RunnerError
-from .request import RunRequest
+from .request import NemoRequest
 
 NAME = "snakeval_endpoint"
 
 
-def complete_run_config(request: RunRequest) -> dict[str, Any]:
+def complete_run_config(request: NemoRequest) -> dict[str, Any]:
     """Return the run configuration with an explicit chain of interceptors.
 
     Raises:
@@ -34,7 +34,7 @@ def complete_run_config(request: RunRequest) -> dict[str, Any]:
     return complete
 
 
-def replace_endpoint(chain: list[dict[str, Any]], request: RunRequest) -> list[dict[str, Any]]:
+def replace_endpoint(chain: list[dict[str, Any]], request: NemoRequest) -> list[dict[str, Any]]:
     """Return the chain with our endpoint in the place of theirs, and with a cache that gives nothing out."""
     if not any(one["name"] == "endpoint" and one["enabled"] for one in chain):
         raise RunnerError("harness", "adapter_config.interceptors lacks endpoint, so that no request would be sent")
@@ -48,7 +48,7 @@ def replace_endpoint(chain: list[dict[str, Any]], request: RunRequest) -> list[d
     return replaced
 
 
-def _own_config(request: RunRequest) -> dict[str, Any]:
+def _own_config(request: NemoRequest) -> dict[str, str | float]:
     return {
         "answers": str(request.answers_path),
         "events": str(request.events_path),

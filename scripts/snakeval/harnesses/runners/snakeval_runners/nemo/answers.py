@@ -1,7 +1,9 @@
 """Tells an answer from what only looks like one."""
 
 import json
-from typing import Any
+
+from ..shared.completion import Completion, read_completion
+from ..shared.fields import Fields
 
 
 class NoAnswer(Exception):
@@ -20,7 +22,7 @@ class NoAnswer(Exception):
         self.permanent = permanent
 
 
-def check_answer(request: Any, status: int, text: str) -> None:
+def check_answer(request: object, status: int, text: str) -> None:
     """Raise NoAnswer unless the body of a reply holds an answer in every choice, or embeddings.
 
     An empty text is an answer, none at all is not, nor is an empty one of a model that has run out of tokens while
@@ -38,33 +40,23 @@ def check_answer(request: Any, status: int, text: str) -> None:
     choices = body.get("choices") if isinstance(body, dict) else None
     if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
         raise NoAnswer("answer has no choices", text, False)
-    for choice in choices:
-        _check_choice(choice)
+    completion = read_completion(Fields(body))
+    for choice in completion.choices:
+        reason = choice.lacking()
+        if reason and not choice.tool_calls:
+            raise NoAnswer("no content", reason, True)
     if isinstance(request, dict) and request.get("echo") and request.get("logprobs") is not None and len(choices) == 1:
-        _check_logprobs(choices[0], body.get("usage"), request.get("prompt"))
+        _check_logprobs(completion, request.get("prompt"))
 
 
-def _check_logprobs(choice: dict[str, Any], usage: Any, asked: Any) -> None:
-    logprobs = choice.get("logprobs")
-    values = logprobs.get("token_logprobs") if isinstance(logprobs, dict) else None
+def _check_logprobs(completion: Completion, asked: object) -> None:
+    logprobs = completion.choices[0].logprobs
+    values = logprobs.value_or_none("token_logprobs") if logprobs else None
     if not isinstance(values, list):
         raise NoAnswer("no logprobs", "the answer has no token_logprobs; the server does not echo the prompt", True)
-    prompt, generated = (usage.get(f"{name}_tokens") for name in ("prompt", "completion")) if usage else (None, None)
-    if isinstance(prompt, int) and isinstance(generated, int) and len(values) != prompt + generated:
+    prompt, generated = completion.prompt_tokens, completion.completion_tokens
+    if prompt is not None and generated is not None and len(values) != prompt + generated:
         raise NoAnswer("wrong logprobs", f"{len(values)} values for {prompt} + {generated} tokens", True)
     asked = asked[0] if isinstance(asked, list) and len(asked) == 1 and isinstance(asked[0], list) else asked
-    if isinstance(prompt, int) and isinstance(asked, list) and len(asked) != prompt:
+    if prompt is not None and isinstance(asked, list) and len(asked) != prompt:
         raise NoAnswer("wrong logprobs", f"{len(asked)} prompt tokens were sent, the server counts {prompt}", True)
-
-
-def _check_choice(choice: dict[str, Any]) -> None:
-    message = choice.get("message")
-    message = message if isinstance(message, dict) else {}
-    if message.get("tool_calls"):
-        return
-    text = message.get("content") if "message" in choice else choice.get("text")
-    thought = message.get("reasoning_content") or message.get("reasoning")
-    finish = choice.get("finish_reason")
-    if not isinstance(text, str) or (text == "" and finish == "length" and thought):
-        detail = f"finish_reason {finish}" + (", all tokens went into reasoning" if thought else "")
-        raise NoAnswer("no content", detail, True)

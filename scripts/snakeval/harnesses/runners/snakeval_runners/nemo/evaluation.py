@@ -1,21 +1,22 @@
 """One task from its request to its outcome."""
 
-import json
 import re
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from ..shared.failures import RunnerError
-from ..shared.progress import write_json
+from ..shared.fields import Fields
+from ..shared.outcome import OutcomeRecord, RequestCounts, SampleCounts, TokenCounts, write_outcome
+from ..shared.samples import write_samples
 from .adapter import complete_run_config
 from .evidence import read_evidence
 from .evidence.model import Evidence
-from .journal import Account, read_account, read_lines
+from .evidence.replies import reply_body
+from .journal import Account, read_account, read_answers, read_events
 from .process import evaluator_command, run_evaluator
-from .request import RunRequest
+from .request import NemoRequest
 from .results import build_metrics
 
 _EXCEPTION = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception|NotFound|Interrupt)\b.*", re.MULTILINE)
@@ -25,7 +26,7 @@ _DATASET = re.compile(
 )
 
 
-def evaluate(request: RunRequest) -> None:
+def evaluate(request: NemoRequest) -> None:
     """Run the task; write samples.jsonl and outcome.json.
 
     Raises:
@@ -35,7 +36,7 @@ def evaluate(request: RunRequest) -> None:
     run_config = request.output_path.with_name("run_config.yaml")
     run_config.write_text(yaml.safe_dump(complete_run_config(request)), encoding="utf-8")
     status, tail = run_evaluator(evaluator_command(run_config), request.progress_path)
-    account = read_account(read_lines(request.events_path))
+    account = read_account(read_events(request.events_path))
     results = _read_results(request.output_path / "results.yml")
     if account.unanswered:
         raise RunnerError("endpoint", account.describe())
@@ -45,18 +46,18 @@ def evaluate(request: RunRequest) -> None:
         raise RunnerError("harness", f"{request.framework} has sent no request and reports a result all the same")
     evidence = read_evidence(request)
     _check_counts(request, evidence)
-    _write_samples(request.samples_path, evidence)
-    write_json(request.outcome_path, _outcome(request, results, evidence, account))
+    write_samples(request.samples_path, evidence.samples)
+    write_outcome(request.outcome_path, _outcome(request, results, evidence, account))
 
 
-def _read_results(path: Path) -> dict[str, Any] | None:
+def _read_results(path: Path) -> Fields | None:
     if not path.exists():
         return None
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return dict(content["results"]) if isinstance(content, dict) and content.get("results") else None
+    return Fields(content["results"]) if isinstance(content, dict) and content.get("results") else None
 
 
-def _failure(request: RunRequest, status: int, tail: str) -> RunnerError:
+def _failure(request: NemoRequest, status: int, tail: str) -> RunnerError:
     """Return the reason, as far as the output tells it."""
     if missing := _DATASET.findall(tail):
         reason = f"the dataset of task {request.task} cannot be loaded: {missing[-1].strip()[:300]}"
@@ -68,7 +69,7 @@ def _failure(request: RunRequest, status: int, tail: str) -> RunnerError:
     return RunnerError("harness", f"{request.framework} {what}{reason}")
 
 
-def _check_counts(request: RunRequest, evidence: Evidence) -> None:
+def _check_counts(request: NemoRequest, evidence: Evidence) -> None:
     asked = evidence.asked
     if evidence.unanswered:
         example = f", e.g. '{evidence.example[:200]}'" if evidence.example else ""
@@ -79,26 +80,18 @@ def _check_counts(request: RunRequest, evidence: Evidence) -> None:
         raise RunnerError("harness", f"{asked} samples were scored, but only {request.limit} were asked for")
 
 
-def _write_samples(path: Path, evidence: Evidence) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8", errors="replace") as file:
-        for sample in evidence.samples:
-            file.write(json.dumps(sample, ensure_ascii=False, default=str) + "\n")
-    temporary.replace(path)
+def _outcome(request: NemoRequest, results: Fields, evidence: Evidence, account: Account) -> OutcomeRecord:
+    return OutcomeRecord(
+        metrics=build_metrics(results, evidence, request),
+        samples=SampleCounts(evidence.asked, evidence.asked),
+        tokens=_tokens(request.answers_path),
+        requests=RequestCounts(account.sent, account.resumed, account.failures),
+        versions=_versions(request) | dict(evidence.versions),
+    )
 
 
-def _outcome(request: RunRequest, results: dict[str, Any], evidence: Evidence, account: Account) -> dict[str, Any]:
-    return {
-        "metrics": build_metrics(results, evidence, request),
-        "samples": {"asked": evidence.asked, "answered": evidence.asked, "failed": 0},
-        "tokens": _tokens(request.answers_path),
-        "requests": {"sent": account.sent, "cached": account.resumed, "retried": account.failures},
-        "versions": _versions(request) | dict(evidence.versions),
-    }
-
-
-def _versions(request: RunRequest) -> dict[str, str]:
-    versions = {"container": request.image} if request.image else {}
+def _versions(request: NemoRequest) -> dict[str, object]:
+    versions: dict[str, object] = {"container": request.image} if request.image else {}
     for name in ("nemo-evaluator", request.package):
         try:
             versions[name] = metadata.version(name)
@@ -108,12 +101,10 @@ def _versions(request: RunRequest) -> dict[str, str]:
     return versions
 
 
-def _tokens(answers: Path) -> dict[str, int | None]:
-    sums: dict[str, int | None] = {"prompt": None, "completion": None}
-    for line in read_lines(answers):
-        usage = json.loads(line["body"]).get("usage")
-        for name in sums:
-            count = usage.get(f"{name}_tokens") if isinstance(usage, dict) else None
-            if isinstance(count, int):
-                sums[name] = (sums[name] or 0) + count
-    return sums
+def _tokens(answers: Path) -> TokenCounts:
+    usages = [reply_body(kept).part_or_empty("usage") for kept in read_answers(answers)]
+    prompt, completion = (
+        [count for usage in usages if (count := usage.count_or_none(f"{name}_tokens")) is not None]
+        for name in ("prompt", "completion")
+    )
+    return TokenCounts(sum(prompt) if prompt else None, sum(completion) if completion else None)

@@ -1,21 +1,21 @@
 """What became of every request: answers, which outlive a kill of the task, and the events of one attempt."""
 
-import hashlib
-import json
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+from ..shared.cache import digest
+from ..shared.fields import Fields
+from ..shared.files import AppendedLines, read_lines
 
 SENT, RESUMED, FAILED = "sent", "resumed", "failed"
 
 
-def request_key(body: Any) -> str:
+def request_key(body: object) -> str:
     """Return the hash of a request's JSON body."""
-    canonical = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    return digest(body)
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,67 @@ class Answer:
     latency_s: float
 
 
+@dataclass(frozen=True)
+class KeptAnswer:
+    """One line of answers.jsonl.
+
+    Attributes:
+        key: Hash of the request.
+        request: Its JSON body.
+        answer: The endpoint's.
+    """
+
+    key: str
+    request: Fields
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of events.jsonl.
+
+    Attributes:
+        key: Hash of the request.
+        event: SENT (and answered), RESUMED from an earlier attempt, or FAILED.
+        reason, detail: Why it failed, and what the endpoint said.
+    """
+
+    key: str
+    event: str
+    reason: str = ""
+    detail: str = ""
+
+
+def read_answers(path: Path) -> Iterator[KeptAnswer]:
+    """Yield the lines of answers.jsonl that are whole."""
+    for line in read_lines(path):
+        try:
+            answer = Answer(line.text("body"), line.number("latency_s"))
+            yield KeptAnswer(line.text("key"), line.part_or_empty("request"), answer)
+        except (KeyError, TypeError):
+            continue
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """Yield the lines of events.jsonl that are whole."""
+    for line in read_lines(path):
+        try:
+            key, event = line.text("key"), line.text("event")
+        except (KeyError, TypeError):
+            continue
+        yield Event(key, event, line.text_or_none("reason") or "", line.text_or_none("detail") or "")
+
+
 class Journal:
     """Answers of earlier attempts, each given out once, and a record of what this attempt does. Thread-safe."""
 
     def __init__(self, answers: Path, events: Path) -> None:
         self._lock = threading.Lock()
         self._stored: dict[str, list[Answer]] = defaultdict(list)
-        for line in read_lines(answers):
-            if {"key", "body", "latency_s"} <= line.keys():
-                self._stored[line["key"]].append(Answer(line["body"], line["latency_s"]))
+        for kept in read_answers(answers):
+            self._stored[kept.key].append(kept.answer)
         self._taken: Counter[str] = Counter()
-        self._answers, self._events = _Lines(answers), _Lines(events)
+        self._answers, self._events = AppendedLines(answers), AppendedLines(events)
 
     def take(self, key: str) -> Answer | None:
         """Return an answer of an earlier attempt that nobody has been given yet; equal requests get different ones."""
@@ -48,47 +98,16 @@ class Journal:
             self._events.append({"key": key, "event": RESUMED})
             return self._stored[key][number]
 
-    def answered(self, key: str, request: Any, answer: Answer) -> None:
+    def answered(self, key: str, request: object, answer: Answer) -> None:
         """Keep an answer; it survives a kill of this process as soon as this returns."""
         with self._lock:
-            line = {"key": key, "request": request, "body": answer.body, "latency_s": answer.latency_s}
-            self._answers.append(line)
+            self._answers.append({"key": key, "request": request, "body": answer.body, "latency_s": answer.latency_s})
             self._events.append({"key": key, "event": SENT})
 
     def failed(self, key: str, reason: str, detail: str) -> None:
         """Note that a request got no answer."""
         with self._lock:
-            self._events.append({"key": key, "event": FAILED, "reason": reason, "detail": detail[:500]})
-
-
-class _Lines:
-    """An append-only JSONL file; what a kill has cut short does not spoil the next line."""
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = path.read_bytes() if path.exists() else b""
-        self._file = path.open("ab")
-        if content and not content.endswith(b"\n"):
-            self._file.write(b"\n")
-
-    def append(self, line: dict[str, Any]) -> None:
-        """Write a line and hand it to the operating system."""
-        self._file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
-        self._file.flush()
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a JSONL file; what is no JSON object was cut short by a kill and is passed over."""
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            try:
-                content = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(content, dict):
-                yield content
+            self._events.append(asdict(Event(key, FAILED, reason, detail[:500])))
 
 
 @dataclass(frozen=True)
@@ -118,19 +137,19 @@ class Account:
         return f"{self.unanswered} of {asked} requests got no answer: {reasons}{example}"
 
 
-def read_account(events: Iterable[dict[str, Any]]) -> Account:
+def read_account(events: Iterable[Event]) -> Account:
     """Return what the events of an attempt come to, in the order in which they were."""
-    last: dict[str, dict[str, Any]] = {}
+    last: dict[str, Event] = {}
     counts: Counter[str] = Counter()
     for event in events:
-        counts[event["event"]] += 1
-        last[event["key"]] = event
-    open_ends = [event for event in last.values() if event["event"] == FAILED]
+        counts[event.event] += 1
+        last[event.key] = event
+    open_ends = [event for event in last.values() if event.event == FAILED]
     return Account(
         sent=counts[SENT],
         resumed=counts[RESUMED],
         failures=counts[FAILED],
         unanswered=len(open_ends),
-        reasons=Counter(event["reason"] for event in open_ends),
-        example=open_ends[0]["detail"] if open_ends else "",
+        reasons=Counter(event.reason for event in open_ends),
+        example=open_ends[0].detail if open_ends else "",
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..shared.failures import RunnerError
-from ..shared.progress import write_json
+from ..shared.progress import ProgressRecord, write_progress
 
 KEPT_LINES = 400
 GRACE_S = 5.0
@@ -134,7 +134,7 @@ class _Output:
         done, total = int(found["done"]), int(found["total"])
         if known and (done == total or time.monotonic() - self._written_at >= WRITE_INTERVAL_S):
             self._written_at = time.monotonic()
-            write_json(self._progress, {"done": done, "total": total})
+            write_progress(self._progress, ProgressRecord(done, total))
         return True
 
 

@@ -2,15 +2,17 @@
 
 import math
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ..shared.failures import RunnerError
+from ..shared.fields import Fields, is_number
+from ..shared.outcome import ReportedMetric
 from .evidence.model import Evidence
-from .request import RunRequest
+from .request import NemoRequest
 
 
-def build_metrics(results: Mapping[str, Any], evidence: Evidence, request: RunRequest) -> list[dict[str, Any]]:
+def build_metrics(results: Fields, evidence: Evidence, request: NemoRequest) -> tuple[ReportedMetric, ...]:
     """Return every number that samples are behind, with its standard error and their count.
 
     The harness's group, or its only task, is the task itself; other tasks are its parts.
@@ -18,55 +20,71 @@ def build_metrics(results: Mapping[str, Any], evidence: Evidence, request: RunRe
     Raises:
         RunnerError: a value is no number, or nothing is left.
     """
-    groups, tasks = results.get("groups") or {}, results.get("tasks") or {}
-    whole = evidence.whole or (next(iter(groups)) if len(groups) == 1 else None)
-    entries = {**tasks, **groups}
-    metrics = []
+    groups, tasks = results.part_or_empty("groups"), results.part_or_empty("tasks")
+    whole = evidence.whole or (groups.names()[0] if len(groups.names()) == 1 else None)
+    entries = {**dict(tasks.items()), **dict(groups.items())}
+    metrics: list[ReportedMetric] = []
     for owner, entry in entries.items():
         subtask = None if owner == whole or len(entries) == 1 else owner
-        for name, filter_name, score in _scores(entry):
-            counted = evidence.count(subtask, name, filter_name)
-            told = (score.get("stats") or {}).get("count")
-            if evidence.is_told_counts and isinstance(told, int) and 0 < told < counted:
-                counted = told
+        for score in _scores(entry):
+            counted = evidence.count(subtask, score.name, score.filter)
+            if evidence.is_told_counts and score.count is not None and 0 < score.count < counted:
+                counted = score.count
             if not counted:
-                print(f"warning: {owner}: {name} is left out, there is no sample behind it", file=sys.stderr)
+                print(f"warning: {owner}: {score.name} is left out, there is no sample behind it", file=sys.stderr)
                 continue
-            metric = _metric(subtask, name, filter_name, score, counted, request.repeats)
-            lower = evidence.lower_is_better
-            metrics.append(metric | {"higher_is_better": None if lower is None else name not in lower})
+            metrics.append(_metric(subtask, score, counted, request.repeats, evidence.lower_is_better))
     metrics += evidence.metrics
     if not metrics:
         raise RunnerError("harness", f"{request.framework} computed no metric for task {request.task}")
-    return metrics
+    return tuple(metrics)
 
 
-def _scores(entry: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Yield name, filter and score; `micro` and `macro` are averages over samples and over parts."""
-    for metric, content in (entry.get("metrics") or {}).items():
-        for kind, score in content["scores"].items():
+@dataclass(frozen=True)
+class _Score:
+    """A number of results.yml; `value` is whatever stands there, `count` and `stderr` are None where nothing does."""
+
+    name: str
+    filter: str
+    value: object
+    count: int | None
+    stderr: float | None
+
+
+def _scores(entry: Fields) -> Iterator[_Score]:
+    """Yield the scores of a group or task; `micro` and `macro` are averages over samples and over parts."""
+    for metric, content in entry.part_or_empty("metrics").items():
+        for kind, score in content.part("scores").items():
             name, _, filter_name = metric.partition("__")
             average = kind.split("_avg_of_")[0]
             if average == "macro":
                 name = f"{name}_macro"
             elif average != "micro" and kind != metric:
                 name = f"{name}_{kind}"
-            yield name, filter_name or "none", score
+            stats = score.part_or_empty("stats")
+            yield _Score(
+                name,
+                filter_name or "none",
+                score.value_or_none("value"),
+                stats.count_or_none("count"),
+                stats.number_or_none("stderr"),
+            )
 
 
 def _metric(
-    subtask: str | None, name: str, filter_name: str, score: Mapping[str, Any], count: int, repeats: int
-) -> dict[str, Any]:
-    value, stderr = score.get("value"), (score.get("stats") or {}).get("stderr")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise RunnerError("harness", f"metric {name} of {subtask or 'the task'} is {value}, which is no score")
+    subtask: str | None, score: _Score, count: int, repeats: int, lower_is_better: frozenset[str] | None
+) -> ReportedMetric:
+    value, stderr = score.value, score.stderr
+    if not is_number(value) or not math.isfinite(value):
+        raise RunnerError("harness", f"metric {score.name} of {subtask or 'the task'} is {value}, which is no score")
     # With repeats the harnesses group answers by when they came; the samples tell better.
-    known = repeats == 1 and isinstance(stderr, int | float) and math.isfinite(stderr) and count > 1
-    return {
-        "name": name,
-        "filter": filter_name,
-        "subtask": subtask,
-        "value": float(value),
-        "stderr": float(stderr) if known and stderr is not None else None,
-        "n": count,
-    }
+    known = repeats == 1 and count > 1 and stderr is not None and math.isfinite(stderr)
+    return ReportedMetric(
+        name=score.name,
+        filter=score.filter,
+        subtask=subtask,
+        value=float(value),
+        stderr=stderr if known else None,
+        n=count,
+        higher_is_better=None if lower_is_better is None else score.name not in lower_is_better,
+    )

@@ -1,53 +1,71 @@
-"""The answers so far, one JSON line each, so that an interrupted task sends only what is missing."""
+"""The answers so far, one JSON line each (requests.jsonl), so that an interrupted task sends only what is missing."""
 
 import hashlib
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-Entry = dict[str, Any]
-ENTRY_FIELDS = frozenset({"key", "answer", "finish_reason", "prompt_tokens", "completion_tokens", "latency_s"})
+from .fields import Fields
+from .files import AppendedLines, read_lines
 
 
-def request_key(payload: dict[str, Any], occurrence: int) -> str:
+@dataclass(frozen=True)
+class Reply:
+    """One answer as the endpoint gave it.
+
+    Attributes:
+        answer: What a runner keeps of the body, as JSON can hold it.
+        finish_reason, prompt_tokens, completion_tokens: As the endpoint tells them, None when it does not.
+        latency_s: Seconds from the request to the whole answer.
+    """
+
+    answer: Any
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    latency_s: float
+
+
+def request_key(payload: object, occurrence: int) -> str:
     """Hash of a request and of how many identical ones came before it, so that repeats never collapse."""
-    canonical = json.dumps([payload, occurrence], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return digest([payload, occurrence])
+
+
+def digest(content: object) -> str:
+    """Hash of a JSON value, whatever the order of its keys."""
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class RequestCache:
-    """An append-only JSONL file; a line that a kill cut short is ignored and does not spoil the next one."""
+    """The replies in an append-only file, by the key of their request; a line that is damaged is asked for again."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = path.read_bytes() if path.exists() else b""
-        self._entries: dict[str, Entry] = {}
-        for line in content.splitlines():
-            entry = _parse(line)
-            if entry is not None:
-                self._entries[entry["key"]] = entry
-        self._file = path.open("ab")
-        if content and not content.endswith(b"\n"):
-            self._file.write(b"\n")
+        self._replies: dict[str, Reply] = {}
+        for line in read_lines(path):
+            try:
+                self._replies[line.text("key")] = _reply(line)
+            except (KeyError, TypeError):
+                continue
+        self._lines = AppendedLines(path)
 
-    def get(self, key: str) -> Entry | None:
-        """The entry stored under a key, or None."""
-        return self._entries.get(key)
+    def get(self, key: str) -> Reply | None:
+        """The reply stored under a key, or None."""
+        return self._replies.get(key)
 
-    def put(self, key: str, entry: Entry) -> None:
-        """Store an answer; it survives a kill of this process as soon as this returns."""
-        line = json.dumps({"key": key, **entry}, ensure_ascii=False) + "\n"
-        self._file.write(line.encode("utf-8", "surrogatepass"))
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+    def put(self, key: str, reply: Reply) -> None:
+        """Store a reply; it survives a kill of this process as soon as this returns."""
+        self._lines.append({"key": key, **asdict(reply)})
 
 
-def _parse(line: bytes) -> Entry | None:
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return None
-    return entry if isinstance(entry, dict) and entry.keys() >= ENTRY_FIELDS else None
+def _reply(line: Fields) -> Reply:
+    for name in ("finish_reason", "prompt_tokens", "completion_tokens"):
+        line.value(name)
+    return Reply(
+        answer=line.value("answer"),
+        finish_reason=line.text_or_none("finish_reason"),
+        prompt_tokens=line.count_or_none("prompt_tokens"),
+        completion_tokens=line.count_or_none("completion_tokens"),
+        latency_s=line.number("latency_s"),
+    )

@@ -2,20 +2,18 @@
 
 from collections import Counter
 
+from .outcome import FailureKind, FailureRecord, SampleCounts
+
 
 class RunnerError(Exception):
     """Ends the runner without an outcome; written to error.json.
 
     Attributes:
-        kind: "endpoint" (infrastructure, worth a retry) or "harness" (the task itself).
-        message: One clear sentence.
-        counts: asked, answered and failed samples, if known.
+        record: What to write.
     """
 
-    def __init__(self, kind: str, message: str, counts: dict[str, int] | None = None) -> None:
-        self.kind = kind
-        self.message = message
-        self.counts = counts or {}
+    def __init__(self, kind: FailureKind, message: str, counts: SampleCounts | None = None) -> None:
+        self.record = FailureRecord(kind, message, counts)
         super().__init__(message)
 
 

@@ -1,22 +1,35 @@
-"""How far the task is, for the job that watches it."""
+"""How far the task is, for the job that watches it: progress.json."""
 
-import json
 import sys
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+from .fields import Fields
+from .files import write_json
 
 WRITE_INTERVAL_S = 0.5
 PRINT_INTERVAL_S = 10.0
 PRINT_SHARE = 0.05
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file so that readers see the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+@dataclass(frozen=True)
+class ProgressRecord:
+    """The content of progress.json, in requests or samples."""
+
+    done: int
+    total: int
+
+
+def write_progress(path: Path, record: ProgressRecord) -> None:
+    """Write progress.json."""
+    write_json(path, asdict(record))
+
+
+def read_progress(content: object) -> ProgressRecord:
+    """Return what progress.json says; raises KeyError or TypeError when it is damaged."""
+    fields = Fields(content)
+    return ProgressRecord(fields.count("done"), fields.count("total"))
 
 
 class Progress:
@@ -52,4 +65,4 @@ class Progress:
 
     def _write(self) -> None:
         self._written_at = time.monotonic()
-        write_json(self.path, {"done": self.done, "total": self.total})
+        write_progress(self.path, ProgressRecord(self.done, self.total))

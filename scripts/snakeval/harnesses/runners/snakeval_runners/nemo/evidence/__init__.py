@@ -1,6 +1,6 @@
 """What a harness has left of every sample, which says more than its summary: one module per harness."""
 
-from ..request import RunRequest
+from ..request import NemoRequest
 from .bfcl import read_bfcl
 from .conversations import read_conversations
 from .lm_eval import read_lm_eval
@@ -8,7 +8,7 @@ from .model import Evidence
 from .simple_evals import read_simple_evals
 
 
-def read_evidence(request: RunRequest) -> Evidence:
+def read_evidence(request: NemoRequest) -> Evidence:
     """Return what the request's harness has left; of one that is not known, what the endpoint was asked.
 
     Raises:

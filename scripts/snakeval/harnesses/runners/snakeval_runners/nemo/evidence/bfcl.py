@@ -2,15 +2,18 @@
 
 import importlib.util
 from pathlib import Path
-from typing import Any
 
 from ...shared.failures import RunnerError
-from ..journal import read_lines
-from ..request import RunRequest
+from ...shared.fields import Fields, is_number
+from ...shared.files import read_lines
+from ...shared.outcome import ReportedMetric
+from ...shared.samples import ReplyFacts, Sample
+from ..request import NemoRequest
 from .model import Evidence
 
 _PREFIX = "BFCL_v3_"
 _FAILED = "Error during inference"
+_ACCURACY = "accuracy"
 _MULTI_TURN = ("base", "miss_func", "miss_param", "long_context")
 _NON_LIVE = {
     "simple_ast": ("simple", "java", "javascript"),
@@ -32,7 +35,7 @@ _EXECUTED = ("exec_simple", "exec_parallel", "exec_multiple", "exec_parallel_mul
 _SUMMARIES = ("ast_summary", "exec_summary")
 
 
-def read_bfcl(request: RunRequest) -> Evidence:
+def read_bfcl(request: NemoRequest) -> Evidence:
     """Return the samples and an accuracy for every category.
 
     BFCL's averages count a category of which nothing was asked as 0. Those are left out where there is a limit, which
@@ -41,25 +44,25 @@ def read_bfcl(request: RunRequest) -> Evidence:
     Raises:
         RunnerError: answers lack scores.
     """
-    samples: list[dict[str, Any]] = []
+    samples: list[Sample] = []
     metrics = []
+    sizes: dict[str, int] = {}
     for file in sorted(request.output_path.glob(f"result/*/{_PREFIX}*_result.json")):
         category = file.name.removeprefix(_PREFIX).removesuffix("_result.json")
         answers = list(read_lines(file))
-        found = _scored(request.output_path, category, answers)
-        samples += found
-        accuracy = sum(one["metrics"]["accuracy"] for one in found) / len(found)
-        metrics.append(_metric(category, accuracy, len(found)))
-    failed = [one for one in samples if isinstance(one["answer"], str) and one["answer"].startswith(_FAILED)]
-    sizes = {metric["subtask"]: metric["n"] for metric in metrics}
+        scored = _scored(request.output_path, category, answers)
+        samples += scored
+        accuracy = sum(sample.metrics[_ACCURACY] for sample in scored) / len(scored)
+        sizes[category] = len(scored)
+        metrics.append(ReportedMetric(_ACCURACY, "none", category, accuracy, None, len(scored), True))
+    failed = [one.answer for one in samples if isinstance(one.answer, str) and one.answer.startswith(_FAILED)]
 
     def count(_: str | None, name: str, __: str) -> int:
         if request.limit is not None and "overall" in name:
             return 0
         return sum(size for category, size in sizes.items() if _belongs(category, name))
 
-    example = str(failed[0]["answer"]) if failed else ""
-    return Evidence(samples, len(samples), count, len(failed), example, metrics)
+    return Evidence(samples, len(samples), count, len(failed), failed[0] if failed else "", metrics)
 
 
 def _categories(metric: str) -> tuple[str, ...] | None:
@@ -87,54 +90,53 @@ def _belongs(category: str, metric: str) -> bool:
     return not live and not multi_turn and (metric not in _SUMMARIES or executed == (metric == "exec_summary"))
 
 
-def _scored(output: Path, category: str, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _scored(output: Path, category: str, answers: list[Fields]) -> list[Sample]:
     (file,) = output.glob(f"score/*/{_PREFIX}{category}_score.json")
     head, *wrong = read_lines(file)
-    if head["total_count"] != len(answers):
-        raise RunnerError("harness", f"{head['total_count']} of {len(answers)} answers of {category} were scored")
-    failed = {entry["id"] for entry in wrong}
+    if head.count("total_count") != len(answers):
+        total = head.count("total_count")
+        raise RunnerError("harness", f"{total} of {len(answers)} answers of {category} were scored")
+    failed = {entry.text("id") for entry in wrong}
     prompts = _prompts(category)
     return [
-        {
-            "task": category,
-            "doc_id": answer["id"],
-            "repeat": 0,
-            "prompt": prompts.get(answer["id"]),
-            "answer": answer["result"],
-            "expected": None,
-            "metrics": {"accuracy": 0.0 if answer["id"] in failed else 1.0},
-            "prompt_tokens": _sum(answer.get("input_token_count")),
-            "completion_tokens": _sum(answer.get("output_token_count")),
-            "latency_s": _sum(answer.get("latency")),
-        }
+        Sample(
+            task=category,
+            doc_id=answer.text("id"),
+            repeat=0,
+            prompt=prompts.get(answer.text("id")),
+            answer=answer.value("result"),
+            expected=None,
+            metrics={_ACCURACY: 0.0 if answer.text("id") in failed else 1.0},
+            reply=_reply_facts(answer),
+        )
         for answer in answers
     ]
 
 
-def _prompts(category: str) -> dict[str, Any]:
+def _reply_facts(answer: Fields) -> ReplyFacts:
+    prompt, completion = (
+        _sum(answer.value_or_none("input_token_count")),
+        _sum(answer.value_or_none("output_token_count")),
+    )
+    return ReplyFacts(
+        prompt_tokens=None if prompt is None else int(prompt),
+        completion_tokens=None if completion is None else int(completion),
+        latency_s=_sum(answer.value_or_none("latency")),
+    )
+
+
+def _prompts(category: str) -> dict[str, object]:
     spec = importlib.util.find_spec("bfcl")
     folders = spec.submodule_search_locations if spec else None
     if not folders:
         return {}
     data = Path(next(iter(folders))) / "data" / f"{_PREFIX}{category}.json"
-    return {entry["id"]: entry["question"] for entry in read_lines(data)}
+    return {entry.text("id"): entry.value("question") for entry in read_lines(data)}
 
 
-def _sum(value: Any) -> Any:
+def _sum(value: object) -> float | None:
     """Return the sum over the turns of a conversation."""
     if isinstance(value, list):
         known = [part for part in map(_sum, value) if part is not None]
         return sum(known) if known else None
-    return value if isinstance(value, int | float) else None
-
-
-def _metric(category: str, accuracy: float, count: int) -> dict[str, Any]:
-    return {
-        "name": "accuracy",
-        "filter": "none",
-        "subtask": category,
-        "value": accuracy,
-        "stderr": None,
-        "n": count,
-        "higher_is_better": True,
-    }
+    return value if is_number(value) else None

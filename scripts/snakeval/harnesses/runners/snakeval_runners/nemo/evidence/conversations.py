@@ -5,31 +5,33 @@ What is certain all the same: every request was answered, and the numbers are th
 
 import json
 from collections import Counter, defaultdict
-from typing import Any
 
-from ..journal import RESUMED, SENT, read_lines
-from ..request import RunRequest
+from ...shared.completion import read_completion
+from ...shared.fields import Fields
+from ...shared.samples import Sample
+from ..journal import RESUMED, SENT, KeptAnswer, read_answers, read_events
+from ..request import NemoRequest
 from .model import Evidence
-from .replies import reply_facts
+from .replies import reply_body, reply_facts
 
 
-def read_conversations(request: RunRequest) -> Evidence:
+def read_conversations(request: NemoRequest) -> Evidence:
     """Return the answered requests of this attempt; equal conversations are repeats of one sample."""
-    answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for line in read_lines(request.answers_path):
-        answers[line["key"]].append(line)
+    answers: dict[str, list[KeptAnswer]] = defaultdict(list)
+    for kept in read_answers(request.answers_path):
+        answers[kept.key].append(kept)
     given: Counter[str] = Counter()
     numbers: dict[str, int] = {}
     repeats: Counter[int] = Counter()
     samples = []
-    for event in read_lines(request.events_path):
-        if event["event"] not in (SENT, RESUMED):
+    for event in read_events(request.events_path):
+        if event.event not in (SENT, RESUMED):
             continue
-        line = answers[event["key"]][given[event["key"]]]
-        given[event["key"]] += 1
-        asked = _asked(line["request"])
+        kept = answers[event.key][given[event.key]]
+        given[event.key] += 1
+        asked = _asked(kept.request)
         number = numbers.setdefault(json.dumps(asked, sort_keys=True), len(numbers))
-        samples.append(_sample(number, repeats[number], asked, line))
+        samples.append(_sample(number, repeats[number], asked, kept))
         repeats[number] += 1
     return Evidence(
         samples,
@@ -42,38 +44,33 @@ def read_conversations(request: RunRequest) -> Evidence:
     )
 
 
-def _asked(body: dict[str, Any]) -> Any:
-    return next((body[name] for name in ("messages", "prompt", "input") if name in body), None)
+def _asked(body: Fields) -> object:
+    return next((body.value(name) for name in ("messages", "prompt", "input") if name in body), None)
 
 
-def _sample(number: int, repeat: int, asked: Any, line: dict[str, Any]) -> dict[str, Any]:
+def _sample(number: int, repeat: int, asked: object, kept: KeptAnswer) -> Sample:
     last = asked[-1] if isinstance(asked, list) and asked else asked
-    return {
-        "task": None,
-        "doc_id": number,
-        "repeat": repeat,
-        "prompt": _text(last["content"] if isinstance(last, dict) and "content" in last else last),
-        "answer": _answer(json.loads(line["body"])),
-        "expected": None,
-        "metrics": {},
-        **reply_facts(line),
-    }
+    return Sample(
+        task=None,
+        doc_id=number,
+        repeat=repeat,
+        prompt=_text(last["content"] if isinstance(last, dict) and "content" in last else last),
+        answer=_answer(kept),
+        expected=None,
+        metrics={},
+        reply=reply_facts(kept),
+    )
 
 
-def _text(content: Any) -> str:
+def _text(content: object) -> str:
     """Return a message's text, without its pictures."""
     if isinstance(content, list):
         return "\n".join(str(part["text"]) for part in content if isinstance(part, dict) and "text" in part)
     return str(content)
 
 
-def _answer(body: dict[str, Any]) -> Any:
+def _answer(kept: KeptAnswer) -> object:
     """Return the text, several of them, or calls of tools; None for embeddings."""
-    choices = body.get("choices") or []
-    found = [_said(choice.get("message") or choice) for choice in choices]
-    return found[0] if len(found) == 1 else found or None
-
-
-def _said(message: dict[str, Any]) -> Any:
-    text = message.get("content", message.get("text"))
-    return message["tool_calls"] if message.get("tool_calls") and not text else text
+    choices = read_completion(reply_body(kept)).choices
+    said = [choice.tool_calls if choice.tool_calls and not choice.text else choice.text for choice in choices]
+    return said[0] if len(said) == 1 else said or None

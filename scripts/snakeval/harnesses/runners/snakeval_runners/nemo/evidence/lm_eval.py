@@ -2,17 +2,56 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ...shared.failures import RunnerError
-from ..journal import read_lines
-from ..request import RunRequest
+from ...shared.fields import Fields
+from ...shared.files import read_lines
+from ...shared.samples import Sample
+from ..request import NemoRequest
 from .model import Evidence
 from .replies import Replies
 
 
-def read_lm_eval(request: RunRequest) -> Evidence:
+@dataclass(frozen=True)
+class _Summary:
+    """What lm-eval says of its tasks.
+
+    Attributes:
+        names: Tasks and groups with results.
+        effective: Task -> number of samples.
+        members: Group -> tasks and groups in it.
+        versions: Of the tasks.
+        lower_is_better: Names of metrics whose small values are the good ones.
+    """
+
+    names: Sequence[str]
+    effective: Mapping[str, int]
+    members: Mapping[str, Sequence[object]]
+    versions: Mapping[str, object]
+    lower_is_better: frozenset[str]
+
+    def whole(self) -> str | None:
+        """The only task or group that is in no group; None when there are several."""
+        inner = {name for members in self.members.values() for name in members}
+        outer = [name for name in self.names if name not in inner]
+        return outer[0] if len(outer) == 1 else None
+
+    def owners(self, task: str) -> set[str]:
+        """The task and all groups that it is in."""
+        owners: set[str] = set()
+        open_names = [task]
+        while open_names:
+            name = open_names.pop()
+            if name not in owners:
+                owners.add(name)
+                open_names += [group for group, members in self.members.items() if name in members]
+        return owners
+
+
+def read_lm_eval(request: NemoRequest) -> Evidence:
     """Return the samples, joined over filters.
 
     Raises:
@@ -20,66 +59,50 @@ def read_lm_eval(request: RunRequest) -> Evidence:
     """
     summary = _summary(request)
     replies = Replies(request.answers_path)
-    samples: list[dict[str, Any]] = []
+    samples: list[Sample] = []
     counts: dict[tuple[str | None, str, str], int] = defaultdict(int)
-    for task, numbers in summary["n-samples"].items():
-        entries = _entries(request, task)
-        by_sample: dict[int, list[dict[str, Any]]] = defaultdict(list)
-        for entry in entries:
-            by_sample[entry["doc_id"]].append(entry)
-            for metric in entry["metrics"]:
-                for owner in _owners(summary, task):
-                    counts[owner, metric, entry["filter"]] += 1
-        if len(by_sample) != numbers["effective"]:
-            raise RunnerError("harness", f"{len(by_sample)} of {numbers['effective']} samples of {task} are there")
-        samples += [_sample(task, doc_id, group, replies) for doc_id, group in by_sample.items()]
-    parts = len(summary["n-samples"])
+    for task, effective in summary.effective.items():
+        by_sample: dict[int, list[Fields]] = defaultdict(list)
+        for entry in _entries(request, task):
+            by_sample[entry.count("doc_id")].append(entry)
+            for metric in _metrics(entry):
+                for owner in summary.owners(task):
+                    counts[owner, metric, entry.text("filter")] += 1
+        if len(by_sample) != effective:
+            raise RunnerError("harness", f"{len(by_sample)} of {effective} samples of {task} are there")
+        samples += [_sample(task, doc_id, entries, replies) for doc_id, entries in by_sample.items()]
 
     def count(subtask: str | None, name: str, filter_name: str) -> int:
-        return counts[subtask or _whole(summary), name, filter_name]
+        return counts[subtask or summary.whole(), name, filter_name]
 
-    versions = {"task": summary.get("versions") or {}}
-    directions = [one for task in (summary.get("higher_is_better") or {}).values() for one in task.items()]
-    lower = frozenset(name for name, higher in directions if higher is False)
     return Evidence(
         samples,
         len(samples),
         count,
-        versions=versions,
-        lower_is_better=lower,
-        limited_parts=parts,
-        whole=_whole(summary),
+        versions={"task": summary.versions},
+        lower_is_better=summary.lower_is_better,
+        limited_parts=len(summary.effective),
+        whole=summary.whole(),
     )
 
 
-def _whole(summary: dict[str, Any]) -> str | None:
-    """Return the only task or group that is in no group; None when there are several."""
-    inner = {name for members in (summary.get("group_subtasks") or {}).values() for name in members}
-    outer = [name for name in summary["results"] if name not in inner]
-    return outer[0] if len(outer) == 1 else None
-
-
-def _owners(summary: dict[str, Any], task: str) -> set[str]:
-    """Return the task and all groups that it is in."""
-    members: dict[str, list[str]] = summary.get("group_subtasks") or {}
-    owners, open_names = set(), [task]
-    while open_names:
-        name = open_names.pop()
-        if name not in owners:
-            owners.add(name)
-            open_names += [group for group, inner in members.items() if name in inner]
-    return owners
-
-
-def _summary(request: RunRequest) -> dict[str, Any]:
+def _summary(request: NemoRequest) -> _Summary:
     files = sorted(request.output_path.rglob("results_*.json"))
     if len(files) != 1:
         raise RunnerError("harness", f"lm-eval has left {len(files)} files of results")
-    content: dict[str, Any] = json.loads(files[0].read_text(encoding="utf-8"))
-    return content
+    content = Fields(json.loads(files[0].read_text(encoding="utf-8")))
+    directions = [task for _, task in content.part_or_empty("higher_is_better").items()]
+    members = content.part_or_empty("group_subtasks")
+    return _Summary(
+        names=content.part("results").names(),
+        effective={task: numbers.count("effective") for task, numbers in content.part("n-samples").items()},
+        members={name: members.list_or_empty(name) for name in members.names()},
+        versions=content.part_or_empty("versions").content,
+        lower_is_better=frozenset(name for task in directions for name in task.names() if task.value(name) is False),
+    )
 
 
-def _entries(request: RunRequest, task: str) -> list[dict[str, Any]]:
+def _entries(request: NemoRequest, task: str) -> list[Fields]:
     files: list[Path] = [
         path
         for path in request.output_path.rglob(f"samples_{task}_*.jsonl")
@@ -88,38 +111,48 @@ def _entries(request: RunRequest, task: str) -> list[dict[str, Any]]:
     return [entry for path in files for entry in read_lines(path)]
 
 
-def _sample(task: str, doc_id: int, group: list[dict[str, Any]], replies: Replies) -> dict[str, Any]:
-    first = group[0]
-    prompt = _prompt(first["arguments"])
-    choices = [str(one.get("arg_1")).strip() for one in first["arguments"].values()]
-    return {
-        "task": task,
-        "doc_id": doc_id,
-        "repeat": 0,
-        "prompt": prompt,
-        "answer": _answer(first["resps"], choices),
-        "expected": _expected(first.get("target"), choices),
-        "metrics": {
-            f"{metric}[{entry['filter']}]": float(entry[metric])
-            for entry in group
-            for metric in entry["metrics"]
-            if isinstance(entry.get(metric), int | float)
+def _metrics(entry: Fields) -> list[str]:
+    return [str(name) for name in entry.list_or_empty("metrics")]
+
+
+def _sample(task: str, doc_id: int, entries: list[Fields], replies: Replies) -> Sample:
+    first = entries[0]
+    arguments = [request for _, request in first.part("arguments").items()]
+    prompt = _prompt(arguments)
+    choices = [str(request.value_or_none("arg_1")).strip() for request in arguments]
+    return Sample(
+        task=task,
+        doc_id=doc_id,
+        repeat=0,
+        prompt=prompt,
+        answer=_answer(first.list_or_empty("resps"), choices),
+        expected=_expected(first.value_or_none("target"), choices),
+        metrics={
+            f"{metric}[{entry.text('filter')}]": value
+            for entry in entries
+            for metric in _metrics(entry)
+            if (value := _value(entry.value_or_none(metric))) is not None
         },
-        **replies.of(prompt),
-    }
+        reply=replies.of(prompt),
+    )
 
 
-def _prompt(arguments: dict[str, Any]) -> str:
+def _value(value: object) -> float | None:
+    """Return a number, as which true and false count here."""
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _prompt(arguments: list[Fields]) -> str:
     """Return the last message of a chat, else the text."""
-    text = next(iter(arguments.values()))["arg_0"]
+    text = arguments[0].value("arg_0")
     text = text[0] if isinstance(text, list) else text
     try:
-        return str(json.loads(text)[-1]["content"])
+        return str(json.loads(str(text))[-1]["content"])
     except (ValueError, TypeError, KeyError, IndexError):
         return str(text)
 
 
-def _answer(responses: list[Any], choices: list[str]) -> Any:
+def _answer(responses: list[object], choices: list[str]) -> object:
     """Return the text, several of them, or the likeliest of several choices."""
     likely = [value for value in map(_log_likelihood, responses) if value is not None]
     if len(likely) > 1 and len(likely) == len(choices):
@@ -128,7 +161,7 @@ def _answer(responses: list[Any], choices: list[str]) -> Any:
     return texts[0] if len(texts) == 1 else texts
 
 
-def _log_likelihood(answers: Any) -> float | None:
+def _log_likelihood(answers: object) -> float | None:
     """Return the number of [[log-probability, is greedy]], None for a text."""
     first = answers[0] if isinstance(answers, list) and answers else None
     value = first[0] if isinstance(first, list) and first else None
@@ -138,10 +171,12 @@ def _log_likelihood(answers: Any) -> float | None:
         return None
 
 
-def _expected(target: Any, choices: list[str]) -> Any:
+def _expected(target: object, choices: list[str]) -> object:
     """Return the right choice by its text, where the target is its number."""
+    if not isinstance(target, str | int | float):
+        return target
     try:
         number = int(target)
-    except (TypeError, ValueError):
+    except (ValueError, OverflowError):
         return target
     return choices[number] if len(choices) > 1 and 0 <= number < len(choices) else target

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from ...shared.outcome import ReportedMetric
+from ...shared.samples import Sample
 
 Count = Callable[[str | None, str, str], int]
 
@@ -12,7 +14,7 @@ class Evidence:
     """The samples of a task.
 
     Attributes:
-        samples: One object per sample and repeat, as in samples.jsonl.
+        samples: One per sample and repeat.
         asked: Samples, repeats not counted.
         count: Samples behind a metric, of a part (None for the task), a name and a filter; 0 for none.
         unanswered: Samples that the harness has scored although they have no answer.
@@ -25,13 +27,13 @@ class Evidence:
         is_told_counts: Whether the samples behind a metric are those that results.yml tells, where it does.
     """
 
-    samples: list[dict[str, Any]]
+    samples: list[Sample]
     asked: int
     count: Count
     unanswered: int = 0
     example: str = ""
-    metrics: list[dict[str, Any]] = field(default_factory=list)
-    versions: Mapping[str, Any] = field(default_factory=dict)
+    metrics: list[ReportedMetric] = field(default_factory=list)
+    versions: Mapping[str, object] = field(default_factory=dict)
     lower_is_better: frozenset[str] | None = frozenset()
     limited_parts: int = 1
     whole: str | None = None
