@@ -35,7 +35,8 @@ test-unit: setup-dev ## Run the tests of functions alone, in about two minutes
 test-long: setup-dev long-$(PART) ## Run a long part of the tests: PART=chaos SEEDS=1:100, or PART=loaded
 
 long-chaos:
-	PYTHONPATH=scripts:tests:tests/support .venv/bin/python -m chaos --seeds $(SEEDS)
+	PYTHONPATH=scripts:tests:tests/support .venv/bin/python -m chaos --seeds $(SEEDS) \
+	  $(if $(FAULTS),--faults $(FAULTS)) $(if $(KINDS),--kinds $(KINDS))
 
 # The tests of whole processes again and again on a machine that is busy with other things.
 long-loaded:

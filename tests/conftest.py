@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chaos.seeds import VARIABLE, first_seed, settle
 from containers import Podman, set_up
 from left_out import lines_about, refuse_in_ci
 from snakeval.system.environments import ensure_environment
@@ -13,20 +14,30 @@ from workspace import ENVIRONMENTS, REPOSITORY, Workspace
 from xdist.scheduler import LoadScopeScheduling
 
 
-class ClusterTogether(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives every test to whichever worker is free, and all tests of the cluster to one.
+class SomeTogether(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives every test to whichever worker is free, and all tests of the cluster to one, as those of chaos.
 
-    Some fill the cluster, and some take a node away. The mark xdist_group has no effect in pytest-xdist 3.8 with
-    pytest 9.2.
+    Some fill the cluster, and some take a node away; those of chaos share a run that nothing disturbs. The mark
+    xdist_group has no effect in pytest-xdist 3.8 with pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "tests/cluster" if nodeid.startswith("tests/cluster/") else nodeid
+        return next((folder for folder in ("tests/cluster", "tests/chaos") if nodeid.startswith(f"{folder}/")), nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ClusterTogether:
+def pytest_configure() -> None:
+    """Settle what all workers have to agree on, before there are any."""
+    settle()
+
+
+def pytest_report_header() -> str:
+    """Say how this session's chaos is repeated."""
+    return f"{VARIABLE}={first_seed()}"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SomeTogether:
     """Distribute the tests over the workers of `pytest -n`."""
-    return ClusterTogether(config, log)
+    return SomeTogether(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
