@@ -6,7 +6,6 @@ Every run has a task that has ended before the fault and one that is in the mids
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +108,7 @@ class Interrupted:
 
 
 @pytest.fixture
-def interrupted(slurm: SlurmWorkspace) -> Iterator[Interrupted]:
+def interrupted(slurm: SlurmWorkspace) -> Interrupted:
     """A run to disturb."""
     return Interrupted(slurm)
 

@@ -29,7 +29,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = folder.glob("*.whl")
     tools = {"UV_TOOL_DIR": str(folder / "tools"), "UV_TOOL_BIN_DIR": str(folder / "bin")}
     # Which versions are tested stands in the lock; which packages there are, in the wheel alone.
-    pinned = ["--python", sys.executable, "--constraints", REPOSITORY / "envs" / "snakeval.lock"]
+    pinned: list[str | Path] = ["--python", sys.executable, "--constraints", REPOSITORY / "envs" / "snakeval.lock"]
     _call([UV, "tool", "install", *pinned, "--with-executables-from", "snakemake", wheel], os.environ | tools)
     return folder / "bin"
 

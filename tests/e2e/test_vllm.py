@@ -28,7 +28,7 @@ def _nvidia_by_hand(workspace: Workspace, checkpoint: Path, key: str, folder: Pa
     (folder / "data").symlink_to(workspace.folder / "data")
     state = json.loads((workspace.results / "smol" / "server" / "state.json").read_text())
     extra = {"tokenizer": checkpoint, "tokenizer_backend": "huggingface"}
-    told = {"config.params.limit_samples": NVIDIA_LIMIT, "config.params.parallelism": 1}
+    told: dict[str, Any] = {"config.params.limit_samples": NVIDIA_LIMIT, "config.params.parallelism": 1}
     told |= {f"config.params.extra.{name}": value for name, value in extra.items()}
     url = f"http://{state['host']}:{state['port']}/v1"
     return run_by_hand(NVIDIA, "nvidia-lm-eval", told, url, folder, "smollm2", "completions", key)

@@ -120,7 +120,7 @@ class TensorRTServer(FakeOpenAIServer):
         unknown = sorted(set(payload) - TRTLLM_KEYS)
         self.faults = ("status:400",) if unknown else ()
         payload["model"] = self.model
-        return super().record(payload)
+        return int(super().record(payload))
 
 
 def trtllm_serve(words: list[str]) -> None:

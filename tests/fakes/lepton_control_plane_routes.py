@@ -4,6 +4,7 @@ import random
 import string
 import threading
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -32,14 +33,15 @@ def answer(plane: "ControlPlane", method: str, path: str, query: dict[str, str],
         return _secret(plane, method, rest, body)
     if head == "logs":
         return _logs(plane, query)
-    simple = {
+    simple: dict[str, Callable[[Any], Any]] = {
         "workspace": _workspace,
         "tokens": _tokens,
         "dedicated-node-groups": _node_groups,
         "shapes": _shapes,
     }
     if method == "GET" and head in simple and not rest:
-        return simple[head](plane)
+        found: dict[str, Any] | list[Any] | str = simple[head](plane)
+        return found
     raise Refused(404, "NotFound", f"{method} {path}")
 
 

@@ -20,7 +20,7 @@ def _vllm() -> Callable[[list[str]], argparse.Namespace]:
     commands = parser.add_subparsers(dest="subparser")
     for command in cmd_init():
         command.subparser_init(commands)
-    return parser.parse_args
+    return lambda words: parser.parse_args(words)
 
 
 def _sglang() -> Callable[[list[str]], argparse.Namespace]:
@@ -28,7 +28,7 @@ def _sglang() -> Callable[[list[str]], argparse.Namespace]:
 
     parser = argparse.ArgumentParser()
     ServerArgs.add_cli_args(parser)
-    return parser.parse_args
+    return lambda words: parser.parse_args(words)
 
 
 def main(engine: str) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
@@ -15,7 +16,7 @@ def main() -> None:
     folder = Path(os.environ["SNAKEVAL_OUTPUT_DIR"])
     count = int(os.environ.get("SNAKEVAL_LIMIT") or 1000)
     right, spoiled = random.Random(1), random.Random(2)
-    answers = []
+    answers: list[dict[str, Any]] = []
     for number in range(count):
         good, hit = right.random() < 0.8, spoiled.random() < 0.1
         wrong = hit and os.environ["SNAKEVAL_MODEL"] == "spoiled"

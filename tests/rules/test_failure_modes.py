@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_bench import CommandBench
@@ -105,7 +106,7 @@ def test_after_a_kill_only_the_unanswered_is_asked(
     """Nothing of the killed attempt goes on, and none of its answers is asked for again."""
     bench = bench_of(harness)
     _ask(bench, *(SIX if isinstance(bench, NemoBench) else ["yes", "yes", "yes", "no", "no", "no"]))
-    options = {"parallelism": 1} | ({"limit": 6} if isinstance(bench, NemoBench) else {})
+    options: dict[str, Any] = {"parallelism": 1, **({"limit": 6} if isinstance(bench, NemoBench) else {})}
     before = (failure.held_after or 0) + failure.probes
     with FakeOpenAIServer(api_key=KEY, faults=(f"hold-after:{before}", *failure.faults)) as server:
         process = bench.start(bench.command(server, **options))
@@ -123,7 +124,7 @@ def test_after_a_kill_only_the_unanswered_is_asked(
     assert len(server.payloads) == sent == before + 1
 
 
-def _resume(bench: RunnerBench, failure: Failure, options: dict[str, int]) -> None:
+def _resume(bench: RunnerBench, failure: Failure, options: dict[str, Any]) -> None:
     rest = failure.requests - (failure.held_after or 0)
     # What a kill has cut short is no answer, and does not spoil the next one.
     with (bench.work_dir / bench.answers_name).open("a") as file:

@@ -34,7 +34,13 @@ def bench(tmp_path: Path, inspect_python: Path, preloaded_inspect: Preloaded) ->
 
 def test_a_score_with_all_that_belongs_to_it(bench: InspectBench) -> None:
     with FakeOpenAIServer(api_key=KEY) as server:
-        options = {"parallelism": 1, "system_prompt": "Be brief.", "max_new_tokens": 5, "stop": ["."], "temperature": 0}
+        options: dict[str, Any] = {
+            "parallelism": 1,
+            "system_prompt": "Be brief.",
+            "max_new_tokens": 5,
+            "stop": ["."],
+            "temperature": 0,
+        }
         ended = bench.run_alone(bench.command(server, **options))
     assert ended.status == 0, ended.log
     outcome = ended.read("outcome")

@@ -26,7 +26,7 @@ def bench(tmp_path: Path, lm_eval_python: Path, preloaded_lm_eval: Preloaded) ->
 
 def test_a_score_with_all_that_belongs_to_it(bench: LmEvalBench) -> None:
     with FakeOpenAIServer(api_key="secret") as server:
-        options = {"parallelism": 1, "system_prompt": "Be brief.", "max_new_tokens": 5, "stop": ["."]}
+        options: dict[str, Any] = {"parallelism": 1, "system_prompt": "Be brief.", "max_new_tokens": 5, "stop": ["."]}
         ended = bench.run_alone(bench.command(server, **options))
     assert ended.status == 0, ended.log
     outcome = ended.read("outcome")

@@ -34,7 +34,7 @@ class Server:
     """One deployment in a container, driven as rule ready drives it."""
 
     def __init__(self, folder: Path, mounts: dict[str, str], restarts: int, **keys: Any) -> None:
-        options = {"container_runtime": "podman", "container_args": [], "mounts": {}}
+        options: dict[str, Any] = {"container_runtime": "podman", "container_args": []}
         options["mounts"] = {"deployment": {**MOUNTS, **mounts}, "mount_home": False}
         execution = make_execution(folder, max_restarts=restarts, **options)
         plain = {"command": SERVE, "runtime": "container", "image": IMAGE, **keys}

@@ -100,7 +100,10 @@ def test_a_container_ends_with_its_task(task: Task) -> None:
     identity = task.place().env["SNAKEVAL_SERVER_ID"]
     waiting = subprocess.Popen([sys.executable, "-c", WAIT, task.runtime, str(task.folder)])
     try:
-        sleeping = lambda: [one for one in processes_of(identity) if one.name() == "sleep"]  # noqa: E731
+
+        def sleeping() -> bool:
+            return any(one.name() == "sleep" for one in processes_of(identity))
+
         eventually(sleeping, 30, "the task's command")
         waiting.kill()
         waiting.wait()

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from builders import make_execution
 from snakeval.config.model import Deployment
@@ -34,7 +35,7 @@ class Spies:
         self, deployment: Deployment, num_nodes: int = 1, patience_s: int = 60
     ) -> "subprocess.CompletedProcess[str]":
         """Run the script as the supervisor does."""
-        options = {"num_nodes": num_nodes} if num_nodes > 1 else {}
+        options: dict[str, Any] = {"num_nodes": num_nodes} if num_nodes > 1 else {}
         script = render_launch_script(
             "demo",
             deployment,

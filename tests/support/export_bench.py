@@ -13,7 +13,7 @@ from snakeval.results.exports.export import write_export
 from snakeval.results.result import build_result, write_result, write_samples
 from snakeval.run.paths import RunPaths
 
-MLFLOW = {
+MLFLOW: dict[str, Any] = {
     "tracking_uri": None,
     "experiment_name": "snakeval",
     "run_name": None,
@@ -22,7 +22,7 @@ MLFLOW = {
     "copy_artifacts": True,
     "token_name": None,
 }
-WANDB = {
+WANDB: dict[str, Any] = {
     "entity": None,
     "project": "snakeval",
     "name": None,

@@ -125,7 +125,7 @@ def letter_tokenizer(folder: Path) -> Path:
     path = folder / "tokenizer"
     path.mkdir(exist_ok=True)
     vocabulary = {letter: number for number, letter in enumerate(["<unk>", *string.printable])}
-    content = {
+    content: dict[str, Any] = {
         "version": "1.0",
         "added_tokens": [],
         "normalizer": None,

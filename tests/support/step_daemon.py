@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 from pathlib import Path
+from typing import TextIO
 
 
 class Slurmstepd:
@@ -56,7 +57,7 @@ class Slurmstepd:
                 step.stdin.close()
 
     @staticmethod
-    def _answer(stream: "socket.SocketIO", step: "subprocess.Popen[bytes]") -> None:
+    def _answer(stream: TextIO, step: "subprocess.Popen[bytes]") -> None:
         status = step.wait()
         # What its first process leaves of a step, Slurm ends.
         with contextlib.suppress(ProcessLookupError):

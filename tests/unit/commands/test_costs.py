@@ -14,7 +14,6 @@ from builders import make_config, make_deployment, make_outcome, make_task
 from config_workflow import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
-from snakeval.commands.plan import pending
 from snakeval.commands.plan.document import plan_document
 from snakeval.commands.plan.estimate import TIME_SPREAD, Basis, Interval, plan_deployment, plan_task, wall_of_run
 from snakeval.commands.plan.pending import parse_summary, pending_tasks
@@ -225,7 +224,7 @@ def test_what_snakemake_would_run(monkeypatch: pytest.MonkeyPatch) -> None:
         calls.append(command)
         return subprocess.CompletedProcess(command, 0, SUMMARY, "Building DAG of jobs...")
 
-    monkeypatch.setattr(pending.subprocess, "run", run)
+    monkeypatch.setattr("snakeval.commands.plan.pending.subprocess.run", run)
     assert pending_tasks(config, ["--configfile", "my.yaml"]) == {("tiny", "sums")}
     assert calls[0][0] == sys.executable
     assert calls[0][-3:] == ["--summary", "--configfile", "my.yaml"]
@@ -234,6 +233,6 @@ def test_what_snakemake_would_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_snakemakes_own_words_when_there_is_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     failed: subprocess.CompletedProcess[str] = subprocess.CompletedProcess([], 1, "", "WorkflowError: nope\n")
-    monkeypatch.setattr(pending.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr("snakeval.commands.plan.pending.subprocess.run", lambda *_, **__: failed)
     with pytest.raises(SnakevalError, match="WorkflowError: nope"):
         pending_tasks(make_config(), [])

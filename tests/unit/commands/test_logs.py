@@ -137,7 +137,7 @@ def test_following_ends_with_the_run(
         if line == "the end\n":
             replace(session, ended_at=1.0, outcome="failed").write(chosen.paths.snakemake)
 
-    monkeypatch.setattr(logs.time, "sleep", nap)
+    monkeypatch.setattr("snakeval.commands.logs.time.sleep", nap)
     assert _show("tiny", "--follow", "-n", "0") == 0
     assert [*seen, capsys.readouterr().out] == ["old\n", "one\n", "two\n", "the end\n"]
 

@@ -43,7 +43,7 @@ def course(chosen: ChosenRun, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         steps[step]()
         done.append(step)
 
-    monkeypatch.setattr(status.time, "sleep", nap)
+    monkeypatch.setattr("snakeval.commands.status.command.time.sleep", nap)
     return done
 
 

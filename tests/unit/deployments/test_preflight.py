@@ -95,7 +95,7 @@ def test_what_only_the_server_can_find_is_left_to_it() -> None:
     ],
 )
 def test_parallel_sizes_fit_the_gpus(
-    sizes: dict[str, int], options: dict[str, Any], what: str | None, checkpoint: Path
+    sizes: dict[str, Any], options: dict[str, Any], what: str | None, checkpoint: Path
 ) -> None:
     deployment = make_deployment(type="vllm", checkpoint_path=str(checkpoint), **sizes)
     found = _findings(deployment, _on_slurm(**options))
@@ -155,7 +155,7 @@ def test_facts_of_types_come_from_their_schemas() -> None:
 def test_lock_of_the_environment_of_a_server() -> None:
     assert environment_lock(make_deployment(type="llamacpp")) == ENVS / "llamacpp.lock"
     assert environment_lock(make_deployment(type="generic")) is None
-    vllm = {"type": "vllm", "environment": "vllm-cpu"}
+    vllm: dict[str, Any] = {"type": "vllm", "environment": "vllm-cpu"}
     assert environment_lock(make_deployment(**vllm, runtime="environment")) == ENVS / "vllm-cpu.lock"
     assert environment_lock(make_deployment(**vllm, runtime="container")) is None
     assert environment_lock(make_deployment(**vllm, runtime="host")) is None
@@ -188,7 +188,7 @@ def test_a_refused_image_of_a_nim_is_explained() -> None:
 def test_mounts_images_and_runtimes_have_to_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     mounts = {"deployment": {str(tmp_path / "none"): "/a", str(tmp_path): "/b:ro"}, "mount_home": False}
-    options = {"container_runtime": "apptainer", "container_args": [], "mounts": mounts}
+    options: dict[str, Any] = {"container_runtime": "apptainer", "container_args": [], "mounts": mounts}
     deployment = make_deployment(runtime="container", image=str(tmp_path / "a.sif"))
     with pytest.raises(DeploymentError) as raised:
         check_deployment(deployment, make_execution(**options))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from builders import make_deployment, make_task
+from snakeval.config.model import Deployment
 from snakeval.evaluation.concurrency import RequestResources, requests_of, within_limit
 
 
@@ -15,7 +16,7 @@ class Wildcards:
     task: str
 
 
-def _deployment(name: str, limit: int | None):
+def _deployment(name: str, limit: int | None) -> Deployment:
     return make_deployment(name, max_concurrency=limit)
 
 

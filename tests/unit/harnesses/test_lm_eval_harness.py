@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from snakeval.config.model import Protocol
 from snakeval.errors import EndpointError, HarnessError
 from snakeval.harnesses import harness_of
-from snakeval.harnesses.lm_eval import RUNNERS, build_request
+from snakeval.harnesses.lm_eval import build_request
 from snakeval.harnesses.outcome import describe_status
+from snakeval.harnesses.runner import RUNNERS
 from snakeval.run.attempt import Progress
 
 HARNESS = harness_of("lm-eval")

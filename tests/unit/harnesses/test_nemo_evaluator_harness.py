@@ -16,7 +16,8 @@ from snakeval.config.model import Protocol, Task
 from snakeval.deployments.endpoint import Endpoint
 from snakeval.errors import EndpointError, HarnessError
 from snakeval.harnesses import harness_of
-from snakeval.harnesses.nemo_evaluator import KEY_VARIABLE, RUNNERS, build_environment, build_request
+from snakeval.harnesses.nemo_evaluator import KEY_VARIABLE, build_environment, build_request
+from snakeval.harnesses.runner import RUNNERS
 from snakeval.harnesses.runners.snakeval_runners.nemo import process
 from snakeval.harnesses.runners.snakeval_runners.nemo.answers import NoAnswer, check_answer
 from snakeval.harnesses.runners.snakeval_runners.nemo.journal import (

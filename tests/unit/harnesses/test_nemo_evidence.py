@@ -183,6 +183,7 @@ def test_of_a_harness_without_known_files_there_are_the_conversations(tmp_path: 
     ]
     assert evidence.samples[0].reply.completion_tokens == 7
     assert (evidence.asked, evidence.unanswered) == (3, 0)
+    assert request.limit is not None
     assert evidence.asked <= request.limit * evidence.limited_parts
     metrics = build_metrics(_results(HLE), evidence, request)
     assert [(one.name, one.n, one.stderr, one.higher_is_better) for one in metrics] == [

@@ -161,7 +161,7 @@ def test_values_stay_data_and_keys_out_of_sight(runtime: str, tmp_path: Path, mo
     assert recorder.words[-9:] == ["bash", str(AROUND), str(work), *command.argv]
     assert command.argv[-3:] == [WORST, "--", ""]
     everything = " ".join([*place.argv, *recorder.words, (work / "container.sh").read_text()])
-    assert ENDPOINT.api_key not in everything
+    assert str(ENDPOINT.api_key) not in everything
     assert f"snakeval-{place.env['SNAKEVAL_SERVER_ID']}" in everything or runtime != "podman"
     guard = launch.GUARD.read_text().removesuffix("\n")
     assert any(word.endswith(guard) for word in recorder.words)
@@ -233,9 +233,14 @@ def test_what_a_container_needs_is_looked_at_before_a_server_is_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(task_containers, "is_there", lambda image: bool(asked.append(image)))
+
+    def is_there(image: str) -> bool:
+        asked.append(image)
+        return False
+
+    monkeypatch.setattr(task_containers, "is_there", is_there)
     monkeypatch.setattr(task_containers, "pull_image", lambda image, say: f"no {image}")
-    monkeypatch.setattr(task_containers.shutil, "which", lambda name: None)
+    monkeypatch.setattr("snakeval.harnesses.containers.shutil.which", lambda name: None)
     config = _config("podman", tmp_path / "a:b", {"/no/such": "/c"}, type="local")
     assert _findings(config, _task(dataset_dir=str(tmp_path / "none"))) == [
         "execution.mounts.evaluation names what does not exist",
@@ -244,7 +249,7 @@ def test_what_a_container_needs_is_looked_at_before_a_server_is_started(
         "execution.container_runtime is not installed",
     ]
     assert asked == []
-    monkeypatch.setattr(task_containers.shutil, "which", lambda name: name)
+    monkeypatch.setattr("snakeval.harnesses.containers.shutil.which", lambda name: name)
     with pytest.raises(DeploymentError, match=rf"podman cannot pull it:\nno {IMAGE}\nhint: "):
         require_container(_config("podman", tmp_path), _task(), lambda _: None)
     monkeypatch.setattr(task_containers, "pull_image", lambda image, say: None)

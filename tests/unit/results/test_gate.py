@@ -61,16 +61,18 @@ def test_without_a_policy_something_has_to_be_comparable() -> None:
 
 def test_the_direction_of_the_metric_counts(tmp_path: Path) -> None:
     policy = _policy(tmp_path, _entry(max_drop=0.02))
-    less = {"higher_is_better": False}
+    less: dict[str, Any] = {"higher_is_better": False}
     assert _judged(policy, _task(drop=-0.1, **less))["verdict"] == "NO-GO"
     assert _judged(policy, _task(drop=0.1, **less))["verdict"] == "GO"
 
 
 def test_the_smaller_of_two_limits_counts(tmp_path: Path) -> None:
-    limits = [
-        _judged(_policy(tmp_path, _entry(**keys)), _task())["tasks"][0]["limit"]
-        for keys in ({"max_relative_drop": 0.1}, {"max_drop": 0.03, "max_relative_drop": 0.1}, {"max_drop": 0.03})
+    several: list[dict[str, Any]] = [
+        {"max_relative_drop": 0.1},
+        {"max_drop": 0.03, "max_relative_drop": 0.1},
+        {"max_drop": 0.03},
     ]
+    limits = [_judged(_policy(tmp_path, _entry(**keys)), _task())["tasks"][0]["limit"] for keys in several]
     assert limits == pytest.approx([0.05, 0.03, 0.03])
 
 
@@ -88,7 +90,7 @@ def test_without_a_limit_it_must_not_be_worse(tmp_path: Path) -> None:
 
 
 def test_tiers_weigh_differently(tmp_path: Path) -> None:
-    limit = {"max_drop": 0.02}
+    limit: dict[str, Any] = {"max_drop": 0.02}
     entries = [_entry("c*", **limit), _entry("s*", "supporting", **limit), _entry("a*", "advisory", **limit)]
     policy = _policy(tmp_path, *entries, tiers={"supporting": {"allowed_failures": 1}})
     good, bad, unsure = {"drop": 0.0}, {"drop": 0.1}, {"drop": 0.02}

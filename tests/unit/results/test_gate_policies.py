@@ -87,7 +87,7 @@ def test_an_advisory_task_that_dropped_is_named_beside_a_go() -> None:
         (0.8, {}, None),
     ],
 )
-def test_limit(baseline: float, limits: dict[str, float], limit: float | None) -> None:
+def test_limit(baseline: float, limits: dict[str, Any], limit: float | None) -> None:
     assert _demand("sums", "critical", **limits).limit(baseline) == pytest.approx(limit)
     gate = judge({"tasks": [_task("sums", 0.0, 0.01, baseline=baseline)]}, _policy(_demand("*", "critical", **limits)))
     assert gate["tasks"][0]["limit"] == pytest.approx(limit)

@@ -37,7 +37,8 @@ def test_a_program_may_name_the_metric_without_a_filter() -> None:
 
 
 def test_samples_of_any_form_are_passed_over() -> None:
-    odd = [{}, {"doc_id": 1}, {"doc_id": True, "metrics": {"a": 1}}, {"doc_id": 2, "metrics": {"a": "high", "b": None}}]
+    odd: list[dict[str, Any]] = [{}, {"doc_id": 1}, {"doc_id": True, "metrics": {"a": 1}}]
+    odd.append({"doc_id": 2, "metrics": {"a": "high", "b": None}})
     assert read_table(odd).answers == {}
     assert read_table([{"doc_id": 3, "metrics": {"a": float("nan")}}]).answers == {}
 

@@ -183,7 +183,7 @@ def test_a_real_server_that_holds_its_first_answer() -> None:
     with FakeOpenAIServer("tiny-model", faults=("hold-after:0",)) as server:
         endpoint = Endpoint(server.base_url, "tiny-model", None)
 
-        def look(_: str) -> Server:
+        def look(deployment: str) -> Server:
             if server.payloads:
                 server.release()
             return READY
