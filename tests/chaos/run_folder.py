@@ -15,7 +15,7 @@ from chaos.facts import digest_of
 from chaos.kinds import RUN, results_of
 from chaos.trial_processes import MARK
 from snakeval.run.paths import RunPaths, TaskPaths
-from workspace import ENVIRONMENTS, REPOSITORY
+from workspace import ENVIRONMENTS, REPOSITORY, SNAKEVAL
 
 TRACEBACK = "Traceback (most recent call last)"
 
@@ -111,9 +111,8 @@ class RunFolder:
 
     def snakeval(self, *words: str, timeout_s: float) -> "subprocess.CompletedProcess[str]":
         """Call the command `snakeval`."""
-        command = [sys.executable, str(REPOSITORY / "scripts" / "command.py"), *words]
         return subprocess.run(
-            [*command, "--configfile", self.configfile.name],
+            [SNAKEVAL, *words, "--configfile", self.configfile.name],
             cwd=self.folder,
             env=self.environ(),
             capture_output=True,
