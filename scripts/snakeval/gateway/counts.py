@@ -1,0 +1,101 @@
+"""What a gateway counts: kinds of answers, tokens, latencies, what was really sent. Its memory does not grow."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from snakeval.gateway.kinds import Verdict
+
+# Buckets of latencies grow by 2 %: percentiles are right within 1 %.
+_GROWTH = math.log(1.02)
+_SMALLEST_S = 1e-4
+_VALUES_KEPT = 20
+_DETAILS_KEPT = 3
+# Long, or different in every request: they tell nothing of how answers were sampled.
+_NOT_SAMPLING = frozenset({"messages", "prompt", "input", "model", "stream", "stream_options", "tools"})
+
+
+class Latencies:
+    """A histogram of seconds with buckets that grow."""
+
+    def __init__(self) -> None:
+        self._buckets: Counter[int] = Counter()
+
+    def add(self, seconds: float) -> None:
+        """Count one."""
+        self._buckets[round(math.log(max(seconds, _SMALLEST_S) / _SMALLEST_S) / _GROWTH)] += 1
+
+    def percentile(self, share: float) -> float | None:
+        """Return the latency that `share` (0 to 1) of all stay within, in seconds; None when there are none."""
+        wanted, seen = share * self._buckets.total(), 0
+        for bucket in sorted(self._buckets):
+            seen += self._buckets[bucket]
+            if seen >= wanted:
+                return round(_SMALLEST_S * math.exp(bucket * _GROWTH), 4)
+        return None
+
+
+@dataclass
+class Counts:
+    """Counts of one life of the gateway.
+
+    Attributes:
+        sent, remembered, again: Requests that were sent, that the journal answered, and tries beyond the first.
+        missing: Requests that a replay does not find in the journal.
+        unauthorised: Requests without the gateway's token.
+        kinds: How many answers, and failures for good, were of each kind.
+        details: The first details of each kind that is no plain answer.
+        prompt_tokens, completion_tokens: Sums; None while the endpoint has counted nothing.
+        values: Of each sampling parameter that was sent, its distinct values, the first few.
+    """
+
+    sent: int = 0
+    remembered: int = 0
+    again: int = 0
+    missing: int = 0
+    unauthorised: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    details: dict[str, list[str]] = field(default_factory=dict)
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    values: dict[str, list[Any]] = field(default_factory=dict)
+    latencies: Latencies = field(default_factory=Latencies)
+
+    def add_verdict(self, verdict: Verdict) -> None:
+        """Count one answer, or one failure for good."""
+        self.kinds[verdict.kind] += 1
+        kept = self.details.setdefault(verdict.kind, []) if verdict.detail else []
+        if len(kept) < _DETAILS_KEPT and verdict.detail not in kept:
+            kept.append(verdict.detail)
+
+    def add_tokens(self, prompt: int | None, completion: int | None) -> None:
+        """Add what one answer used."""
+        if prompt is not None:
+            self.prompt_tokens = (self.prompt_tokens or 0) + prompt
+        if completion is not None:
+            self.completion_tokens = (self.completion_tokens or 0) + completion
+
+    def add_sent(self, body: dict[str, Any]) -> None:
+        """Note the values of the sampling parameters of a request."""
+        for name in body.keys() - _NOT_SAMPLING:
+            seen = self.values.setdefault(name, [])
+            if len(seen) < _VALUES_KEPT and body[name] not in seen:
+                seen.append(body[name])
+
+    def document(self) -> dict[str, Any]:
+        """Return everything as JSON."""
+        return {
+            "requests": {
+                "sent": self.sent,
+                "remembered": self.remembered,
+                "again": self.again,
+                "missing": self.missing,
+                "unauthorised": self.unauthorised,
+            },
+            "kinds": dict(self.kinds),
+            "details": self.details,
+            "tokens": {"prompt": self.prompt_tokens, "completion": self.completion_tokens},
+            "latency_s": {f"p{share}": self.latencies.percentile(share / 100) for share in (50, 90, 99)},
+            "sampling": self.values,
+        }

@@ -1,0 +1,262 @@
+"""What happens with one request: remembered, or adapted, limited, sent, judged, perhaps sent again, and remembered."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from snakeval.gateway.adapters import JsonObject
+from snakeval.gateway.counts import Counts
+from snakeval.gateway.identity import Occurrences, content_hash, varied_seed
+from snakeval.gateway.journal import Answer, Journal
+from snakeval.gateway.judge import Judgement, judge, judge_plain, judge_status
+from snakeval.gateway.kinds import Kind, Rules, Treatment, Verdict
+from snakeval.gateway.patience import Gate, pause_after_failure_s, pause_of_busy_s, retry_after_s
+from snakeval.gateway.settings import Settings
+from snakeval.gateway.upstream import Received, Upstream
+from snakeval.gateway.wire import Asked
+
+JUDGED = ("/chat/completions", "/completions")
+DISK_PAUSE_S = 1.0
+_ASKED = msgspec.json.Decoder(Asked)
+
+
+class NoAnswerError(Exception):
+    """A request has no answer for good.
+
+    Attributes:
+        verdict: What came back instead.
+        status: HTTP status for the harness: the endpoint's own where the request cannot succeed, else 502.
+    """
+
+    def __init__(self, verdict: Verdict, status: int = 502) -> None:
+        super().__init__(str(verdict))
+        self.verdict = verdict
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request of the harness, with the place that it has among equal ones.
+
+    Attributes:
+        path: Below the base of the API, query included.
+        body: As the harness sent it.
+        headers: Of the harness, less those that belong to its connection to us.
+        key: Its identity.
+        occurrence: How many equal ones came before it.
+    """
+
+    path: str
+    body: bytes
+    headers: dict[str, str]
+    key: str
+    occurrence: int
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the gateway understands what is asked, and what comes back."""
+        return self.path.partition("?")[0] in JUDGED
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the harness gets.
+
+    Attributes:
+        body: JSON.
+        remembered: Whether the journal answered.
+    """
+
+    body: bytes
+    remembered: bool
+
+
+@dataclass
+class Door:
+    """The gateway's work, apart from HTTP; see the head of the file.
+
+    Attributes:
+        settings: What the gateway was told.
+        journal: Of the task.
+        upstream: The endpoint.
+        gate: How many may be under way.
+        counts: What is told at the end.
+        in_a_row: Requests that have failed for good since the last answer.
+        waiting_for: Why nothing moves right now; None while it does.
+        broken: Why the gateway cannot do its work any more; None while it can.
+    """
+
+    settings: Settings
+    journal: Journal
+    upstream: Upstream
+    gate: Gate
+    counts: Counts = field(default_factory=Counts)
+    in_a_row: int = 0
+    waiting_for: str | None = None
+    broken: str | None = None
+
+    def __post_init__(self) -> None:
+        self.rules = Rules(self.settings.rules)
+        self.occurrences = Occurrences(self.journal)
+
+    def receive(self, path: str, body: bytes, headers: dict[str, str]) -> Request:
+        """Return a request with its identity; `end` has to follow."""
+        key, occurrence = self.occurrences.begin(content_hash(path, body))
+        return Request(path, body, headers, key, occurrence)
+
+    def end(self, request: Request, given: Given | None) -> None:
+        """Say that the harness has got its answer, or that there is none."""
+        if given is not None:
+            self.journal.hand_out(request.key, again=given.remembered)
+        self.occurrences.end(request.key)
+
+    async def answer(self, request: Request) -> Given:
+        """Return the answer; raises NoAnswerError when there is none for good."""
+        if (kept := self.journal.find(request.key)) is not None:
+            self.counts.remembered += 1
+            self._count(kept.kinds, kept.prompt_tokens, kept.completion_tokens)
+            return Given(self._incoming(request, bytes(kept.reply)), remembered=True)
+        if self.settings.replay:
+            self.counts.missing += 1
+            raise NoAnswerError(Verdict(Kind.REJECTED, "the journal does not hold this request"), 424)
+        if self.broken or self.in_a_row >= self.settings.give_up_after:
+            raise NoAnswerError(Verdict(Kind.UNREACHABLE, self.broken or "too many requests in a row have failed"))
+        sent = self._outgoing(request)
+        try:
+            received, judgement, tries = await self._ask_patiently(request, sent)
+        except NoAnswerError as failure:
+            self.in_a_row += 1
+            self.counts.add_verdict(failure.verdict)
+            raise
+        self.in_a_row = 0
+        await self._remember(request, sent, received, judgement, tries)
+        self.counts.latencies.add(received.latency_s)
+        for verdict in judgement.verdicts:
+            self.counts.add_verdict(verdict)
+        self.counts.add_tokens(judgement.usage.prompt_tokens, judgement.usage.completion_tokens)
+        return Given(self._incoming(request, received.body), remembered=False)
+
+    def _count(self, kinds: list[str], prompt: int | None, completion: int | None) -> None:
+        self.counts.kinds.update(kinds)
+        self.counts.add_tokens(prompt, completion)
+
+    def _outgoing(self, request: Request) -> bytes:
+        """Return the body that is sent; one that is no JSON object passes as it is, for the endpoint to refuse."""
+        if not request.is_judged:
+            return request.body
+        try:
+            body: Any = msgspec.json.decode(request.body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return request.body
+        if not isinstance(body, dict):
+            return request.body
+        if self.settings.vary_seed:
+            body = varied_seed(body, request.occurrence)
+        sent: JsonObject = self.settings.adapters.outgoing(body)
+        self.counts.add_sent(sent)
+        return msgspec.json.encode(sent)
+
+    def _incoming(self, request: Request, reply: bytes) -> bytes:
+        if not request.is_judged:
+            return reply
+        return msgspec.json.encode(self.settings.adapters.incoming(msgspec.json.decode(reply)))
+
+    async def _ask_patiently(self, request: Request, sent: bytes) -> tuple[Received, Judgement, int]:
+        """Send until there is an answer; pauses for a busy endpoint are no tries."""
+        failed, waited_s, pauses = 0, 0.0, 0
+        self.counts.sent += 1
+        while True:
+            received = await self._send(request, sent)
+            judgement = self._judge(request, received)
+            verdict = judgement.verdict
+            treatment = self.rules.treatment(verdict.kind)
+            if treatment in (Treatment.SCORED, Treatment.COUNTED):
+                self.gate.succeeded()
+                self.waiting_for = None
+                return received, judgement, failed + pauses + 1
+            if verdict.kind is Kind.BUSY:
+                pauses += 1
+                pause_s = retry_after_s(received.retry_after)
+                pause_s = pause_of_busy_s(pauses) if pause_s is None else pause_s
+                waited_s += pause_s
+                if waited_s > self.settings.patience_s:
+                    what = f"{verdict.detail} (waited for {self.settings.patience_s:g} s)"
+                    raise NoAnswerError(Verdict(Kind.BUSY, what))
+                self.waiting_for = f"the endpoint is busy ({verdict.detail}); asking again in {pause_s:.0f} s"
+                self.gate.busy(pause_s)
+            else:
+                failed += 1
+                if treatment is Treatment.FAILURE or failed >= self.settings.tries:
+                    rejected = verdict.kind in (Kind.REJECTED, Kind.WRONG_MODEL) and received.status >= 400
+                    raise NoAnswerError(verdict, received.status if rejected else 502)
+                pause_s = pause_after_failure_s(failed)
+                await asyncio.sleep(pause_s)
+            self.counts.again += 1
+
+    async def _send(self, request: Request, sent: bytes) -> Received:
+        await self.gate.enter()
+        try:
+            return await self.upstream.send("POST", request.path, sent, request.headers)
+        finally:
+            self.gate.leave()
+
+    def _judge(self, request: Request, received: Received) -> Judgement:
+        failure = received.failure or judge_status(received.status, received.body)
+        if failure is not None:
+            return Judgement.of(failure)
+        if not request.is_judged:
+            return judge_plain(received.body)
+        try:
+            asked = _ASKED.decode(request.body)
+        except msgspec.DecodeError:
+            # The endpoint has understood it, or it would have said no.
+            asked = Asked()
+        judgement = judge(asked, received.body)
+        if self.settings.adapters.reasoning and self.rules.is_scored(judgement.verdict.kind):
+            # What counts is the text that is left.
+            judgement = judge(asked, self._incoming(request, received.body))
+        return judgement
+
+    async def _remember(
+        self, request: Request, sent: bytes, received: Received, judgement: Judgement, tries: int
+    ) -> None:
+        """Write the answer into the journal; a full disk is waited for, and then ends the gateway's work."""
+        answer = Answer(
+            key=request.key,
+            life=self.settings.life,
+            path=request.path,
+            sent=msgspec.Raw(sent),
+            reply=msgspec.Raw(received.body),
+            kinds=[verdict.kind.value for verdict in judgement.verdicts],
+            finish_reasons=judgement.finish_reasons,
+            prompt_tokens=judgement.usage.prompt_tokens,
+            completion_tokens=judgement.usage.completion_tokens,
+            latency_s=round(received.latency_s, 4),
+            tries=tries,
+            attempt=self.settings.attempt,
+            generation=self.settings.generation,
+            at=round(time.time(), 3),
+        )
+        deadline = time.monotonic() + self.settings.disk_patience_s
+        while True:
+            try:
+                self.journal.remember(answer)
+                return
+            except OSError as error:
+                self.waiting_for = f"the journal cannot be written: {error}"
+                if time.monotonic() > deadline:
+                    self.broken = f"{self.settings.journal} could not be written for too long: {error}"
+                    raise NoAnswerError(Verdict(Kind.UNREACHABLE, self.broken)) from None
+            await asyncio.sleep(DISK_PAUSE_S)
+
+
+def read_limit(path: Path, otherwise: int) -> int:
+    """Return how many requests may be under way, as the task's share is now; the last known where it cannot be read."""
+    try:
+        return max(1, int(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return otherwise

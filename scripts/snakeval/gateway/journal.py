@@ -1,0 +1,257 @@
+"""What a task's gateway sent and got: one line a request, kept across attempts and changes of settings.
+
+A line is `{"digest":"...","entry":{...}}`. Lines are only ever added. What a process was writing when it was killed
+ends in the middle: a torn last line is dropped, a damaged one is asked again, and both are told once. Network file
+systems break databases, and take appended lines. Of every answer the gateway keeps the place in memory, not the text.
+"""
+
+import hashlib
+import os
+import shutil
+import zlib
+from collections.abc import Iterator
+from gzip import GzipFile
+from pathlib import Path
+from typing import IO
+
+import msgspec
+from msgspec import Struct
+
+_DIGEST_LENGTH = 16
+_HEAD = b'{"digest":"'
+_MIDDLE = b'","entry":'
+
+
+class Header(Struct, frozen=True, tag="header"):
+    """The first entry: what the answers are good for.
+
+    Attributes:
+        deployment: Fingerprint of the deployment that answers.
+        adapters: Hash of what is done to requests and answers on their way.
+        written_by: Version of Snakeval.
+    """
+
+    deployment: str
+    adapters: str
+    written_by: str
+
+
+class Answer(Struct, frozen=True, tag="answer"):
+    """One answered request.
+
+    Attributes:
+        key: Identity of the request, see `identity`.
+        life: Which life of the harness asked; an answer counts as handed out in that life.
+        path: Below the base of the API.
+        sent: Body that really went out.
+        reply: Body that came back, before the adapters changed it.
+        kinds: One per choice.
+        finish_reasons: One per choice.
+        prompt_tokens, completion_tokens: As the endpoint counts them.
+        latency_s: Of the try that succeeded.
+        tries: How often it was sent.
+        attempt: Of the rule.
+        generation: Which start of the server answered; None where it is not ours.
+        at: Seconds since the epoch.
+    """
+
+    key: str
+    life: str
+    path: str
+    sent: msgspec.Raw
+    reply: msgspec.Raw
+    kinds: list[str]
+    finish_reasons: list[str | None]
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    latency_s: float
+    tries: int
+    attempt: int
+    generation: str | None
+    at: float
+
+
+class Given(Struct, frozen=True, tag="given"):
+    """A remembered answer was handed out once more, in another life of the harness."""
+
+    key: str
+    life: str
+
+
+Entry = Header | Answer | Given
+_ENTRY = msgspec.json.Decoder(Entry)
+
+
+class Damage(Struct, frozen=True):
+    """What was found wrong when a journal was opened.
+
+    Attributes:
+        torn: Whether the last line had no end.
+        damaged: Lines that do not fit their digest.
+    """
+
+    torn: bool
+    damaged: int
+
+    def __str__(self) -> str:
+        parts = ["its last line is torn"] if self.torn else []
+        parts += [f"{self.damaged} of its lines are damaged"] if self.damaged else []
+        return " and ".join(parts)
+
+
+class Journal:
+    """The journal of one task, open for one gateway.
+
+    Args:
+        path: `journal.jsonl`; `journal.jsonl.gz` beside it is the same of an ended task.
+        header: What the answers have to be good for; a journal of another deployment is begun anew.
+        life: Which life of the harness this is.
+    """
+
+    def __init__(self, path: Path, header: Header, life: str) -> None:
+        self._path = path
+        self._packed = path.with_name(f"{path.name}.gz")
+        self._life = life
+        self._places: dict[bytes, tuple[int, int]] = {}
+        self.given: dict[bytes, None] = {}
+        self.damage = Damage(torn=False, damaged=0)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() and self._packed.exists():
+            self._unpack()
+        if not self._load(header):
+            path.unlink(missing_ok=True)
+            self._packed.unlink(missing_ok=True)
+            self._places.clear()
+            self.given.clear()
+        self._stream: IO[bytes] = path.open("ab+", buffering=0)
+        if self._stream.tell() == 0:
+            self._append(header)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def find(self, key: str) -> Answer | None:
+        """Return a remembered answer."""
+        place = self._places.get(bytes.fromhex(key))
+        if place is None:
+            return None
+        line = os.pread(self._stream.fileno(), place[1], place[0])
+        entry = _entry_of(line)
+        return entry if isinstance(entry, Answer) else None
+
+    def remember(self, answer: Answer) -> None:
+        """Keep an answer.
+
+        Raises:
+            OSError: It could not be written; nothing is remembered.
+        """
+        self._places[bytes.fromhex(answer.key)] = self._append(answer)
+
+    def hand_out(self, key: str, again: bool) -> None:
+        """Note that the present life of the harness has got an answer.
+
+        Args:
+            key: Of the request.
+            again: Whether it was remembered: of one that is new, its own line tells who got it.
+        """
+        if again:
+            self._append(Given(key, self._life))
+        self.given[bytes.fromhex(key)] = None
+
+    def answers(self) -> Iterator[Answer]:
+        """Yield every answer, in the order in which they came."""
+        for start, length in list(self._places.values()):
+            entry = _entry_of(os.pread(self._stream.fileno(), length, start))
+            if isinstance(entry, Answer):
+                yield entry
+
+    def close(self) -> None:
+        """Close the file; it stays as it is."""
+        self._stream.close()
+
+    def pack(self) -> str:
+        """Close and compress; return the SHA-256 of what was compressed. Safe against being killed at any moment."""
+        self.close()
+        part = self._path.with_name(f".{self._path.name}.gz.part")
+        digest = hashlib.sha256()
+        # Without name and time, equal journals are equal files.
+        with (
+            self._path.open("rb") as source,
+            part.open("wb") as raw,
+            GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as target,
+        ):
+            while block := source.read(1 << 20):
+                digest.update(block)
+                target.write(block)
+        part.replace(self._packed)
+        self._path.unlink()
+        return digest.hexdigest()
+
+    def _unpack(self) -> None:
+        part = self._path.with_name(f".{self._path.name}.part")
+        try:
+            with GzipFile(self._packed, "rb") as source, part.open("wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+        except (OSError, EOFError, zlib.error):
+            # What could be read stays; the rest is asked again.
+            self.damage = Damage(torn=True, damaged=0)
+        part.replace(self._path)
+
+    def _load(self, header: Header) -> bool:
+        """Read the places of all answers; return whether they are good for this deployment and these adapters."""
+        if not self._path.exists():
+            return True
+        start, whole, damaged, fits = 0, 0, 0, False
+        with self._path.open("rb") as stream:
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    break
+                entry = _entry_of(line)
+                if isinstance(entry, Header):
+                    if (entry.deployment, entry.adapters) != (header.deployment, header.adapters):
+                        return False
+                    fits = True
+                elif isinstance(entry, Answer):
+                    self._places[bytes.fromhex(entry.key)] = (start, len(line))
+                if isinstance(entry, Answer | Given) and entry.life == self._life:
+                    self.given[bytes.fromhex(entry.key)] = None
+                damaged += entry is None
+                start += len(line)
+                whole = start
+        torn = whole < self._path.stat().st_size
+        self.damage = Damage(torn or self.damage.torn, damaged)
+        if torn:
+            with self._path.open("rb+") as stream:
+                stream.truncate(whole)
+        return fits
+
+    def _append(self, entry: Entry) -> tuple[int, int]:
+        content = msgspec.json.encode(entry)
+        line = b"".join((_HEAD, _digest(content), _MIDDLE, content, b"}\n"))
+        start = self._stream.seek(0, os.SEEK_END)
+        try:
+            written = self._stream.write(line)
+            while written < len(line):
+                written += self._stream.write(line[written:])
+        except OSError:
+            # Half a line would damage the next one.
+            self._stream.truncate(start)
+            raise
+        return start, len(line)
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=_DIGEST_LENGTH // 2).hexdigest().encode()
+
+
+def _entry_of(line: bytes) -> Entry | None:
+    """Return what a line holds, None when it is damaged."""
+    begin = len(_HEAD) + _DIGEST_LENGTH
+    content = line[begin + len(_MIDDLE) : -2]
+    if line[len(_HEAD) : begin] != _digest(content):
+        return None
+    try:
+        entry: Entry = _ENTRY.decode(content)
+        return entry
+    except msgspec.DecodeError:
+        return None

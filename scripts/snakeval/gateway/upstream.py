@@ -1,0 +1,173 @@
+"""Sends requests to the endpoint: proxies and certificates as the ecosystem's variables say, and nothing of netrc."""
+
+import os
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+import certifi
+from requests.utils import get_environ_proxies, select_proxy
+from yarl import URL
+
+from snakeval.gateway.kinds import Kind, Verdict
+from snakeval.gateway.stream import BrokenStreamError, Gathering
+
+CONNECT_TIMEOUT_S = 30.0
+LONGEST_REPLY = 256 << 20
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MOST_REDIRECTS = 3
+CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR")
+_BLOCK = 1 << 16
+
+# Says why the process at the other end of a connection is not the one that was started, None when it is.
+Proof = Callable[[aiohttp.ClientResponse], str | None]
+
+
+@dataclass(frozen=True)
+class Received:
+    """What came back.
+
+    Attributes:
+        status: HTTP status; 0 where there was none.
+        body: Whole body; of a stream, the answer that it adds up to.
+        content_type: As the endpoint says it.
+        retry_after: The header of that name.
+        latency_s: From sending to the last byte.
+        failure: What kept an answer from coming; None when there is one, whatever its status.
+    """
+
+    status: int
+    body: bytes
+    content_type: str
+    retry_after: str | None
+    latency_s: float
+    failure: Verdict | None = None
+
+
+class Upstream:
+    """The endpoint.
+
+    Args:
+        base_url: Up to and with /v1.
+        headers: Sent with every request, the endpoint's key among them.
+        query: Parameters of every URL.
+        own_server: Whether no proxy leads there.
+        timeout_s: How long an answer may take.
+        proof: Checked for each reply before it is read.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: dict[str, str],
+        query: dict[str, str],
+        own_server: bool,
+        timeout_s: float,
+        proof: Proof = lambda _: None,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._headers = headers
+        self._query = query
+        self._timeout_s = timeout_s
+        self._proof = proof
+        proxies = {} if own_server else get_environ_proxies(self._base_url)
+        self._proxy = select_proxy(self._base_url, proxies)
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(limit=0, ssl=_context() if self._base_url.startswith("https") else True)
+        timeout = aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=CONNECT_TIMEOUT_S)
+        self._session = aiohttp.ClientSession(
+            connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Received:
+        """Send one request; never raises for what an endpoint or a network does."""
+        began = time.monotonic()
+        url = self._base_url + path
+        try:
+            for _ in range(MOST_REDIRECTS + 1):
+                received = await self._once(method, url, body, headers | self._headers, began)
+                if received.status not in REDIRECTS:
+                    return received
+                target = urljoin(url, received.retry_after or "")
+                if urlsplit(target)[:2] != urlsplit(url)[:2]:
+                    what = f"HTTP {received.status}: it redirects to {target}, another host, which gets no key"
+                    return _failed(Kind.REJECTED, what, began)
+                url = target
+            return _failed(Kind.REJECTED, f"it redirects more than {MOST_REDIRECTS} times", began)
+        except TimeoutError:
+            return _failed(Kind.TIMEOUT, f"no answer within {self._timeout_s:g} s", began)
+        except aiohttp.ClientConnectorCertificateError as error:
+            hint = "SSL_CERT_FILE or REQUESTS_CA_BUNDLE names the certificates to trust"
+            return _failed(
+                Kind.UNREACHABLE, f"its certificate is not trusted ({error.certificate_error}); {hint}", began
+            )
+        except aiohttp.ClientProxyConnectionError as error:
+            return _failed(Kind.UNREACHABLE, f"the proxy {self._proxy} does not answer: {error.os_error}", began)
+        except aiohttp.ClientConnectorError as error:
+            return _failed(Kind.UNREACHABLE, f"no connection: {error.os_error}", began)
+        except (aiohttp.ClientError, OSError) as error:
+            return _failed(Kind.UNREACHABLE, f"the connection was lost: {type(error).__name__}: {error}", began)
+
+    async def _once(self, method: str, url: str, body: bytes | None, headers: dict[str, str], began: float) -> Received:
+        target = URL(url, encoded=True)
+        async with self._session.request(
+            method,
+            target.update_query(self._query) if self._query else target,
+            data=body,
+            headers=headers,
+            proxy=self._proxy,
+            allow_redirects=False,
+        ) as response:
+            if (stranger := self._proof(response)) is not None:
+                response.close()
+                return _failed(Kind.UNREACHABLE, stranger, began)
+            location = response.headers.get("Location" if response.status in REDIRECTS else "Retry-After")
+            kind = response.content_type
+            try:
+                content = await _read(response, stream=kind == "text/event-stream")
+            except BrokenStreamError as error:
+                return _failed(Kind.NO_ANSWER, str(error), began, response.status)
+            return Received(response.status, content, kind, location, time.monotonic() - began)
+
+
+async def _read(response: aiohttp.ClientResponse, stream: bool) -> bytes:
+    """Return the body, or the answer that a stream adds up to."""
+    gathering, parts, length = Gathering() if stream else None, [], 0
+    async for block in response.content.iter_chunked(_BLOCK):
+        length += len(block)
+        if length > LONGEST_REPLY:
+            response.close()
+            raise BrokenStreamError(f"it is longer than {LONGEST_REPLY >> 20} MiB")
+        if gathering is None:
+            parts.append(block)
+        else:
+            gathering.feed(block)
+    return b"".join(parts) if gathering is None else gathering.whole()
+
+
+def _failed(kind: Kind, detail: str, began: float, status: int = 0) -> Received:
+    return Received(status, b"", "", None, time.monotonic() - began, Verdict(kind, detail))
+
+
+def _context() -> ssl.SSLContext:
+    """Return what certificates are checked with: those that either variable names, else the usual ones."""
+    context = ssl.create_default_context()
+    named = [Path(value) for name in CA_VARIABLES if (value := os.environ.get(name))]
+    for path in named:
+        if path.is_dir():
+            context.load_verify_locations(capath=str(path))
+        elif path.exists():
+            context.load_verify_locations(cafile=str(path))
+    if not named:
+        context.load_verify_locations(cafile=certifi.where())
+    return context
