@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from chaos.seeds import VARIABLE, first_seed, settle
 from containers import Podman, set_up
@@ -12,6 +13,10 @@ from left_out import lines_about, refuse_in_ci
 from snakeval.system.environments import ensure_environment
 from workspace import ENVIRONMENTS, REPOSITORY, Workspace
 from xdist.scheduler import LoadScopeScheduling
+
+# An example that takes longer on a busy machine is no defect.
+hypothesis.settings.register_profile("snakeval", deadline=None)
+hypothesis.settings.load_profile("snakeval")
 
 
 class SomeTogether(LoadScopeScheduling):  # type: ignore[misc]

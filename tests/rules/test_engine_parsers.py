@@ -121,7 +121,7 @@ def test_the_real_parser_takes_every_command(engine: str, programs: Spies) -> No
     python = built_or_skip(f"{engine}-cpu")
     chosen: list[Deployment] = []
 
-    @settings(max_examples=SAMPLES, deadline=None, database=None)
+    @settings(max_examples=SAMPLES, database=None)
     @given(options=st.fixed_dictionaries(SHARED), words=st.sampled_from(WORDS[engine]), path=TEXT)
     def sample(options: dict[str, Any], words: list[str], path: str) -> None:
         weights = {"checkpoint_path": None, "hf_model_handle": "org/m"} if options["revision"] else {}

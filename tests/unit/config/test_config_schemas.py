@@ -8,7 +8,7 @@ import generate_config_reference
 import jsonschema
 import pytest
 from config_workflow import ROOT
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from snakeval.config.reading.schema import Schemas, fill, load_schema
 from snakeval.config.reading.validate import check
@@ -92,7 +92,6 @@ def test_every_error_is_worded(name: str) -> None:
     schema = Schemas(SCHEMAS).read(name)
     reference = jsonschema.Draft202012Validator(schema)
 
-    @settings(deadline=None)
     @given(_objects_of(schema))
     def worded(value: dict[str, Any]) -> None:
         errors = list(reference.iter_errors(value))

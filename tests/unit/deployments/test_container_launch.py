@@ -147,7 +147,7 @@ def recorder(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
     return Recorder(tmp_path_factory.mktemp("recorder"))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(words=st.lists(HOSTILE, min_size=1, max_size=3), variable=HOSTILE, argument=HOSTILE, folder=HOSTILE)
 @example(words=[WORST, "", "--", "-c"], variable=WORST, argument=WORST, folder="'$(touch x)' {a,b} *")
 def test_values_stay_data(recorder: Recorder, words: list[str], variable: str, argument: str, folder: str) -> None:

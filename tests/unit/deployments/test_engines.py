@@ -47,7 +47,7 @@ def _words(recorders: Recorders, deployment: Deployment, program: str) -> list[s
     return recorders.words(recorders.render(deployment), supervised=True, path=f"{link.parent}:{os.environ['PATH']}")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(served=ANY, checkpoint=ANY, revision=ANY, quantization=ANY, words=st.lists(ANY, max_size=3))
 @example(served="--help", checkpoint="-x", revision="", quantization="", words=["", "--", "-c"])
 def test_values_reach_vllm_as_data(
@@ -83,7 +83,7 @@ def test_values_reach_vllm_as_data(
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(served=ANY, checkpoint=ANY, words=st.lists(ANY, max_size=3))
 @example(served="--help", checkpoint="-x", words=["", "--", "-c"])
 def test_values_reach_sglang_and_trtllm_as_data(
@@ -105,7 +105,7 @@ def test_values_reach_sglang_and_trtllm_as_data(
         assert f"--served_model_name={served}" in found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(served=ANY, checkpoint=ANY, profile=ANY)
 def test_values_reach_a_nim_as_data(
     recorders: Recorders,
@@ -130,7 +130,7 @@ def test_values_reach_a_nim_as_data(
     assert found["NIM_MODEL_PROFILE"] == profile
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(words=st.lists(ANY, min_size=1, max_size=3))
 def test_pre_cmd_runs_in_the_shell_of_the_server_and_leaves_its_words_alone(
     recorders: Recorders,

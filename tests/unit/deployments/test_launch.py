@@ -77,7 +77,7 @@ def test_own_health_path_goes_before_that_of_the_type() -> None:
     assert health_path(make_deployment(health_path=None)) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(served=HOSTILE, checkpoint=HOSTILE, template=HOSTILE)
 @example(served=WORST, checkpoint=WORST, template=WORST)
 @example(served="--help", checkpoint="", template="-")
@@ -101,7 +101,7 @@ def test_values_reach_llamacpp_as_data(recorders: Recorders, served: str, checkp
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(words=st.lists(HOSTILE, max_size=4))
 @example(words=[WORST, "", "--", "-c"])
 def test_words_of_a_list_reach_the_program_as_data(recorders: Recorders, words: list[str]) -> None:
@@ -109,7 +109,7 @@ def test_words_of_a_list_reach_the_program_as_data(recorders: Recorders, words: 
     assert recorders.words(recorders.render(deployment), supervised=True) == words
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(name=HOSTILE, run=HOSTILE, health=HOSTILE)
 @example(name=WORST, run=WORST, health=WORST)
 @example(name="a\ntouch x\nb", run="\n", health="/\n")
@@ -145,7 +145,7 @@ def test_values_reach_the_supervisor_as_data(recorders: Recorders, name: str, ru
     ]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(name=HOSTILE, health=HOSTILE)
 @example(name=WORST, health=WORST)
 def test_values_reach_the_front_of_several_instances_as_data(recorders: Recorders, name: str, health: str) -> None:

@@ -121,7 +121,7 @@ def test_killed_between_the_two_files_of_packing(tmp_path: Path) -> None:
     assert len(_texts(path)) == 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_whatever_happens_to_the_file_nothing_wrong_is_given_out(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -162,7 +162,7 @@ def test_bonett_price_is_symmetric_and_holds_the_difference(lost: int, won: int,
     assert low - 1e-9 <= (won - lost) / (n + 2) <= high + 1e-9
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.floats(-1, 1).filter(lambda value: abs(value) > 1e-3), min_size=2, max_size=8))
 @example([0.734375, -0.609375, -0.83203125, -0.95703125, 0.8671875, 0.98828125, 0.2578125, -0.45138272699357695])
 def test_sign_flips_are_all_counted(changes: list[float]) -> None:
@@ -209,7 +209,7 @@ def test_right_or_wrong_answers_are_tested_by_their_flips() -> None:
     assert found.ci_low is not None and found.ci_high is not None and found.ci_low < -0.08 < found.ci_high < 0
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_size=30))
 def test_exchanging_the_sides_changes_the_sign_alone(values: list[tuple[float, float]]) -> None:
     first, second = (_plain([pair[side] for pair in values]) for side in (0, 1))
