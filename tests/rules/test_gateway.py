@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -53,7 +54,7 @@ def test_the_harness_gets_answers_and_never_the_key(tmp_path: Path) -> None:
 
 def test_killed_at_any_moment_no_answered_request_is_sent_again(tmp_path: Path) -> None:
     with FakeOpenAIServer() as fake:
-        drawn = {"temperature": 0.7, "seed": 0}
+        drawn: dict[str, Any] = {"temperature": 0.7, "seed": 0}
         settings = _settings(tmp_path, fake, vary_seed=True)
         with running_gateway(settings) as gateway:
             first = [_text(_chat(gateway, **drawn)) for _ in range(2)]
