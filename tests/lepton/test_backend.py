@@ -17,9 +17,8 @@ from snakeval.deployments.endpoint import server_endpoint
 from snakeval.errors import DeploymentError, EndpointError
 from snakeval.run.claims import claim
 from snakeval.run.paths import RunPaths
-from snakeval.run.server import ServerState
+from snakeval.run.server import ServerRecord, ServerState
 from snakeval.serving.probe import check_endpoint
-from snakeval.system.files import read_json, write_json
 from snakeval.workflow.leftovers import clean_up
 from workspace import eventually
 
@@ -45,14 +44,15 @@ def _ready(make_backend: MakeBackend, deployment: Deployment) -> LeptonBackend:
     return backend
 
 
-def _noting(states: list[str]) -> Callable[..., None]:
-    """Return a `write_json` that notes the states which records get."""
+def _noting(states: list[str]) -> Callable[[ServerRecord, Path], None]:
+    """Return a `write` that notes the states which records get."""
+    write = ServerRecord.write
 
-    def write(path: Path, value: dict[str, object], mode: int = 0o644) -> None:
-        states.append(str(value.get("state")))
-        write_json(path, value, mode)
+    def noting(record: ServerRecord, path: Path) -> None:
+        states.append(str(record.state))
+        write(record, path)
 
-    return write
+    return noting
 
 
 def test_an_endpoint_serves_whoever_has_its_key_and_is_gone_when_stopped(
@@ -201,8 +201,9 @@ def test_a_job_without_a_token_has_the_main_process_start_its_server(
     monkeypatch.setenv("LEPTON_WORKSPACE_TOKEN", plane.token)
     keeper = Keeper(lepton_config(tmp_path, [deployment]))
     written: list[str] = []
-    monkeypatch.setattr("snakeval.backends.lepton.backend.write_json", _noting(written))
+    monkeypatch.setattr(ServerRecord, "write", _noting(written))
     eventually(lambda: _kept(keeper, main, inside) is ServerState.READY)
+    assert "READY" in written
     assert "STOPPED" not in written, "the job would take that for the end of its server"
     inside.stop("tiny")
     assert len(plane.endpoints) == 1, "a job cannot end what it cannot see"
@@ -281,7 +282,7 @@ def test_everything_that_a_run_names_is_looked_up_before(one_plane: ControlPlane
         "deployment tiny: image_pull_secrets",
         "deployment tiny: the key of its endpoint",
     ]
-    assert read_json(tmp_path / "demo" / "tiny" / "server" / "state.json") is None
+    assert not (tmp_path / "demo" / "tiny" / "server" / "state.json").exists()
     assert {one.method for one in one_plane.requests} == {"GET"}
 
 

@@ -13,8 +13,9 @@ from snakeval.results.statistics.estimates import wilson
 from snakeval.results.summary import summarize, write_summary
 from snakeval.run.attempt import Attempt, Course, Stage
 from snakeval.run.paths import RunPaths
+from snakeval.run.server import ServerRecord, ServerState
 from snakeval.serving.lifecycle import write_deployment
-from snakeval.system.files import write_json, write_text
+from snakeval.system.files import write_text
 
 MARKUP = (
     "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"
@@ -54,9 +55,14 @@ def make_run(
             right = [rng.random() < 0.85 - 0.5 * place / len(deployments) for _ in range(samples)]
             write_samples(paths.task(deployment.name, task.name).samples, _samples(task.name, right, rng))
             _score(config, deployment, task, right, START + 20 + number * TASK_S)
-        server = {"started_at": START, "ready_at": START + 15, "restarts": 0}
-        server["updated_at"] = START + 30 + len(tasks) * TASK_S
-        write_json(paths.server(deployment.name).state, server)
+        ServerRecord(
+            state=ServerState.STOPPED,
+            server_id="one",
+            started_at=START,
+            ready_at=START + 15,
+            updated_at=START + 30 + len(tasks) * TASK_S,
+            restarts=0,
+        ).write(paths.server(deployment.name).state)
         write_deployment(deployment, paths.server(deployment.name).deployment)
     write_summary(config, summarize(config))
     write_lock_file(config)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from snakeval.config.model import Deployment
 from snakeval.config.secrets import resolve_env
-from snakeval.system.files import write_json
+from snakeval.run.server import Secrets
 
 
 def write_secrets(path: Path, deployment: Deployment) -> None:
-    """Write a new random API key and the deployment's environment, mode 0600; the supervisor reads and removes it.
+    """Write a new random API key and the deployment's environment; the supervisor reads and removes the file.
 
     Raises:
         ConfigError: a `host:` variable is not set.
@@ -22,4 +22,4 @@ def write_secrets(path: Path, deployment: Deployment) -> None:
     }
     others = {name: value for name, value in deployment.env_vars.items() if name not in runtime}
     environment = resolve_env(others, os.environ) | {"SNAKEVAL_API_KEY": secrets.token_urlsafe(32)}
-    write_json(path, {"environment": environment, "runtime": runtime}, mode=0o600)
+    Secrets(environment, runtime).write(path)

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from snakeval.config.model import Config, Deployment
 from snakeval.deployments.types import deployment_type
 from snakeval.run.paths import RunPaths
-from snakeval.run.server import Server
-from snakeval.system.files import read_json
+from snakeval.run.server import Secrets, Server
 
 
 @dataclass(frozen=True)
@@ -29,11 +28,11 @@ def server_endpoint(config: Config, deployment: Deployment, server: Server) -> E
     """Return where a server that has registered its address answers."""
     files = RunPaths(config.folder).server(deployment.name)
     base_path = deployment.options.get("base_path", deployment_type(deployment.type).base_path)
-    secrets = read_json(files.secrets) or {"environment": {}}
+    secrets = Secrets.read(files.secrets) or Secrets({}, {})
     # A key that is the user's own is in no file: a variable of that name holds it wherever it is needed.
-    own = os.environ.get(secrets.get("key_variable") or "")
+    own = os.environ.get(secrets.key_variable or "")
     address = server.url or f"http://{server.host}:{server.port}"
-    key = secrets["environment"].get("SNAKEVAL_API_KEY", own)
+    key = secrets.environment.get("SNAKEVAL_API_KEY", own)
     return Endpoint(f"{address.rstrip('/')}{base_path}", deployment.served_model_name, key)
 
 

@@ -16,7 +16,7 @@ from snakeval.deployments.gpus import PARALLEL, gpus_per_node
 from snakeval.deployments.instances import nodes_per_instance
 from snakeval.deployments.types import mounted_options
 from snakeval.errors import DeploymentError, Problem
-from snakeval.system.files import read_json
+from snakeval.run.server import ServerRecord
 from snakeval.system.processes import is_alive
 
 LOOPBACK = "127.0.0.1"
@@ -131,8 +131,10 @@ def _port(deployment: Deployment, execution: Execution) -> Iterator[Problem]:
 def _is_our_port(port: int, output_dir: Path) -> bool:
     """Whether a server of our runs has it: that one ends before the port is needed, or the backend tells."""
     for file in output_dir.glob("*/*/server/state.json"):
-        state = read_json(file) or {}
-        if state.get("port") == port and is_alive(state.get("supervisor_pid", 0), state.get("supervisor_start")):
+        record = ServerRecord.read(file)
+        if record is None or record.port != port or record.supervisor_pid is None:
+            continue
+        if is_alive(record.supervisor_pid, record.supervisor_start):
             return True
     return False
 

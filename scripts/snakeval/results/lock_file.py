@@ -13,8 +13,9 @@ from snakeval.deployments.containers import container_runtime
 from snakeval.deployments.instances import server_locks
 from snakeval.harnesses.availability import harness_lock
 from snakeval.results.result import read_result
-from snakeval.run.paths import RunPaths
-from snakeval.system.files import read_json, write_text
+from snakeval.run.paths import RunPaths, ServerPaths
+from snakeval.run.server import ServerRecord
+from snakeval.system.files import write_text
 
 
 def write_lock_file(config: Config) -> None:
@@ -47,11 +48,13 @@ def write_lock_file(config: Config) -> None:
 def _images(config: Config, paths: RunPaths) -> dict[str, Any]:
     """Return what the containers of servers ran; the id is known once such a server has been ready."""
     images = {
-        one.name: {
-            "reference": one.options["image"],
-            "id": (read_json(paths.server(one.name).state) or {}).get("image"),
-        }
+        one.name: {"reference": one.options["image"], "id": _image_id(paths.server(one.name))}
         for one in config.served
         if container_runtime(one, config.execution) is not None
     }
     return {"images": images} if images else {}
+
+
+def _image_id(files: ServerPaths) -> str | None:
+    record = ServerRecord.read(files.state)
+    return record.image if record is not None else None

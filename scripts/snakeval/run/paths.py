@@ -31,6 +31,11 @@ class ServerPaths:
         return self.folder / "state.json"
 
     @property
+    def starter(self) -> Path:
+        """Process id of the supervisor on this machine, until it has registered itself."""
+        return self.folder / "supervisor.json"
+
+    @property
     def log(self) -> Path:
         """Output of supervisor and server, all starts of one run after another."""
         return self.folder / "server.log"

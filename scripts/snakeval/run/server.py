@@ -1,9 +1,15 @@
-"""What is known of a deployment's server."""
+"""What is known of a deployment's server: its state file, who may write it, and what the server was given."""
 
+import os
+import socket
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Self
+from pathlib import Path
+from typing import ClassVar
+
+from snakeval.run.record import Pid, Record
 
 
 class ServerState(StrEnum):
@@ -15,6 +21,11 @@ class ServerState(StrEnum):
     DRAINING = "DRAINING"
     STOPPED = "STOPPED"
     FAILED = "FAILED"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no process or job is left that may still become or be ready."""
+        return self in (ServerState.STOPPED, ServerState.FAILED)
 
 
 @dataclass(frozen=True)
@@ -47,23 +58,150 @@ class Server:
     url: str | None = None
     guarded: bool = False
 
-    @classmethod
-    def of_record(cls, record: Mapping[str, Any], state: ServerState, reason: str | None) -> Self:
-        """Return what the server's state file says, in a state that is known better than from the file."""
-        return cls(
-            state=state,
-            reason=reason,
-            server_id=record["server_id"],
-            generation=record["generation"],
-            incarnation=int(record.get("incarnation") or 0),
-            host=record.get("host"),
-            port=record.get("port"),
-            definition=record["definition"],
-            url=record.get("url"),
-            guarded=bool(record.get("url")),
-        )
-
     @property
     def lives(self) -> bool:
         """Whether a process or job exists that may still become or be ready."""
-        return self.state not in (ServerState.STOPPED, ServerState.FAILED)
+        return not self.state.is_over
+
+
+@dataclass(frozen=True)
+class ServerRecord(Record):
+    """`state.json`: what backend and supervisor have written of the latest start of a server.
+
+    Attributes:
+        state, reason, server_id, definition, generation, incarnation, host, port, url: As in `Server`.
+        machine, pid: Where the server runs, and its process.
+        starter_pid: The process that started it.
+        supervisor_pid, supervisor_start: Its supervisor (start in seconds since the epoch).
+        started_at, ready_at, updated_at: Seconds since the epoch.
+        restarts: After crashes.
+        used_s: Seconds that all incarnations of its job have had, and earlier servers of the session.
+        container_runtime, image: What runs its container, and the id of the image.
+        job_id, submitted_at: Its Slurm job, and when that was submitted.
+        session: The session that submitted it.
+        endpoint, min_replicas, named_token: Its Lepton endpoint: name, replicas, the user's own secret with its key.
+        missing: How often in a row Lepton's list has lacked the endpoint.
+        asleep, waking: Whether the endpoint is scaled to zero, and whether it was woken since.
+        wanted: Whether a job without a token asks the main process to create the endpoint.
+    """
+
+    SPARSE: ClassVar[bool] = True
+
+    state: ServerState
+    server_id: str
+    reason: str | None = None
+    definition: str | None = None
+    generation: int = 0
+    incarnation: int = 0
+    host: str | None = None
+    port: int | None = None
+    url: str | None = None
+    machine: str | None = None
+    pid: Pid | None = None
+    starter_pid: Pid | None = None
+    supervisor_pid: Pid | None = None
+    supervisor_start: float | None = None
+    started_at: float | None = None
+    ready_at: float | None = None
+    updated_at: float | None = None
+    restarts: int | None = None
+    used_s: float | None = None
+    container_runtime: str | None = None
+    image: str | None = None
+    job_id: str | None = None
+    submitted_at: float | None = None
+    session: str | None = None
+    endpoint: str | None = None
+    min_replicas: int | None = None
+    named_token: str | None = None
+    missing: int = 0
+    asleep: bool = False
+    waking: bool = False
+    wanted: bool = False
+
+    def seen_as(self, state: ServerState, reason: str | None) -> Server:
+        """Return the server, in a state that is known better than from the file."""
+        return Server(
+            state=state,
+            reason=reason,
+            server_id=self.server_id,
+            generation=self.generation,
+            incarnation=self.incarnation,
+            host=self.host,
+            port=self.port,
+            definition=self.definition,
+            url=self.url,
+            guarded=bool(self.url),
+        )
+
+
+def mark_stopped(file: Path) -> None:
+    """Write that a server was stopped, unless it has said itself how it ended; safe to call twice."""
+    record = ServerRecord.read(file)
+    if record is not None and not record.state.is_over:
+        replace(record, state=ServerState.STOPPED, reason="stopped", updated_at=time.time()).write(file)
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One supervisor's right to `state.json`, safe against a supervisor that a newer one has replaced.
+
+    Attributes:
+        file: `server/state.json`.
+        server_id: Which start of the server it is.
+        incarnation: How often a batch system has begun the job of this start again; 0 elsewhere.
+        supervisor_start: When the calling process began, seconds since the epoch.
+    """
+
+    file: Path
+    server_id: str
+    incarnation: int
+    supervisor_start: float | None
+
+    def previous(self) -> ServerRecord:
+        """Return what is on record of this start of the server, nothing when the record is another start's."""
+        record = ServerRecord.read(self.file)
+        if record is not None and record.server_id == self.server_id:
+            return record
+        return ServerRecord(ServerState.STARTING, self.server_id)
+
+    def is_superseded(self) -> bool:
+        """Return whether the record belongs to a newer start, or to a newer incarnation of this one."""
+        record = ServerRecord.read(self.file)
+        if record is None:
+            return False
+        return record.server_id != self.server_id or record.incarnation > self.incarnation
+
+    def write(self, record: ServerRecord) -> None:
+        """Register a state; a superseded supervisor writes nothing."""
+        if self.is_superseded():
+            return
+        now = time.time()
+        replace(
+            record,
+            server_id=self.server_id,
+            incarnation=self.incarnation,
+            machine=socket.gethostname(),
+            supervisor_pid=os.getpid(),
+            supervisor_start=self.supervisor_start,
+            updated_at=now,
+            ready_at=now if record.state is ServerState.READY else record.ready_at,
+        ).write(self.file)
+
+
+@dataclass(frozen=True)
+class Secrets(Record):
+    """`secrets.json`: what a server is given that nobody else may read; removed with it.
+
+    Attributes:
+        environment: Variables of the server, its key among them.
+        runtime: Variables that are copied where the server runs: name -> name there.
+        key_variable: Variable that holds the key wherever it is needed, where the key is the user's own.
+    """
+
+    MODE: ClassVar[int] = 0o600
+    SPARSE: ClassVar[bool] = True
+
+    environment: Mapping[str, str] = field(repr=False)
+    runtime: Mapping[str, str]
+    key_variable: str | None = None

@@ -1,16 +1,16 @@
 """The small records of a run: what is deployed, what was torn down, and what everything resolved to."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from snakeval.backends import backend_of
 from snakeval.config.model import Config, Deployment
 from snakeval.deployments.types import deployment_type
-from snakeval.run.deployment import ServedDeployment
+from snakeval.run.deployment import ServedDeployment, ServerTeardown, Teardown
 from snakeval.run.paths import RunPaths
-from snakeval.system.files import read_json, write_json
+from snakeval.run.server import ServerRecord
 
 
 def write_deployment(deployment: Deployment, path: Path) -> None:
@@ -29,18 +29,28 @@ def write_deployment(deployment: Deployment, path: Path) -> None:
 def tear_down(config: Config, deployment: Deployment, path: Path) -> None:
     """Rule teardown: stop the server, if there is one, and write how it lived."""
     paths = RunPaths(config.folder)
-    record: dict[str, Any] = {"deployment": deployment.name, "type": deployment.type}
-    if deployment_type(deployment.type).has_server:
-        backend_of(config).stop(deployment.name)
-        state = read_json(paths.server(deployment.name).state) or {}
-        record |= {
-            name: state.get(name) for name in ("server_id", "restarts", "host", "port", "state", "reason", "image")
-        }
-        for name in ("started_at", "ready_at", "updated_at"):
-            record[name] = _iso(state.get(name))
-    record["torn_down_at"] = _iso(time.time())
-    write_json(path, record)
+    if not deployment_type(deployment.type).has_server:
+        Teardown(deployment.name, deployment.type, _iso(time.time())).write(path)
+        return
+    backend_of(config).stop(deployment.name)
+    record = ServerRecord.read(paths.server(deployment.name).state)
+    teardown = ServerTeardown(deployment.name, deployment.type, _iso(time.time()))
+    if record is not None:
+        teardown = replace(
+            teardown,
+            server_id=record.server_id,
+            restarts=record.restarts,
+            host=record.host,
+            port=record.port,
+            state=record.state,
+            reason=record.reason,
+            image=record.image,
+            started_at=_iso(record.started_at) if record.started_at else None,
+            ready_at=_iso(record.ready_at) if record.ready_at else None,
+            updated_at=_iso(record.updated_at) if record.updated_at else None,
+        )
+    teardown.write(path)
 
 
-def _iso(seconds: float | None) -> str | None:
-    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="seconds") if seconds else None
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="seconds")

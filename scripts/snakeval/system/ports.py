@@ -3,6 +3,8 @@
 import socket
 
 LOOPBACK = "127.0.0.1"
+# Where a program is to find the address of its machine itself.
+AUTO = "auto"
 
 
 def free_port(host: str) -> int:

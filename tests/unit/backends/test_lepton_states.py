@@ -21,7 +21,7 @@ from snakemake_executor_plugin_lepton.patience import Patience
 from snakemake_executor_plugin_lepton.states import Verdict, Watched, judge, news, wants_reason
 from snakeval.backends.lepton.spec import endpoint_name, endpoint_spec, secret_references, spec_hash
 from snakeval.backends.lepton.state import MISSING_LIMIT, Seen, joined
-from snakeval.run.server import ServerState
+from snakeval.run.server import ServerRecord, ServerState
 
 NAME = r"[a-z][a-z0-9-]{0,34}[a-z0-9]"
 NO_ROOM = Issue("NoCapacity", "no node")
@@ -134,8 +134,8 @@ def test_patience_ends_for_what_the_user_has_to_mend() -> None:
             patience.failed(LeptonError(failure, "x"))
 
 
-RECORD = {"endpoint": "sv-a", "state": "STARTING", "generation": 0, "url": None}
-READY = RECORD | {"state": "READY", "generation": 1, "ready_at": 1.0, "url": "http://x"}
+RECORD = ServerRecord(ServerState.STARTING, "one", endpoint="sv-a")
+READY = replace(RECORD, state=ServerState.READY, generation=1, ready_at=1.0, url="http://x")
 
 ENDS = [Termination(9, "Error", "")] * 3
 
@@ -171,22 +171,22 @@ def _row(state: str, phase: str | None = None) -> EndpointRow:
         (READY, Seen(_row("Not Ready", "Stopped")), "PENDING", "scaled to zero"),
     ],
 )
-def test_a_server_is_what_its_endpoint_says(record: dict[str, Any], seen: Seen, state: str, words: str | None) -> None:
+def test_a_server_is_what_its_endpoint_says(record: ServerRecord, seen: Seen, state: str, words: str | None) -> None:
     found = joined(record, seen, max_restarts=2)
-    assert found["state"] == state
-    assert words in found["reason"] if words else found["reason"] is None
+    assert found.state == state
+    assert words in str(found.reason) if words else found.reason is None
 
 
 def test_a_server_that_was_restarted_is_another_process() -> None:
-    assert joined(READY, Seen(_row("Ready")), 2)["generation"] == 1
-    assert joined(READY | {"state": "STARTING"}, Seen(_row("Ready")), 2)["generation"] == 2
+    assert joined(READY, Seen(_row("Ready")), 2).generation == 1
+    assert joined(replace(READY, state=ServerState.STARTING), Seen(_row("Ready")), 2).generation == 2
 
 
 def test_an_endpoint_is_gone_when_it_is_missing_again_and_again() -> None:
-    record = dict(READY)
+    record = READY
     for _ in range(MISSING_LIMIT):
-        record |= joined(record, Seen(None), 2)
-    assert record["state"] == ServerState.FAILED
+        record = joined(record, Seen(None), 2)
+    assert record.state == ServerState.FAILED
 
 
 OPTIONS: dict[str, Any] = {

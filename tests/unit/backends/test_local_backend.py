@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,7 @@ from snakeval.backends.local import LocalBackend
 from snakeval.config.model import Config
 from snakeval.errors import DeploymentError
 from snakeval.run.paths import RunPaths, ServerPaths
-from snakeval.run.server import Server, ServerState
-from snakeval.system.files import read_json, write_json
+from snakeval.run.server import Secrets, Server, ServerRecord, ServerState
 
 
 @pytest.fixture
@@ -29,18 +29,29 @@ def _files(config: Config) -> ServerPaths:
 
 def _register(config: Config, **changes: Any) -> None:
     """Write what a supervisor writes, here that of this very process."""
-    record: dict[str, Any] = {
-        "state": "READY",
-        "reason": None,
-        "server_id": "no-such-server",
-        "definition": "hash",
-        "generation": 1,
-        "host": "127.0.0.1",
-        "port": 4321,
-        "supervisor_pid": os.getpid(),
-        "supervisor_start": psutil.Process().create_time(),
-    }
-    write_json(_files(config).state, record | changes)
+    record = ServerRecord(
+        state=ServerState.READY,
+        server_id="no-such-server",
+        definition="hash",
+        generation=1,
+        host="127.0.0.1",
+        port=4321,
+        supervisor_pid=os.getpid(),
+        supervisor_start=psutil.Process().create_time(),
+    )
+    replace(record, **changes).write(_files(config).state)
+
+
+def _record(files: ServerPaths) -> ServerRecord:
+    record = ServerRecord.read(files.state)
+    assert record is not None
+    return record
+
+
+def _secrets(files: ServerPaths) -> Secrets:
+    secrets = Secrets.read(files.secrets)
+    assert secrets is not None
+    return secrets
 
 
 def test_the_backend_of_a_run(config: Config) -> None:
@@ -57,14 +68,14 @@ def test_state_is_that_of_the_record(config: Config) -> None:
 @pytest.mark.parametrize(
     ("state", "expected", "reason"),
     [
-        ("STARTING", ServerState.FAILED, "its supervisor is gone"),
-        ("READY", ServerState.FAILED, "its supervisor is gone"),
-        ("STOPPED", ServerState.STOPPED, "idle for 600 s"),
-        ("FAILED", ServerState.FAILED, "idle for 600 s"),
+        (ServerState.STARTING, ServerState.FAILED, "its supervisor is gone"),
+        (ServerState.READY, ServerState.FAILED, "its supervisor is gone"),
+        (ServerState.STOPPED, ServerState.STOPPED, "idle for 600 s"),
+        (ServerState.FAILED, ServerState.FAILED, "idle for 600 s"),
     ],
 )
 def test_a_dead_supervisor_shows_even_when_its_id_is_taken(
-    state: str, expected: ServerState, reason: str, config: Config
+    state: ServerState, expected: ServerState, reason: str, config: Config
 ) -> None:
     _register(config, state=state, reason="idle for 600 s", supervisor_start=1.0)
     server = LocalBackend(config).state("tiny")
@@ -85,15 +96,15 @@ def test_stop_ends_the_record_and_removes_the_secrets(config: Config) -> None:
     backend.stop("tiny")
     # A record of this very process: it carries no server's id, so it is not touched.
     _register(config)
-    write_json(files.secrets, {})
+    Secrets({}, {}).write(files.secrets)
     for _ in range(2):
         backend.stop("tiny")
-        record = read_json(files.state) or {}
-        assert (record["state"], record["reason"], record["port"]) == ("STOPPED", "stopped", 4321)
+        record = _record(files)
+        assert (record.state, record.reason, record.port) == ("STOPPED", "stopped", 4321)
         assert not files.secrets.exists()
-    _register(config, state="FAILED", reason="the server ended with status 1")
+    _register(config, state=ServerState.FAILED, reason="the server ended with status 1")
     backend.stop("tiny")
-    assert (read_json(files.state) or {})["state"] == "FAILED"
+    assert _record(files).state is ServerState.FAILED
 
 
 def test_a_taken_port_is_named(config: Config) -> None:
@@ -124,25 +135,26 @@ def test_start_hands_over_a_script_and_secrets(config: Config, monkeypatch: pyte
     command, options = calls[0]
     assert command == ["bash", str(files.launch_script)]
     assert options["start_new_session"] is True
-    secrets = read_json(files.secrets) or {}
-    key = secrets["environment"].pop("SNAKEVAL_API_KEY")
+    secrets = _secrets(files)
+    key = secrets.environment["SNAKEVAL_API_KEY"]
     assert len(key) > 40
-    assert secrets == {"environment": {"A": "x", "B": "outer TOKEN"}, "runtime": {"C": "LATER"}}
+    environment = {"A": "x", "B": "outer TOKEN", "SNAKEVAL_API_KEY": key}
+    assert secrets == Secrets(environment, {"C": "LATER"})
     assert files.secrets.stat().st_mode & 0o777 == 0o600
     assert files.launch_script.stat().st_mode & 0o777 == 0o755
     text = files.launch_script.read_text(encoding="utf-8")
     assert "outer TOKEN" not in text
     assert key not in text
-    state = read_json(files.state) or {}
-    assert (state["state"], state["definition"]) == ("STARTING", backend.definition(deployment))
+    state = _record(files)
+    assert (state.state, state.definition) == ("STARTING", backend.definition(deployment))
     environment = options["env"]
     assert {name for name in environment if name.startswith("SNAKEVAL_")} == {"SNAKEVAL_SERVER_ID"}
-    assert environment["SNAKEVAL_SERVER_ID"] == state["server_id"]
+    assert environment["SNAKEVAL_SERVER_ID"] == state.server_id
     assert "OMP_NUM_THREADS" not in environment
     assert backend.state("tiny").state is ServerState.STARTING
     backend.start(deployment)
-    assert (read_json(files.secrets) or {})["environment"]["SNAKEVAL_API_KEY"] != key
-    assert (read_json(files.state) or {})["server_id"] != state["server_id"]
+    assert _secrets(files).environment["SNAKEVAL_API_KEY"] != key
+    assert _record(files).server_id != state.server_id
 
 
 def test_a_variable_that_is_not_set_is_told(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

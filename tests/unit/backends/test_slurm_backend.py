@@ -12,12 +12,12 @@ from snakeval.backends.slurm import backend as slurm
 from snakeval.backends.slurm import queue as slurm_queue
 from snakeval.backends.slurm.backend import SlurmBackend
 from snakeval.backends.slurm.options import job_name, sbatch_options, seconds, supervisor_options
-from snakeval.backends.slurm.queue import JobRow, SharedQueue, parse_squeue
+from snakeval.backends.slurm.queue import Answer, JobRow, SharedQueue, parse_squeue
 from snakeval.commands.status.run_status import run_status
 from snakeval.config.model import Execution
 from snakeval.errors import DeploymentError
-from snakeval.run.server import ServerState
-from snakeval.system.files import HeldLock, read_json, write_json
+from snakeval.run.server import ServerRecord, ServerState
+from snakeval.system.files import HeldLock
 
 OPTIONS: dict[str, Any] = {
     "account": None,
@@ -41,14 +41,7 @@ OPTIONS: dict[str, Any] = {
     "sbatch_extra_flags": {"exclusive": True, "switches": 1, "mail-user": None, "overcommit": False},
 }
 NAME = "snakeval-demo-tiny-8d1f0a2b"
-RECORD: dict[str, Any] = {
-    "server_id": "one",
-    "generation": 1,
-    "definition": "d",
-    "job_id": "7",
-    "host": "10.0.0.1",
-    "port": 80,
-}
+READY = ServerRecord(ServerState.READY, "one", generation=1, definition="d", job_id="7", host="10.0.0.1", port=80)
 
 
 def _execution(output_dir: Path) -> Execution:
@@ -81,6 +74,16 @@ def backend(tmp_path: Path) -> SlurmBackend:
     """A backend for one deployment named tiny of run demo."""
     config = make_config(tmp_path, [make_deployment("tiny")])
     return SlurmBackend(replace(config, execution=_execution(tmp_path)))
+
+
+def _state_file(tmp_path: Path, deployment: str = "tiny") -> Path:
+    return tmp_path / "demo" / deployment / "server" / "state.json"
+
+
+def _record(file: Path) -> ServerRecord:
+    record = ServerRecord.read(file)
+    assert record is not None
+    return record
 
 
 def _row(job_id: str, state: str, reason: str = "None", restarts: int = 0, name: str = NAME) -> str:
@@ -180,7 +183,7 @@ def test_state_joins_queue_and_registration(
     state: str,
     reason: str | None,
 ) -> None:
-    write_json(tmp_path / "demo" / "tiny" / "server" / "state.json", RECORD | {"reason": None} | registered)
+    replace(READY, **registered | {"state": ServerState(registered["state"])}).write(_state_file(tmp_path))
     fake.answers["squeue"] = (0, row, "")
     server = backend.state("tiny")
     assert (server.state, server.reason) == (state, reason)
@@ -192,8 +195,8 @@ def test_a_server_has_no_more_than_max_walltime_in_one_call(
     fake: FakeSlurm, backend: SlurmBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.answers["sbatch"] = (0, "42\n", "")
-    state = tmp_path / "demo" / "tiny" / "server" / "state.json"
-    write_json(state, RECORD | {"state": "FAILED", "reason": None, "session": "one", "used_s": 86_400.0})
+    state = _state_file(tmp_path)
+    replace(READY, state=ServerState.FAILED, session="one", used_s=86_400.0).write(state)
     monkeypatch.setenv("SNAKEVAL_SESSION", "one")
     with pytest.raises(
         DeploymentError, match=r"have had 86400 s, all that execution.max_walltime \(1-00:00:00\) allows"
@@ -201,13 +204,13 @@ def test_a_server_has_no_more_than_max_walltime_in_one_call(
         backend.start(make_deployment("tiny"))
     monkeypatch.setenv("SNAKEVAL_SESSION", "two")
     backend.start(make_deployment("tiny"))
-    assert (read_json(state) or {})["used_s"] == 0.0
+    assert _record(state).used_s == 0.0
 
 
 def test_a_controller_that_does_not_answer_says_nothing_about_the_server(
     fake: FakeSlurm, backend: SlurmBackend, tmp_path: Path
 ) -> None:
-    write_json(tmp_path / "demo" / "tiny" / "server" / "state.json", RECORD | {"state": "READY", "reason": None})
+    READY.write(_state_file(tmp_path))
     fake.answers["squeue"] = (1, "", "Unable to contact slurm controller")
     assert backend.state("tiny").state is ServerState.READY
 
@@ -224,9 +227,8 @@ def test_a_job_is_on_record_before_it_may_run(fake: FakeSlurm, backend: SlurmBac
     folder = tmp_path / "demo" / "tiny" / "server"
     assert [call.split()[0] for call in fake.calls] == ["sbatch", "scontrol"]
     assert fake.calls[1] == "scontrol release 42"
-    record = read_json(folder / "state.json")
-    assert record is not None
-    assert (record["state"], record["job_id"]) == ("PENDING", "42")
+    record = _record(folder / "state.json")
+    assert (record.state, record.job_id) == (ServerState.PENDING, "42")
     assert (folder / "secrets.json").stat().st_mode & 0o777 == 0o600
     head = (folder / "launch.sh").read_text().split("set -euo pipefail")[0]
     assert f"\n#SBATCH --job-name={job_name(tmp_path / 'demo', 'demo', 'tiny')}\n" in head
@@ -244,7 +246,7 @@ def test_stopping_cancels_every_job_of_the_name(
     backend: SlurmBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also one whose id was never recorded, because its submitter was killed."""
-    write_json(tmp_path / "demo" / "tiny" / "server" / "state.json", RECORD | {"state": "READY", "reason": None})
+    READY.write(_state_file(tmp_path))
     calls: list[str] = []
     name = job_name(tmp_path / "demo", "demo", "tiny")
     old, running = _row("3", "TIMEOUT", name=name), _row("7", "RUNNING", name=name)
@@ -258,9 +260,7 @@ def test_stopping_cancels_every_job_of_the_name(
     monkeypatch.setattr(slurm_queue, "call", call)
     backend.stop("tiny")
     assert "scancel 7 9" in calls
-    record = read_json(tmp_path / "demo" / "tiny" / "server" / "state.json")
-    assert record is not None
-    assert record["state"] == "STOPPED"
+    assert _record(_state_file(tmp_path)).state is ServerState.STOPPED
 
 
 def test_the_queue_is_asked_once_for_all_processes_of_a_run(fake: FakeSlurm, tmp_path: Path) -> None:
@@ -285,11 +285,11 @@ def test_who_finds_another_asking_takes_a_slightly_older_answer(fake: FakeSlurm,
     queue = SharedQueue(tmp_path / "queue.json", [NAME])
     asking = HeldLock(tmp_path / "queue.lock")
     assert asking.acquire()
-    row = {"job_id": "7", "state": "RUNNING", "reason": "None", "restarts": 0, "nodes": "n1", "name": NAME}
-    write_json(tmp_path / "queue.json", {"at": time.time() - 5, "rows": [row]})
+    row = JobRow("7", "RUNNING", "None", 0, "n1", NAME)
+    Answer(time.time() - 5, (row,)).write(tmp_path / "queue.json")
     assert list(queue.rows()) == ["7"]
     assert fake.calls == []
-    write_json(tmp_path / "queue.json", {"at": time.time() - 60, "rows": [row]})
+    Answer(time.time() - 60, (row,)).write(tmp_path / "queue.json")
     assert queue.rows() == {}
     assert len(fake.calls) == 1
     asking.release()
@@ -300,7 +300,7 @@ def test_the_status_of_a_run_is_one_question(tmp_path: Path, fake: FakeSlurm, an
     deployments = [make_deployment(f"d{number}") for number in range(20)]
     config = replace(make_config(tmp_path, deployments), execution=_execution(tmp_path))
     for deployment in deployments:
-        write_json(tmp_path / "demo" / deployment.name / "server" / "state.json", RECORD | {"state": "READY"})
+        READY.write(_state_file(tmp_path, deployment.name))
     fake.answers["squeue"] = answer
     status = run_status(config)
     assert len(fake.calls) == 1

@@ -23,6 +23,9 @@ from snakeval.config.model import Config, Deployment, Task
 from snakeval.deployments.gpus import gpus_of
 from snakeval.errors import SnakevalError
 from snakeval.results.result import build_result
+from snakeval.run.deployment import ServedDeployment
+from snakeval.run.paths import RunPaths
+from snakeval.run.server import ServerRecord, ServerState
 from snakeval.system.files import write_json
 
 SCHEMA = yaml.safe_load((ROOT / "schemas" / "plan.schema.yaml").read_text(encoding="utf-8"))
@@ -64,10 +67,11 @@ def test_timings_are_read_from_results(tmp_path: Path) -> None:
 
 def test_load_times_are_those_of_first_starts(tmp_path: Path) -> None:
     for name, restarts in (("a", 0), ("b", 2)):
-        folder = tmp_path / "first" / name / "server"
-        write_json(folder / "deployment.json", {"fingerprint": name})
-        write_json(folder / "state.json", {"started_at": 10.0, "ready_at": 40.0, "restarts": restarts})
-    write_json(tmp_path / "first" / "c" / "server" / "state.json", {"started_at": 10.0})
+        files = RunPaths(tmp_path / "first").server(name)
+        ServedDeployment(name, "generic", "model", {}, fingerprint=name).write(files.deployment)
+        record = ServerRecord(ServerState.READY, "one", started_at=10.0, ready_at=40.0, restarts=restarts)
+        record.write(files.state)
+    ServerRecord(ServerState.STARTING, "one", started_at=10.0).write(RunPaths(tmp_path / "first").server("c").state)
     assert read_load_times(tmp_path) == {"a": [30.0]}
 
 

@@ -23,7 +23,7 @@ from snakeval.config.model import Config
 from snakeval.run.attempt import Attempt, Course, Stage
 from snakeval.run.failures import FailedStarts
 from snakeval.run.paths import RunPaths
-from snakeval.run.server import Server, ServerState
+from snakeval.run.server import Server, ServerRecord, ServerState
 from snakeval.run.session import SessionRecord
 from snakeval.system.files import write_json, write_text
 
@@ -138,8 +138,8 @@ def test_a_deployment_that_was_refused_fails_its_tasks(config: Config) -> None:
 
 def test_servers(config: Config) -> None:
     files = _paths(config).server("tiny")
-    started = {"started_at": NOW - 30, "updated_at": NOW - 10, "restarts": 1}
-    write_json(files.state, started)
+    started = ServerRecord(ServerState.READY, "first", started_at=NOW - 30, updated_at=NOW - 10, restarts=1)
+    started.write(files.state)
     HERE.write(_paths(config).snakemake)
     ready = Server(ServerState.READY, None, "first", 1, "node7", 8000)
     one = _look(config, tiny=ready).servers[0]
@@ -154,13 +154,14 @@ def test_servers(config: Config) -> None:
 def test_a_server_that_could_not_be_started_has_failed_although_it_was_stopped(config: Config) -> None:
     files = _paths(config).server("tiny")
     HERE.write(_paths(config).snakemake)
-    write_json(files.state, {"started_at": NOW - 30, "updated_at": NOW - 10})
+    record = ServerRecord(ServerState.STOPPED, "first", started_at=NOW - 30, updated_at=NOW - 10)
+    record.write(files.state)
     stopped = Server(ServerState.STOPPED, "stopped by SIGTERM", "first")
     FailedStarts(HERE.name, 1, "it was not ready\nits log").write(files.failures)
     os.utime(files.failures, (NOW - 11, NOW - 11))
     one = _look(config, tiny=stopped).servers[0]
     assert (one.state, one.reason) == (ServerState.FAILED, "it was not ready")
-    write_json(files.state, {"started_at": NOW - 9, "updated_at": NOW - 5})
+    replace(record, started_at=NOW - 9, updated_at=NOW - 5).write(files.state)
     assert _look(config, tiny=stopped).servers[0].state is ServerState.STOPPED, "it was started since"
     FailedStarts("another", 1, "it was not ready").write(files.failures)
     assert _look(config, tiny=stopped).servers[0].state is ServerState.STOPPED

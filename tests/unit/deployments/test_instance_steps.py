@@ -17,8 +17,8 @@ from snakeval.deployments.supervisor.instances.step import (
     leftover_steps,
     step_command,
 )
+from snakeval.run.server import ServerRecord, ServerState
 from snakeval.system.checkout import ENVS
-from snakeval.system.files import read_json, write_json
 
 STEPS = "7.0|snakeval-instance-0\n7.3|snakeval-instance-1\n7.4|evaluate\n7.batch|batch\n"
 
@@ -117,10 +117,9 @@ def make_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[M
 
 
 def _register(instance: Instance, state: str, **facts: Any) -> None:
-    file = instance.folder / "state.json"
-    record = read_json(file)
+    record = ServerRecord.read(instance.files.state)
     assert record is not None
-    write_json(file, record | {"state": state, "host": "10.0.0.1", "port": 80} | facts)
+    replace(record, state=ServerState(state), host="10.0.0.1", port=80, **facts).write(instance.files.state)
 
 
 def test_ready_is_what_has_registered_and_listens(make_instance: MakeInstance, monkeypatch: pytest.MonkeyPatch) -> None:

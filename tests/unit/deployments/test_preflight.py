@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from snakeval.deployments.preflight import check_deployment
 from snakeval.deployments.types import DeploymentType, checks_api_key, deployment_type, environment_lock, startup_hint
 from snakeval.errors import DeploymentError
 from snakeval.run.paths import RunPaths
+from snakeval.run.server import ServerRecord, ServerState
 from snakeval.system.checkout import ENVS
-from snakeval.system.files import write_json
 from snakeval.system.processes import start_time
 
 
@@ -127,11 +128,10 @@ def test_a_strangers_port_is_told_and_our_own_is_not(tmp_path: Path) -> None:
         assert _findings(deployment, here) == ["deployment tiny: port is taken by another server of this machine"]
         assert _findings(deployment, _on_slurm()) == []
         state = RunPaths(tmp_path / "demo").server("tiny").state
-        state.parent.mkdir(parents=True)
-        me = os.getpid()
-        write_json(state, {"port": port, "supervisor_pid": me, "supervisor_start": start_time(me)})
+        record = ServerRecord(ServerState.READY, "one", port=port, supervisor_pid=os.getpid())
+        replace(record, supervisor_start=start_time(os.getpid())).write(state)
         assert _findings(deployment, here) == []
-        write_json(state, {"port": port, "supervisor_pid": me, "supervisor_start": 1.0})
+        replace(record, supervisor_start=1.0).write(state)
         assert len(_findings(deployment, here)) == 1
     assert _findings(deployment, here) == []
 

@@ -24,7 +24,8 @@ from snakeval.results.report.samples import (
     pick,
     state_of,
 )
-from snakeval.results.report.timings import Phases, covered, make_phases, speed_of
+from snakeval.results.report.timings import Life, Phases, covered, life_told_by, make_phases, speed_of
+from snakeval.run.deployment import ServerTeardown
 from snakeval.run.paths import RunPaths
 from snakeval.system.files import write_json
 from workspace import REPOSITORY
@@ -173,31 +174,32 @@ def test_covered_time(spans: list[tuple[float, float]], seconds: float) -> None:
 
 
 def test_the_phases_of_a_server_add_up_to_its_life() -> None:
-    server = {"started_at": 100.0, "ready_at": 130.0, "updated_at": 200.0, "restarts": 1}
-    found = make_phases("a", server, [(135.0, 150.0), (140.0, 160.0), (170.0, 180.0)])
+    found = make_phases("a", Life(100.0, 130.0, 200.0, 1), [(135.0, 150.0), (140.0, 160.0), (170.0, 180.0)])
     assert found == Phases("a", 30.0, 5.0, 35.0, 30.0, 45.0, 1)
     assert sum(seconds for _, seconds in found.parts()) == 100.0
 
 
 def test_tasks_of_an_earlier_start_are_no_part_of_this_one() -> None:
-    server = {"started_at": 100.0, "ready_at": 130.0, "updated_at": 200.0}
-    found = make_phases("a", server, [(10.0, 50.0), (140.0, 150.0)])
+    found = make_phases("a", Life(100.0, 130.0, 200.0), [(10.0, 50.0), (140.0, 150.0)])
     assert found == Phases("a", 30.0, 10.0, 10.0, 50.0, 50.0, None)
 
 
 def test_times_of_the_record_of_teardown() -> None:
-    server = {
-        "started_at": "2026-11-25T00:00:00+00:00",
-        "ready_at": "2026-11-25T00:01:00+00:00",
-        "updated_at": "2026-11-25T00:02:00+00:00",
-    }
-    assert make_phases("a", server, []) == Phases("a", 60.0, 60.0, 0.0, 0.0, 0.0, None)
+    teardown = ServerTeardown(
+        "a",
+        "generic",
+        "2026-11-25T00:03:00+00:00",
+        started_at="2026-11-25T00:00:00+00:00",
+        ready_at="2026-11-25T00:01:00+00:00",
+        updated_at="2026-11-25T00:02:00+00:00",
+    )
+    assert make_phases("a", life_told_by(teardown), []) == Phases("a", 60.0, 60.0, 0.0, 0.0, 0.0, None)
 
 
 def test_what_is_not_known_has_no_phase() -> None:
-    assert make_phases("a", {}, []).parts() == []
-    assert make_phases("a", {}, [(0.0, 5.0)]).parts() == [("evaluate", 5.0)]
-    assert make_phases("a", {"started_at": 1.0, "ready_at": None, "updated_at": 9.0}, []).parts() == []
+    assert make_phases("a", Life(), []).parts() == []
+    assert make_phases("a", Life(), [(0.0, 5.0)]).parts() == [("evaluate", 5.0)]
+    assert make_phases("a", Life(1.0, None, 9.0), []).parts() == []
 
 
 def test_answers_that_were_resumed_took_no_time(tmp_path: Path) -> None:

@@ -12,22 +12,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from snakeval import __version__
+from snakeval.backends.local import Starter
+from snakeval.backends.slurm.queue import Answer
 from snakeval.run.attempt import Attempt
 from snakeval.run.deployment import ServedDeployment, ServerTeardown, Teardown
 from snakeval.run.failures import FailedStarts
 from snakeval.run.heartbeat import Owner
 from snakeval.run.lease import Lease
 from snakeval.run.record import Damage, Pid, Record, say_once
+from snakeval.run.server import Secrets, ServerRecord
 from snakeval.run.session import SessionRecord, StopMark
 
 RECORDS: tuple[type[Record], ...] = (
+    Answer,
     Attempt,
     FailedStarts,
     Lease,
     Owner,
+    Secrets,
     ServedDeployment,
+    ServerRecord,
     ServerTeardown,
     SessionRecord,
+    Starter,
     StopMark,
     Teardown,
 )

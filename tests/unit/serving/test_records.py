@@ -12,10 +12,11 @@ from snakeval.errors import HarnessError
 from snakeval.results.lock_file import write_lock_file
 from snakeval.results.result import build_result, write_result
 from snakeval.run.paths import RunPaths
+from snakeval.run.server import ServerRecord, ServerState
 from snakeval.serving import lifecycle as records
 from snakeval.serving.lifecycle import tear_down, write_deployment
 from snakeval.system.checkout import ENVS
-from snakeval.system.files import read_json, write_json
+from snakeval.system.files import read_json
 from snakeval.workflow.session import write_resolved_config
 
 
@@ -50,10 +51,12 @@ def test_teardown_stops_the_server_and_says_how_it_lived(config: Config, monkeyp
     monkeypatch.setattr(records, "backend_of", lambda _: backend)
     monkeypatch.setattr("snakeval.serving.lifecycle.time.time", lambda: 100.0)
     server = _paths(config).server("a")
-    write_json(server.state, {"server_id": "1", "restarts": 2, "state": "STOPPED", "started_at": 60, "pid": 9})
+    ServerRecord(ServerState.STOPPED, "1", restarts=2, started_at=60.0, pid=9).write(server.state)
     tear_down(config, config.deployments[0], server.teardown)
     assert backend.calls == ["stop a"]
     assert read_json(server.teardown) == {
+        "schema_version": 1,
+        "snakeval_version": __version__,
         "deployment": "a",
         "type": "llamacpp",
         "server_id": "1",
@@ -79,7 +82,7 @@ def test_teardown_of_a_server_that_never_was_and_of_one_that_is_not_ours(
     tear_down(config, config.deployments[1], path)
     assert (read_json(path) or {})["state"] is None
     tear_down(config, make_deployment("b", type="none"), path)
-    assert set(read_json(path) or {}) == {"deployment", "type", "torn_down_at"}
+    assert set(read_json(path) or {}) == {"schema_version", "snakeval_version", "deployment", "type", "torn_down_at"}
     assert backend.calls == ["stop b"]
 
 

@@ -12,7 +12,7 @@ from snakeval.errors import DeploymentError, EndpointError
 from snakeval.evaluation.leases import make_ready
 from snakeval.run.lease import Lease
 from snakeval.run.paths import RunPaths
-from snakeval.run.server import Server, ServerState
+from snakeval.run.server import Secrets, Server, ServerState
 from snakeval.serving import servers as serving
 from snakeval.serving import wait as waiting
 from snakeval.serving.servers import ensure_server
@@ -45,7 +45,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> FakeBackend:
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     config = make_config(tmp_path / "results", [TINY])
-    write_json(_paths(config).server("tiny").secrets, {"environment": {"SNAKEVAL_API_KEY": "top-secret"}})
+    Secrets({"SNAKEVAL_API_KEY": "top-secret"}, {}).write(_paths(config).server("tiny").secrets)
     return config
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 
 from snakeval.backends.lepton.backend import LeptonBackend
+from snakeval.backends.lepton.marks import mark_kept
 from snakeval.config.model import Config
 from snakeval.deployments.types import deployment_type
 from snakeval.errors import SnakevalError
@@ -61,4 +62,4 @@ class Keeper:
                 backend.start(deployment)
             except SnakevalError as error:
                 print(f"[lepton] {error}", file=sys.stderr, flush=True)
-        backend.mark_kept()
+        mark_kept(self._paths)

@@ -7,6 +7,7 @@ from snakemake_executor_plugin_lepton.jobs import ID_FILE, workdir_prefix
 from snakemake_executor_plugin_lepton.model import LeptonError
 
 from snakeval.backends.base import Leftover
+from snakeval.backends.lepton.marks import known_owner
 from snakeval.backends.lepton.spec import run_prefix
 from snakeval.config.model import Config
 from snakeval.errors import DeploymentError
@@ -24,9 +25,9 @@ class LeptonLeftovers:
         """See `Leftovers`. While another run of the working directory is at work, its jobs are left alone."""
         try:
             lepton, found = Lepton(), list[Leftover]()
-            owner = RunPaths(self._config.folder).lepton_owner
-            if owner.exists():
-                prefix = run_prefix(owner.read_text(encoding="utf-8"))
+            owner = known_owner(RunPaths(self._config.folder))
+            if owner is not None:
+                prefix = run_prefix(owner)
                 rows = [row for row in lepton.endpoints() if row.name.startswith(prefix)]
                 found += [Leftover("endpoint", row.name, row.phase) for row in rows]
                 found += [

@@ -14,17 +14,15 @@ from snakeval.deployments.instances import server_locks
 from snakeval.deployments.launch import Placement, render_launch_script
 from snakeval.errors import DeploymentError
 from snakeval.run.paths import RunPaths
-from snakeval.run.server import Server, ServerState
+from snakeval.run.server import Server, ServerRecord, ServerState, mark_stopped
 from snakeval.system.environments import ensure_environment
-from snakeval.system.files import last_lines, read_json, write_json, write_text
+from snakeval.system.files import last_lines, write_text
+from snakeval.system.ports import AUTO, LOOPBACK
 from snakeval.system.processes import SESSION_VARIABLE
 from snakeval.system.slurm import call
 
 STOP_PATIENCE_S = 60.0
 LAST_WORD_S = 15.0
-AUTO_HOST = "auto"
-LOOPBACK = "127.0.0.1"
-OVER = (ServerState.STOPPED, ServerState.FAILED)
 
 
 class SlurmBackend:
@@ -54,28 +52,25 @@ class SlurmBackend:
         write_text(paths.launch_script, self._script(deployment, server_id), mode=0o755)
         write_secrets(paths.secrets, deployment)
         paths.claims.mkdir(exist_ok=True)
-        record = {
-            "state": "PENDING",
-            "reason": None,
-            "server_id": server_id,
-            "definition": self.definition(deployment),
-            "generation": 0,
-            "incarnation": 0,
-            "job_id": None,
-            "session": os.environ.get(SESSION_VARIABLE, ""),
-            "used_s": used_s,
-            "started_at": time.time(),
-            "updated_at": time.time(),
-        }
-        write_json(paths.state, record)
+        now = time.time()
+        record = ServerRecord(
+            state=ServerState.PENDING,
+            server_id=server_id,
+            definition=self.definition(deployment),
+            session=os.environ.get(SESSION_VARIABLE, ""),
+            used_s=used_s,
+            started_at=now,
+            updated_at=now,
+        )
+        record.write(paths.state)
         done = call(["sbatch", "--parsable", "--hold", str(paths.launch_script.absolute())])
         if done.returncode != 0:
-            write_json(paths.state, record | {"state": "FAILED", "reason": "refused by sbatch"})
+            replace(record, state=ServerState.FAILED, reason="refused by sbatch").write(paths.state)
             paths.secrets.unlink(missing_ok=True)
             raise DeploymentError(f"sbatch refused the server of {deployment.name}: {done.stderr.strip()}")
         job_id = done.stdout.strip().split(";")[0]
         # Held until its id is on record, so that nobody can lose a job that runs.
-        write_json(paths.state, record | {"job_id": job_id, "submitted_at": time.time()})
+        replace(record, job_id=job_id, submitted_at=time.time()).write(paths.state)
         released = call(["scontrol", "release", job_id])
         if released.returncode != 0:
             self.stop(deployment.name)
@@ -84,28 +79,24 @@ class SlurmBackend:
 
     def state(self, deployment: str) -> Server:
         """Join what Slurm says of the job with what the supervisor has registered from inside it."""
-        record = read_json(self._paths.server(deployment).state)
+        record = ServerRecord.read(self._paths.server(deployment).state)
         if record is None:
             return Server(ServerState.STOPPED)
-        rows = None if record["state"] in OVER else self._rows(record.get("submitted_at") or 0.0)
+        rows = None if record.state.is_over else self._rows(record.submitted_at or 0.0)
+        allocation = record.job_id if deployment in self._beside else None
         if rows is None:
-            server = Server.of_record(record, ServerState(record["state"]), record.get("reason"))
-            return replace(server, allocation=record["job_id"] if deployment in self._beside else None)
-        row = rows.get(record["job_id"] or "")
-        server = Server.of_record(record, *joined(record, row))
-        allocation = record["job_id"] if deployment in self._beside else None
+            return replace(record.seen_as(record.state, record.reason), allocation=allocation)
+        row = rows.get(record.job_id or "")
+        server = record.seen_as(*joined(record, row))
         restarts = row.restarts if row else 0
         return replace(server, incarnation=max(server.incarnation, restarts), allocation=allocation)
 
     def stop(self, deployment: str) -> None:
         """Cancel the job and wait until it has left the queue."""
         paths = self._paths.server(deployment)
-        record = read_json(paths.state)
-        if record is not None:
+        if paths.state.exists():
             self._cancel(self._job_name(deployment))
-            latest = read_json(paths.state) or record
-            if latest["state"] not in OVER:
-                write_json(paths.state, latest | {"state": "STOPPED", "reason": "stopped", "updated_at": time.time()})
+            mark_stopped(paths.state)
         paths.secrets.unlink(missing_ok=True)
 
     def log_tail(self, deployment: str) -> str:
@@ -114,11 +105,11 @@ class SlurmBackend:
 
     def cause(self, deployment: str, known: str | None) -> str | None:
         """Ask Slurm whether it, or somebody by it, has ended the job, and wait until it has."""
-        record = read_json(self._paths.server(deployment).state) or {}
+        record = ServerRecord.read(self._paths.server(deployment).state)
         deadline = time.monotonic() + LAST_WORD_S
-        while record.get("job_id") and time.monotonic() < deadline:
-            rows = self._rows(record.get("submitted_at") or 0.0)
-            row = rows.get(record["job_id"]) if rows else None
+        while record is not None and record.job_id and time.monotonic() < deadline:
+            rows = self._rows(record.submitted_at or 0.0)
+            row = rows.get(record.job_id) if rows else None
             if row is None or row.has_ended:
                 return joined(record, row)[1] if row and row.state in BY_SLURM else known
             time.sleep(1.0)
@@ -131,10 +122,10 @@ class SlurmBackend:
             DeploymentError: they are all that execution.max_walltime allows.
         """
         limit = self._config.execution.options["max_walltime"]
-        record = read_json(self._paths.server(deployment).state) or {}
-        if limit is None or record.get("session") != os.environ.get(SESSION_VARIABLE, ""):
+        record = ServerRecord.read(self._paths.server(deployment).state)
+        if limit is None or record is None or record.session != os.environ.get(SESSION_VARIABLE, ""):
             return 0.0
-        used_s = float(record.get("used_s") or 0.0)
+        used_s = record.used_s or 0.0
         if used_s >= seconds(limit):
             raise DeploymentError(
                 f"the servers of {deployment} have had {used_s:.0f} s, all that execution.max_walltime ({limit}) "
@@ -158,7 +149,7 @@ class SlurmBackend:
         paths = self._paths.server(deployment.name)
         execution = self._config.execution
         # Tasks beside the server need no more than its loopback.
-        host = LOOPBACK if deployment.name in self._beside else AUTO_HOST
+        host = LOOPBACK if deployment.name in self._beside else AUTO
         placement = Placement(
             host=host,
             advertise=host,

@@ -1,14 +1,14 @@
 """What Slurm says of jobs: one squeue for all, read into rows. Facts: squeue(1) of 22.05 and later."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from snakeval.errors import DeploymentError
-from snakeval.run.server import ServerState
-from snakeval.system.files import HeldLock, read_json, write_json
+from snakeval.run.record import Record
+from snakeval.run.server import ServerRecord, ServerState
+from snakeval.system.files import HeldLock
 from snakeval.system.slurm import call
 
 QUERY_EVERY_S = 3.0
@@ -65,6 +65,19 @@ class JobRow:
         return self.state in ENDED
 
 
+@dataclass(frozen=True)
+class Answer(Record):
+    """`.queue.json`: what squeue said last of a run's jobs.
+
+    Attributes:
+        at: When it was asked, seconds since the epoch.
+        rows: All jobs.
+    """
+
+    at: float
+    rows: tuple[JobRow, ...]
+
+
 def parse_squeue(text: str) -> dict[str, JobRow]:
     """Return the jobs of `squeue --Format=<FIELDS>` by their id; lines of another form are left out."""
     rows = {}
@@ -114,7 +127,7 @@ class SharedQueue:
             if known is None:
                 now = time.time()
                 known = query(self._names)
-                write_json(self._file, {"at": now, "rows": [asdict(row) for row in known.values()]})
+                Answer(now, tuple(known.values())).write(self._file)
             return known
         finally:
             asking.release()
@@ -124,12 +137,11 @@ class SharedQueue:
         self._file.unlink(missing_ok=True)
 
     def _known(self, age_s: float, since: float) -> dict[str, JobRow] | None:
-        record = read_json(self._file)
+        answer = Answer.read(self._file)
         # The clock of the machine that asked may differ from ours.
-        if record is None or abs(time.time() - record["at"]) > age_s or record["at"] < since + CLOCK_SKEW_S:
+        if answer is None or abs(time.time() - answer.at) > age_s or answer.at < since + CLOCK_SKEW_S:
             return None
-        rows = (JobRow(**row) for row in record["rows"])
-        return {row.job_id: row for row in rows}
+        return {row.job_id: row for row in answer.rows}
 
 
 def query(names: Sequence[str]) -> dict[str, JobRow]:
@@ -144,28 +156,27 @@ def query(names: Sequence[str]) -> dict[str, JobRow]:
     return parse_squeue(done.stdout)
 
 
-def joined(record: Mapping[str, Any], row: JobRow | None) -> tuple[ServerState, str | None]:
+def joined(record: ServerRecord, row: JobRow | None) -> tuple[ServerState, str | None]:
     """Return the state of a server, and why: what its supervisor has registered, corrected by what Slurm says.
 
     Args:
         record: The state file of a server that has neither stopped nor failed.
         row: Its job; None when Slurm no longer knows it.
     """
-    state, reason = ServerState(record["state"]), record.get("reason")
-    job = f"its Slurm job {record.get('job_id')}"
+    job = f"its Slurm job {record.job_id}"
     if row is None:
         return ServerState.FAILED, f"{job} is gone"
     if row.has_ended:
         return ServerState.FAILED, f"{job} has ended as {row.state}"
     if row.state in WAITING and row.reason in HOPELESS:
         return ServerState.FAILED, f"{job} can never start: {row.reason}"
-    requeued = row.restarts > int(record.get("incarnation") or 0)
+    requeued = row.restarts > record.incarnation
     if row.state in WAITING or (row.state == "COMPLETING" and requeued):
         return ServerState.PENDING, f"{job} was put back into the queue: {row.reason}" if requeued else row.reason
     if row.state == "COMPLETING":
         return ServerState.FAILED, f"{job} is ending"
     if requeued:
         return ServerState.STARTING, f"{job} has begun again"
-    if state is ServerState.PENDING and not record["generation"]:
-        return ServerState.STARTING, reason
-    return state, reason
+    if record.state is ServerState.PENDING and not record.generation:
+        return ServerState.STARTING, record.reason
+    return record.state, record.reason

@@ -6,6 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from snakeval.run.deployment import ServedDeployment
+from snakeval.run.paths import ServerPaths
+from snakeval.run.server import ServerRecord
 from snakeval.system.files import read_json
 
 
@@ -104,11 +107,10 @@ def _overlap(together: Sequence[Timing]) -> float:
 
 def _load_times(output_dir: Path) -> Iterator[tuple[str, float]]:
     for file in sorted(output_dir.glob("*/*/server/state.json")):
-        state = read_json(file) or {}
-        deployment = read_json(file.with_name("deployment.json")) or {}
-        try:
-            # A server that crashed and came back was ready for the first time before that.
-            if not state["restarts"]:
-                yield deployment["fingerprint"], state["ready_at"] - state["started_at"]
-        except (KeyError, TypeError):
+        files = ServerPaths(file.parent)
+        record, deployment = ServerRecord.read(files.state), ServedDeployment.read(files.deployment)
+        if record is None or deployment is None or record.ready_at is None or record.started_at is None:
             continue
+        # A server that crashed and came back was ready for the first time before that.
+        if record.restarts == 0:
+            yield deployment.fingerprint, record.ready_at - record.started_at

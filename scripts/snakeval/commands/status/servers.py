@@ -1,8 +1,5 @@
 """The state of a deployment's server, from the backend and from what rules deploy and ready left."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from snakeval.backends.base import Backend
 from snakeval.commands.status.model import Scene, ServerStatus
 from snakeval.config.model import Deployment
@@ -11,8 +8,7 @@ from snakeval.errors import SnakevalError
 from snakeval.run.attempt import first_line
 from snakeval.run.failures import FailedStarts
 from snakeval.run.paths import ServerPaths
-from snakeval.run.server import Server, ServerState
-from snakeval.system.files import read_json
+from snakeval.run.server import Server, ServerRecord, ServerState
 
 
 def server_status(
@@ -30,7 +26,7 @@ def server_status(
     name, type_name = deployment.name, deployment.type
     if not deployment_type(type_name).has_server:
         return ServerStatus(name, type_name, None, deployment.options["base_url"], None, None, refused, None)
-    record = read_json(files.state) or {}
+    record = ServerRecord.read(files.state)
     try:
         server = backend.state(name)
         state, reason = _told(server, record, files, scene, refused)
@@ -42,14 +38,14 @@ def server_status(
         state=state,
         address=server.url or (f"{server.host}:{server.port}" if server.host and server.port else None),
         age_s=_age_s(record, server.lives, scene.now),
-        restarts=record.get("restarts"),
+        restarts=record.restarts if record else None,
         reason=reason,
         log=str(files.log),
     )
 
 
 def _told(
-    server: Server, record: Mapping[str, Any], files: ServerPaths, scene: Scene, refused: str | None
+    server: Server, record: ServerRecord | None, files: ServerPaths, scene: Scene, refused: str | None
 ) -> tuple[ServerState, str | None]:
     """Return state and reason; a server that could not be started has failed, although it was stopped afterwards."""
     if server.lives:
@@ -64,22 +60,21 @@ def _told(
     return server.state, server.reason
 
 
-def _failed_start(files: ServerPaths, record: Mapping[str, Any], scene: Scene) -> str | None:
+def _failed_start(files: ServerPaths, record: ServerRecord | None, scene: Scene) -> str | None:
     """Return why the server could not be started in this session; None when it could be, if need be later."""
     failures = FailedStarts.read(files.failures)
     if failures is None or scene.session is None or failures.session != scene.session.name:
         return None
-    if files.failures.stat().st_mtime < record.get("started_at", 0.0):
+    if record is not None and files.failures.stat().st_mtime < (record.started_at or 0.0):
         return None
     return first_line(failures.message)
 
 
-def _age_s(record: Mapping[str, Any], lives: bool, now: float) -> float | None:
-    started = record.get("started_at")
-    if not isinstance(started, int | float):
+def _age_s(record: ServerRecord | None, lives: bool, now: float) -> float | None:
+    if record is None or record.started_at is None:
         return None
-    until = now if lives else record.get("updated_at", now)
-    return max(0.0, float(until) - started)
+    until = now if lives or record.updated_at is None else record.updated_at
+    return max(0.0, until - record.started_at)
 
 
 def refusal(files: ServerPaths) -> str | None:

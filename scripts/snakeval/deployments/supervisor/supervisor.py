@@ -16,24 +16,21 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from snakeval.deployments.supervisor.batchjob import BatchJob, Walltime
 from snakeval.deployments.supervisor.family import Family
-from snakeval.run.registration import Registration
-from snakeval.run.server import ServerState
-from snakeval.system.files import read_json
-from snakeval.system.ports import connectable, free_port, is_free
-from snakeval.system.processes import listens_on
+from snakeval.run.paths import RunPaths, ServerPaths
+from snakeval.run.server import Registration, Secrets, ServerState
+from snakeval.system.ports import AUTO, connectable, free_port, is_free
+from snakeval.system.processes import listens_on, start_time
 
 POLL_S = 0.5
 KILL_AFTER_S = 10.0
 CLAIM_FRESH_S = 60.0
 # A proxy that the environment names does not reach a server of this machine.
 DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-AUTO = "auto"
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -42,7 +39,7 @@ PR_SET_CHILD_SUBREAPER = 36
 class Supervisor:
     """State of one supervised server; see the module's docstring."""
 
-    folder: Path
+    files: ServerPaths
     host: str
     advertise: str
     fixed_port: int | None
@@ -53,12 +50,14 @@ class Supervisor:
     registration: Registration
     walltime: Walltime
     family: Family
+    generation: int
+    image: str | None
     restarts: int = 0
     port: int = 0
     started_at: float = field(default_factory=time.time)
     process: subprocess.Popen[bytes] | None = None
     stopping: str | None = None
-    final_state: str = "STOPPED"
+    final_state: ServerState = ServerState.STOPPED
 
     def run(self) -> int:
         """Supervise until the server has ended for good; return the exit status (0 = asked to end or idle)."""
@@ -69,7 +68,7 @@ class Supervisor:
         status = self._supervise()
         # The next incarnation of a requeued job reads them again.
         if self.final_state not in (ServerState.PENDING, ServerState.DRAINING) and not self._is_superseded():
-            (self.folder / "secrets.json").unlink(missing_ok=True)
+            self.files.secrets.unlink(missing_ok=True)
         return status
 
     def _supervise(self) -> int:
@@ -91,7 +90,7 @@ class Supervisor:
         self.restarts += 1
         delay_s = min(2.0 ** (self.restarts - 1), 30.0)
         _say(f"{reason}; restart {self.restarts} of {self.max_restarts} in {delay_s:.0f} s")
-        self._register("STARTING", reason)
+        self._register(ServerState.STARTING, reason)
         time.sleep(delay_s)
 
     def _finish(self, reason: str) -> int:
@@ -124,14 +123,14 @@ class Supervisor:
             preexec_fn=_die_with_parent,
             pass_fds=self.family.inherited(),
         )
-        generation = self.registration.previous().get("generation", 0) + 1
-        _say(f"start {generation}: process {self.process.pid}, {self.host}:{self.port}")
-        self._register("STARTING", None, generation=generation, pid=self.process.pid)
+        self.generation += 1
+        _say(f"start {self.generation}: process {self.process.pid}, {self.host}:{self.port}")
+        self._register(ServerState.STARTING, None)
 
     def _secret_environment(self) -> dict[str, str]:
-        secrets = read_json(self.folder / "secrets.json") or {}
-        environment = dict(secrets.get("environment", {}))
-        for name, source in secrets.get("runtime", {}).items():
+        secrets = Secrets.read(self.files.secrets) or Secrets({}, {})
+        environment = dict(secrets.environment)
+        for name, source in secrets.runtime.items():
             if source not in os.environ:
                 raise SystemExit(f"error: environment variable {source} is not set where the server runs")
             environment[name] = os.environ[source]
@@ -148,7 +147,8 @@ class Supervisor:
                 return _describe_exit(status), ready
             if not ready and self._is_healthy():
                 ready, used = True, time.monotonic()
-                self._register("READY", None, image=self.family.image())
+                self.image = self.family.image()
+                self._register(ServerState.READY, None)
                 _say(f"ready on {self.advertise}:{self.port}")
             claims = self._claims()
             if claims != seen:
@@ -165,23 +165,22 @@ class Supervisor:
             elif self.walltime.is_near and not draining:
                 draining = True
                 _say("the job's time is nearly over: no new task begins here")
-                self._register("DRAINING", "its job's time is nearly over")
+                self._register(ServerState.DRAINING, "its job's time is nearly over")
             elif draining and (self.walltime.is_over or not self._is_in_use()):
                 self.stopping, self.final_state = self.walltime.ending(self._has_leases())
             time.sleep(POLL_S)
         return self.stopping, ready
 
     def _claims(self) -> dict[str, int]:
-        folder = self.folder / "claims"
         try:
-            return {entry.name: entry.stat().st_mtime_ns for entry in os.scandir(folder)}
+            return {entry.name: entry.stat().st_mtime_ns for entry in os.scandir(self.files.claims)}
         except FileNotFoundError:
             return {}
 
     def _beat(self) -> int | None:
         """Return the latest sign of life of the Snakemake that owns the run, None when nobody does."""
         try:
-            return (self.folder.parents[1] / "session.json").stat().st_mtime_ns
+            return self._run().session.stat().st_mtime_ns
         except OSError:
             return None
 
@@ -189,7 +188,10 @@ class Supervisor:
         return any(time.time() - mtime_ns / 1e9 < CLAIM_FRESH_S for mtime_ns in self._claims().values())
 
     def _has_leases(self) -> bool:
-        return any(self.folder.parent.glob("*/lease.json"))
+        return bool(self._run().leases(self.files.folder.parent.name))
+
+    def _run(self) -> RunPaths:
+        return RunPaths(self.files.folder.parents[1])
 
     def _is_superseded(self) -> bool:
         return self.registration.is_superseded()
@@ -213,16 +215,22 @@ class Supervisor:
             _say(complaint)
         self.process.wait(timeout=KILL_AFTER_S)
 
-    def _register(self, state: str, reason: str | None, **facts: Any) -> None:
+    def _register(self, state: ServerState, reason: str | None) -> None:
+        before = self.registration.previous()
         self.registration.write(
-            state,
-            reason,
-            restarts=self.restarts,
-            host=self.advertise,
-            port=self.port,
-            started_at=self.started_at,
-            used_s=self.walltime.used_s,
-            **facts,
+            replace(
+                before,
+                state=state,
+                reason=reason,
+                generation=self.generation,
+                pid=self.process.pid if self.process else before.pid,
+                restarts=self.restarts,
+                host=self.advertise,
+                port=self.port,
+                image=self.image,
+                started_at=self.started_at,
+                used_s=self.walltime.used_s,
+            )
         )
 
     def _on_signal(self, number: int, _frame: object) -> None:
@@ -266,10 +274,11 @@ def main() -> int:
     given = parser.parse_args()
     own = socket.gethostbyname(socket.gethostname())
     job = BatchJob.of_environment(os.environ)
-    registration = Registration(given.folder / "state.json", given.server_id, job.restarts if job else 0)
-    used_s = float(registration.previous().get("used_s") or 0.0)
+    files, began = ServerPaths(given.folder), start_time(os.getpid())
+    registration = Registration(files.state, given.server_id, job.restarts if job else 0, began)
+    before = registration.previous()
     supervisor = Supervisor(
-        folder=given.folder,
+        files=files,
         host=own if given.host == AUTO else given.host,
         advertise=own if given.advertise == AUTO else given.advertise,
         fixed_port=given.port,
@@ -278,8 +287,10 @@ def main() -> int:
         max_restarts=given.max_restarts,
         command=given.command,
         registration=registration,
-        walltime=Walltime(job, given.requeue, given.drain_s, given.max_walltime_s, used_s),
+        walltime=Walltime(job, given.requeue, given.drain_s, given.max_walltime_s, before.used_s or 0.0),
         family=Family(given.server_id, given.container_runtime),
+        generation=before.generation,
+        image=before.image,
     )
     return supervisor.run()
 

@@ -7,10 +7,26 @@ from typing import Any
 
 from snakeval.config.model import Deployment
 from snakeval.deployments.types import deployment_type
+from snakeval.run.deployment import ServerTeardown
 from snakeval.run.paths import RunPaths
-from snakeval.system.files import read_json
+from snakeval.run.server import ServerRecord
 
 Span = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Life:
+    """When a server was what, in seconds since the epoch; None where it is not known.
+
+    Attributes:
+        started_at, ready_at, ended_at: In its latest start.
+        restarts: After crashes.
+    """
+
+    started_at: float | None = None
+    ready_at: float | None = None
+    ended_at: float | None = None
+    restarts: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,29 +115,42 @@ def phases_of(paths: RunPaths, deployment: Deployment, results: Mapping[tuple[st
     """Return the phases of a deployment by the record of its server and the results of its tasks."""
     spans = [_span(result) for (name, _), result in results.items() if name == deployment.name]
     if not deployment_type(deployment.type).has_server:
-        return make_phases(deployment.name, {}, spans)
+        return make_phases(deployment.name, Life(), spans)
     files = paths.server(deployment.name)
-    return make_phases(deployment.name, read_json(files.state) or read_json(files.teardown) or {}, spans)
+    record = ServerRecord.read(files.state)
+    if record is not None:
+        life = Life(record.started_at, record.ready_at, record.updated_at, record.restarts)
+    else:
+        life = life_told_by(ServerTeardown.read(files.teardown))
+    return make_phases(deployment.name, life, spans)
 
 
-def make_phases(deployment: str, server: Mapping[str, Any], spans: Sequence[Span]) -> Phases:
+def life_told_by(teardown: ServerTeardown | None) -> Life:
+    """Return the life of a server by the record of rule teardown."""
+    if teardown is None:
+        return Life()
+    started_at, ready_at, ended_at = map(_seconds, (teardown.started_at, teardown.ready_at, teardown.updated_at))
+    return Life(started_at, ready_at, ended_at, teardown.restarts)
+
+
+def make_phases(deployment: str, server: Life, spans: Sequence[Span]) -> Phases:
     """Return the phases of a server.
 
     Args:
         deployment: Its name.
-        server: Its record: started_at, ready_at and updated_at (its end), as seconds or ISO 8601, and restarts.
+        server: Its life.
         spans: Begin and end of its tasks, seconds since the epoch.
     """
-    start, ready, end = (_seconds(server.get(name)) for name in ("started_at", "ready_at", "updated_at"))
+    start, ready, end = server.started_at, server.ready_at, server.ended_at
     task_s = sum(stop - begin for begin, stop in spans)
     load_s = None if start is None or ready is None else max(0.0, ready - start)
     if ready is None or end is None:
-        return Phases(deployment, load_s, None, covered(spans) if spans else None, None, task_s, server.get("restarts"))
+        return Phases(deployment, load_s, None, covered(spans) if spans else None, None, task_s, server.restarts)
     inside = [(max(begin, ready), min(stop, end)) for begin, stop in spans if stop > ready and begin < end]
     evaluate_s = covered(inside)
     ready_s = max(0.0, min((begin for begin, _ in inside), default=end) - ready)
     idle_s = max(0.0, end - ready - ready_s - evaluate_s)
-    return Phases(deployment, load_s, ready_s, evaluate_s, idle_s, task_s, server.get("restarts"))
+    return Phases(deployment, load_s, ready_s, evaluate_s, idle_s, task_s, server.restarts)
 
 
 def covered(spans: Sequence[Span]) -> float:
@@ -139,10 +168,8 @@ def _span(result: Mapping[str, Any]) -> Span:
     return begin, end
 
 
-def _seconds(moment: Any) -> float | None:
-    if isinstance(moment, int | float):
-        return float(moment)
+def _seconds(moment: str | None) -> float | None:
     try:
-        return datetime.fromisoformat(moment).timestamp()
-    except (TypeError, ValueError):
+        return datetime.fromisoformat(moment).timestamp() if moment else None
+    except ValueError:
         return None

@@ -47,7 +47,8 @@ class Front:
         try:
             for instance in self.instances:
                 instance.start()
-            _say(f"{len(self.instances)} instances are starting; their output is in {self.instances[0].folder.parent}")
+            folder = self.instances[0].settings.folder
+            _say(f"{len(self.instances)} instances are starting; their output is in {folder}")
             while not self.stopping:
                 failure = self._turn()
                 if failure is not None:

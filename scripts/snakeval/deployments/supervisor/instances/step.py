@@ -12,11 +12,11 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from snakeval.deployments.supervisor.supervisor import AUTO
-from snakeval.system.files import last_lines, read_json, write_json
-from snakeval.system.ports import LOOPBACK
+from snakeval.run.paths import ServerPaths
+from snakeval.run.server import ServerRecord, ServerState
+from snakeval.system.files import last_lines
+from snakeval.system.ports import AUTO, LOOPBACK
 from snakeval.system.slurm import call
 
 INSTANCE_VARIABLE = "SNAKEVAL_INSTANCE"
@@ -82,21 +82,21 @@ class Instance:
     _notes: list[str] = field(default_factory=list)
 
     @property
-    def folder(self) -> Path:
-        """Return the folder of its files."""
-        return self.settings.folder / str(self.number)
+    def files(self) -> ServerPaths:
+        """Return where its files are."""
+        return ServerPaths(self.settings.folder / str(self.number))
 
     @property
     def log(self) -> Path:
         """Return the file with its output, all starts one after another."""
-        return self.folder / "server.log"
+        return self.files.log
 
     def start(self) -> None:
         """Start its step."""
         self._server_id = f"{self.settings.server_id}.{self.number}.{secrets.token_hex(4)}"
         self._not_ready_since = time.monotonic()
         # A supervisor of an earlier start that still lives sees that it has been replaced, and ends.
-        write_json(self.folder / "state.json", {"server_id": self._server_id, "state": "PENDING", "generation": 0})
+        ServerRecord(ServerState.PENDING, self._server_id).write(self.files.state)
         with self.log.open("ab") as log:
             self._step = subprocess.Popen(
                 step_command(self.number, self.settings, self._server_id),
@@ -123,10 +123,10 @@ class Instance:
         if self._step.poll() is not None:
             self._ended(f"its step ended with status {self._step.returncode}", record)
             return None
-        is_ready = record.get("state") == "READY"
-        if is_ready and listens(record["host"], record["port"]):
+        is_ready = record is not None and record.state is ServerState.READY
+        if record is not None and is_ready and record.host and record.port and listens(record.host, record.port):
             self._was_ready, self._not_ready_since = True, time.monotonic()
-            return f"http://{record['host']}:{record['port']}"
+            return f"http://{record.host}:{record.port}"
         waited_s, limit_s = time.monotonic() - self._not_ready_since, self.settings.readiness_timeout_s
         if is_ready and waited_s > SILENT_S:
             # A living supervisor would have noticed: it is gone, and Slurm has not heard of it, or not yet.
@@ -160,14 +160,14 @@ class Instance:
         why = f"instance {self.number}: {self.gone or 'not ready'}"
         return f"{why}; the end of {self.log}:\n{last_lines(self.log, LOG_LINES)}"
 
-    def _record(self) -> dict[str, Any]:
-        record = read_json(self.folder / "state.json") or {}
-        return dict(record) if record.get("server_id") == self._server_id else {}
+    def _record(self) -> ServerRecord | None:
+        record = ServerRecord.read(self.files.state)
+        return record if record is not None and record.server_id == self._server_id else None
 
-    def _ended(self, what: str, record: dict[str, Any]) -> None:
+    def _ended(self, what: str, record: ServerRecord | None) -> None:
         self._step = None
-        if record.get("state") == "FAILED":
-            self._give_up(str(record.get("reason") or what))
+        if record is not None and record.state is ServerState.FAILED:
+            self._give_up(record.reason or what)
         elif not self._was_ready or self.restarts >= self.settings.max_restarts:
             self._give_up(what)
         else:
