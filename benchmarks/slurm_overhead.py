@@ -23,8 +23,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from snakeval.config import load_config  # noqa: E402
 from snakeval.config.model import Config  # noqa: E402
-from snakeval.deployments.endpoint import Endpoint  # noqa: E402
 from snakeval.deployments.types import environment_lock  # noqa: E402
+from snakeval.endpoint import Endpoint  # noqa: E402
 from snakeval.harnesses import harness_of  # noqa: E402
 from snakeval.harnesses.availability import harness_lock  # noqa: E402
 from snakeval.system.environments import ensure_environment  # noqa: E402

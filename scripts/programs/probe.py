@@ -6,8 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from snakeval.config.model import Protocol
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint, Protocol
 from snakeval.errors import EndpointError
 from snakeval.serving.probe import check_endpoint
 

@@ -12,8 +12,9 @@ from snakeval.backends.lepton.backend import LeptonBackend
 from snakeval.backends.lepton.keeper import Keeper
 from snakeval.backends.lepton.leftovers import LeptonLeftovers
 from snakeval.backends.lepton.preflight import lepton_problems
-from snakeval.config.model import Deployment, Protocol
+from snakeval.config.model import Deployment
 from snakeval.deployments.endpoint import server_endpoint
+from snakeval.endpoint import Protocol
 from snakeval.errors import DeploymentError, EndpointError
 from snakeval.run.claims import claim
 from snakeval.run.paths import RunPaths

@@ -14,8 +14,7 @@ import yaml
 from containers import FAKES, MOUNTS, PYTHON, Podman
 from snakeval.backends.local import LocalBackend
 from snakeval.config import Config, load_config
-from snakeval.config.model import Protocol
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint, Protocol
 from snakeval.errors import DeploymentError
 from snakeval.run.paths import RunPaths
 from snakeval.serving.servers import ensure_server

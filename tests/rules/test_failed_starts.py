@@ -12,7 +12,8 @@ import pytest
 from builders import make_config, make_deployment
 from engine_bench import SGLANG_ON_CPUS, built_or_skip, served_by_vllm, vllm_checkpoint
 from snakeval.backends.local import LocalBackend
-from snakeval.config.model import Deployment, Protocol
+from snakeval.config.model import Deployment
+from snakeval.endpoint import Protocol
 from snakeval.errors import DeploymentError
 from snakeval.run.paths import RunPaths
 from snakeval.serving.servers import ensure_server

@@ -15,7 +15,7 @@ from fakes.openai_server import FakeOpenAIServer
 from harness_cases import a_config, a_task
 from inspect_bench import KEY, InspectBench
 from runner_bench import TIMEOUT_S, Preloaded
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint
 from snakeval.errors import EndpointError, HarnessError
 from snakeval.harnesses import harness_of
 from workspace import REPOSITORY

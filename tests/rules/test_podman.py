@@ -16,7 +16,8 @@ import pytest
 from builders import make_config, make_deployment, make_execution
 from containers import FAKES, IMAGE, MOUNTS, PYTHON, Podman
 from snakeval.backends.local import LocalBackend
-from snakeval.config.model import Config, Deployment, Protocol
+from snakeval.config.model import Config, Deployment
+from snakeval.endpoint import Protocol
 from snakeval.errors import DeploymentError
 from snakeval.run.paths import RunPaths
 from snakeval.serving.servers import ensure_server

@@ -15,7 +15,7 @@ import pytest
 import requests
 from fakes.openai_server import FakeOpenAIServer
 from snakeval.deployments.instances import ROUTER_LOCK
-from snakeval.deployments.supervisor.instances.router import Router, RouterSettings
+from snakeval.deployments.supervisor.router import Router, RouterSettings
 from snakeval.system.environments import ensure_environment
 from snakeval.system.files import read_json
 from snakeval.system.ports import LOOPBACK, free_port

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snakeval.config.model import Config, Deployment, Execution, Protocol, Task
+from snakeval.config.model import Config, Deployment, Execution, Task
+from snakeval.endpoint import Protocol
 from snakeval.harnesses.base import Metric, Outcome
 
 ENGINE: Mapping[str, Any] = {

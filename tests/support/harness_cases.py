@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from snakeval.config.model import Config, Execution, Protocol, Task
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.config.model import Config, Execution, Task
+from snakeval.endpoint import Endpoint, Protocol
 
 ENDPOINT = Endpoint("http://127.0.0.1:1234/v1", "served", "top-secret")
 NO_SETTINGS = dict.fromkeys(

@@ -7,7 +7,8 @@ from typing import Any
 
 from harness_cases import a_config, a_task
 from runner_bench import RunnerBench
-from snakeval.config.model import Config, Protocol, Task
+from snakeval.config.model import Config, Task
+from snakeval.endpoint import Protocol
 from snakeval.harnesses import harness_of
 
 GENERATE = """

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from fakes.openai_server import FakeOpenAIServer
 from snakeval.config.model import Config, Task
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint
 from snakeval.errors import SnakevalError
 from snakeval.harnesses.base import Harness, HarnessCommand, Outcome
 from snakeval.harnesses.runner import RUNNERS

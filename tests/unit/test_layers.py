@@ -12,8 +12,8 @@ import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 # From the ground up; a module imports its own room and those before it.
-ROOMS = ["errors", "system", "run", "config", "deployments", "backends", "gateway", "serving", "harnesses", "results"]
-ROOMS += ["evaluation", "workflow", "commands"]
+ROOMS = ["errors", "endpoint", "system", "run", "config", "deployments", "backends", "gateway", "serving", "harnesses"]
+ROOMS += ["results", "evaluation", "workflow", "commands"]
 # Folders of programs that run in other environments, in which the package does not exist.
 RUNNERS = "snakeval.harnesses.runners.snakeval_runners"
 PROGRAMS = (RUNNERS, "snakeval.deployments.programs", "snakeval.results.exports.runners")

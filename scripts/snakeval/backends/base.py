@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from snakeval.config.model import Config, Deployment
-from snakeval.config.model import Protocol as RequestKind
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint
+from snakeval.endpoint import Protocol as RequestKind
 from snakeval.errors import Problem
 from snakeval.run.server import Server
 

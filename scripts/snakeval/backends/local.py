@@ -17,11 +17,11 @@ from snakeval.errors import DeploymentError
 from snakeval.run.paths import RunPaths
 from snakeval.run.record import Pid, Record
 from snakeval.run.server import Server, ServerRecord, ServerState, mark_stopped
-from snakeval.system.environ import clean_environment
 from snakeval.system.environments import ensure_environment
 from snakeval.system.files import last_lines, write_text
 from snakeval.system.podman import remove_container
 from snakeval.system.processes import end_processes, is_alive, processes_of, start_time
+from snakeval.system.slurm import clean_environment
 
 LOOPBACK = "127.0.0.1"
 STOP_PATIENCE_S = 10.0

@@ -5,7 +5,8 @@ takes long to load, because Snakemake parses the workflow again in every job.
 """
 
 from snakeval.config.load import load_config
-from snakeval.config.model import Config, Deployment, Execution, Protocol, Task
+from snakeval.config.model import Config, Deployment, Execution, Task
 from snakeval.config.secrets import resolve_env
+from snakeval.endpoint import Protocol
 
 __all__ = ["Config", "Deployment", "Execution", "Protocol", "Task", "load_config", "resolve_env"]

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from snakeval.config.model import Protocol
+from snakeval.endpoint import Protocol
 
 _PATHS = {
     "/chat/completions": [Protocol.CHAT],

@@ -2,18 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-
-class Protocol(StrEnum):
-    """The kind of request that a task sends."""
-
-    CHAT = "chat"
-    COMPLETIONS = "completions"
-    LOGLIKELIHOOD = "loglikelihood"
-    EMBEDDINGS = "embeddings"
+from snakeval.endpoint import Protocol
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,12 @@
 """Where a deployment answers."""
 
 import os
-from dataclasses import dataclass, field
 
 from snakeval.config.model import Config, Deployment
 from snakeval.deployments.types import deployment_type
+from snakeval.endpoint import Endpoint
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import Secrets, Server
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A reachable OpenAI-compatible server.
-
-    Attributes:
-        base_url: Up to and with /v1.
-        model: The name that the endpoint answers to.
-        api_key: Secret; None when the endpoint asks for none.
-    """
-
-    base_url: str
-    model: str
-    api_key: str | None = field(repr=False)
 
 
 def server_endpoint(config: Config, deployment: Deployment, server: Server) -> Endpoint:

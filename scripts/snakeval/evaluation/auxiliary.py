@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from snakeval.config.auxiliaries import BASE_URL, KEY, MODEL, URL, with_references
 from snakeval.config.model import Deployment, Task
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint
 
 # Clients insist on some key also where nobody asks for one.
 NO_KEY = "none"

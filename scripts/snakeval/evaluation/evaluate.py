@@ -8,7 +8,7 @@ from typing import IO
 
 from snakeval.backends import backend_of
 from snakeval.config.model import Config, Deployment, Task
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint
 from snakeval.evaluation.auxiliary import informed
 from snakeval.evaluation.concurrency import within_limit
 from snakeval.evaluation.harness_process import Count, HarnessRun, run_harness

@@ -14,18 +14,18 @@ import psutil
 
 from snakeval.config.model import Config, Task
 from snakeval.config.secrets import resolve_env
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint
 from snakeval.evaluation.place import Place, failed_start, place_of
 from snakeval.evaluation.watch import Watch
 from snakeval.harnesses.around_task import failed_command
 from snakeval.harnesses.availability import harness_lock
 from snakeval.harnesses.base import Harness
 from snakeval.run.attempt import Progress
-from snakeval.system.environ import without_batch_variables
 from snakeval.system.environments import ensure_environment
 from snakeval.system.files import last_lines
 from snakeval.system.processes import end_processes
 from snakeval.system.say import Say
+from snakeval.system.slurm import without_batch_variables
 
 POLL_S = 0.5
 REPORT_S = 15.0

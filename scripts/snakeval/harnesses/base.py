@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from snakeval.config.container_syntax import Mount
 from snakeval.config.model import Config, Task
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint
 from snakeval.errors import SnakevalError
 from snakeval.harnesses.runners.snakeval_runners.shared.outcome import ReportedMetric
 from snakeval.run.attempt import Progress

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from snakeval.config.model import Config, Task
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint
 from snakeval.errors import HarnessError, SnakevalError
 from snakeval.harnesses.base import HarnessCommand, Outcome
 from snakeval.harnesses.outcome import describe_status, read_content, read_outcome, read_progress, read_samples

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from snakeval.config.model import Config, Task
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint
 from snakeval.harnesses.base import HarnessCommand
 from snakeval.harnesses.runner import RUNNERS, RunnerHarness, data_cache, empty_folder, runner_command
 from snakeval.harnesses.runners.snakeval_runners.lm_eval.request import Generation, LmEvalRequest

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.config.container_syntax import Mount
-from snakeval.config.model import Config, Protocol, Task
+from snakeval.config.model import Config, Task
 from snakeval.config.secrets import looks_secret
 from snakeval.config.tasks.registry import RegisteredHarness, Registry
 from snakeval.config.tasks.settings import REPEATS, SETTINGS
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint, Protocol
 from snakeval.errors import HarnessError
 from snakeval.harnesses.base import HarnessCommand
 from snakeval.harnesses.runner import RUNNERS, RunnerHarness, data_cache, empty_folder, runner_command

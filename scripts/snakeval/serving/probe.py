@@ -5,8 +5,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from snakeval.config.model import Protocol
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint, Protocol
 from snakeval.errors import EndpointError
 
 REQUEST_TIMEOUT_S = 120.0

@@ -4,9 +4,10 @@ import time
 
 from snakeval.backends import backend_of, beside
 from snakeval.backends.base import Backend
-from snakeval.config.model import Config, Deployment, Protocol
-from snakeval.deployments.endpoint import Endpoint, existing_endpoint, server_endpoint
+from snakeval.config.model import Config, Deployment
+from snakeval.deployments.endpoint import existing_endpoint, server_endpoint
 from snakeval.deployments.types import checks_api_key, deployment_type
+from snakeval.endpoint import Endpoint, Protocol
 from snakeval.errors import DeploymentError, EndpointError
 from snakeval.run.failures import FailedStarts
 from snakeval.run.paths import RunPaths, ServerPaths

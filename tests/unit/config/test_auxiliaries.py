@@ -6,7 +6,7 @@ import pytest
 from config_workflow import Workflow, make_workflow
 from snakeval.config import Config
 from snakeval.config.secrets import resolve_env
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint
 from snakeval.errors import ConfigError
 from snakeval.evaluation.auxiliary import informed
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from builders import make_deployment, make_execution
 from snakeval.deployments.instances import nodes_per_instance, num_instances, server_locks
-from snakeval.deployments.supervisor.instances import step
-from snakeval.deployments.supervisor.instances.step import (
+from snakeval.deployments.supervisor import instance as step
+from snakeval.deployments.supervisor.instance import (
     Instance,
     InstanceSettings,
     end_leftovers,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fakes.openai_server import FakeOpenAIServer, answer_to
 from harness_cases import ENDPOINT, a_config, a_task
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint
 from snakeval.errors import HarnessError
 from snakeval.harnesses import harness_of
 from snakeval.run.attempt import Progress

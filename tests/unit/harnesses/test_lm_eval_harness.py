@@ -11,7 +11,7 @@ import pytest
 from harness_cases import ENDPOINT, a_config, a_task
 from hypothesis import given
 from hypothesis import strategies as st
-from snakeval.config.model import Protocol
+from snakeval.endpoint import Protocol
 from snakeval.errors import EndpointError, HarnessError
 from snakeval.harnesses import harness_of
 from snakeval.harnesses.lm_eval import build_request

@@ -12,8 +12,8 @@ import pytest
 from harness_cases import ENDPOINT, a_config, a_task
 from hypothesis import given
 from hypothesis import strategies as st
-from snakeval.config.model import Protocol, Task
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.config.model import Task
+from snakeval.endpoint import Endpoint, Protocol
 from snakeval.errors import EndpointError, HarnessError
 from snakeval.harnesses import harness_of
 from snakeval.harnesses.nemo_evaluator import KEY_VARIABLE, build_environment, build_request

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from builders import make_config, make_deployment, make_metric, make_outcome, make_task
 from snakeval import __version__
-from snakeval.config.model import Protocol
+from snakeval.endpoint import Protocol
 from snakeval.errors import HarnessError
 from snakeval.results.result import build_result, read_result, validate_result, write_result, write_samples
 from snakeval.results.samples import read_samples_file

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import requests
 from fakes.openai_server import FakeOpenAIServer
-from snakeval.config.model import Protocol
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint, Protocol
 from snakeval.errors import EndpointError
 from snakeval.serving import probe as readiness
 from snakeval.serving.probe import check_endpoint

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from builders import make_config, make_deployment, make_task
 from fake_backend import FakeBackend
-from snakeval.config.model import Config, Protocol
-from snakeval.deployments.endpoint import Endpoint, existing_endpoint, server_endpoint
+from snakeval.config.model import Config
+from snakeval.deployments.endpoint import existing_endpoint, server_endpoint
+from snakeval.endpoint import Endpoint, Protocol
 from snakeval.errors import DeploymentError, EndpointError
 from snakeval.evaluation.leases import make_ready
 from snakeval.run.lease import Lease

@@ -9,8 +9,8 @@ import pytest
 from builders import make_deployment, make_execution
 from fake_backend import FakeBackend
 from fakes.openai_server import FakeOpenAIServer
-from snakeval.config.model import Execution, Protocol
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.config.model import Execution
+from snakeval.endpoint import Endpoint, Protocol
 from snakeval.errors import DeploymentError, EndpointError
 from snakeval.run.server import Server, ServerState
 from snakeval.serving import wait as waiting

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
-from snakeval.config.model import Protocol
-from snakeval.deployments.endpoint import Endpoint
+from snakeval.endpoint import Endpoint, Protocol
 from snakeval.errors import EndpointError
 from snakeval.system.checkout import PROGRAMS
 from snakeval.system.slurm import call

@@ -6,12 +6,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from snakeval.config.model import Protocol
 from snakeval.config.reading.schema import load_schema
 from snakeval.config.tasks.inspect import INSPECT, INSPECT_EVALS, shipped_by_inspect_evals, task_files, tasks_in
 from snakeval.config.tasks.registry import RegisteredHarness, RegisteredTask, Registry
 from snakeval.config.tasks.resolve import TaskIndex, natural_protocol, shipped_tasks
 from snakeval.config.tasks.settings import REPEATS, SETTINGS
+from snakeval.endpoint import Protocol
 from snakeval.errors import Problem, UsageError
 from snakeval.harnesses import MODULES
 from snakeval.system.checkout import ENVS

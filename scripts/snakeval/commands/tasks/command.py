@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snakeval.config.model import Protocol
+from snakeval.endpoint import Protocol
 from snakeval.errors import Problem, UsageError
 from snakeval.system.checkout import ROOT, SCHEMAS
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from snakeval.config.draft import Draft
-from snakeval.config.model import Protocol
 from snakeval.config.reading.entry import Entry
 from snakeval.config.reading.wording import choices, show
 from snakeval.config.secrets import looks_secret
 from snakeval.config.tasks.inspect import INSPECT, INSPECT_EVALS
 from snakeval.config.tasks.resolve import ResolvedTask
 from snakeval.config.tasks.settings import ADAPTER_SETTINGS, REPEATS, SETTINGS, UNREGISTERED, extra_names, lm_eval_takes
+from snakeval.endpoint import Protocol
 from snakeval.errors import Problem
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")

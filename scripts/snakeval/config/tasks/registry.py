@@ -7,8 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from snakeval.config.model import Protocol
 from snakeval.config.reading.yamlfile import read_yaml
+from snakeval.endpoint import Protocol
 
 INDEX = "index.tsv"
 # Who gets a bare name that several harnesses have, after lm-eval itself; all others come between, by name.

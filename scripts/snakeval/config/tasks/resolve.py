@@ -6,13 +6,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from snakeval.config.model import Protocol
 from snakeval.config.reading.entry import Entry
 from snakeval.config.reading.wording import choices, nearest, show
 from snakeval.config.reading.yamlfile import read_yaml
 from snakeval.config.tasks.inspect import INSPECT, INSPECT_EVALS, find_inspect_task
 from snakeval.config.tasks.registry import RegisteredHarness, RegisteredTask, Registry, merged
 from snakeval.config.tasks.settings import REPEATS, SETTINGS, UNREGISTERED, extra_names, lm_eval_takes
+from snakeval.endpoint import Protocol
 from snakeval.errors import ConfigError, Problem
 
 # A "mixed" group has tasks of both kinds; what answers log-probabilities can also generate.

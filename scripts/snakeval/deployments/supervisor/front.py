@@ -13,8 +13,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from snakeval.deployments.supervisor.instances.router import Router, RouterSettings
-from snakeval.deployments.supervisor.instances.step import Instance, InstanceSettings, end_leftovers
+from snakeval.deployments.supervisor.instance import Instance, InstanceSettings, end_leftovers
+from snakeval.deployments.supervisor.router import Router, RouterSettings
 from snakeval.errors import SnakevalError
 
 POLL_S = 0.5
