@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from snakeval.config.reading.schema import Schema, Schemas, types_of
+from snakeval.config.reading.schema import Schema
+from snakeval.config.reading.schema_files import Schemas
 from snakeval.config.reading.wording import type_words
 from snakeval.config.reading.yamlfile import read_yaml
 
@@ -19,7 +20,7 @@ END = "<!-- reference: end -->"
 def reference(schemas: Path) -> str:
     """Return the tables, one for each schema, as Markdown."""
     known = Schemas(schemas)
-    target = known.read("target")["properties"]["api_endpoint"]
+    target = known.read("target").properties["api_endpoint"]
     parts = [
         _section("Top level", known.read("config"), ""),
         _section("Every task: `evaluation`", known.read("evaluation"), "evaluation."),
@@ -41,17 +42,17 @@ def reference(schemas: Path) -> str:
 
 
 def _policy(schema: Schema) -> list[str]:
-    tiers = schema["properties"]["tiers"]["properties"]
+    tiers = schema.properties["tiers"].properties
     parts = [
         _section("A gate's policy file", schema, ""),
-        _section("One entry of a policy's `tasks`", schema["properties"]["tasks"]["items"], ""),
+        _section("One entry of a policy's `tasks`", schema.properties["tasks"].items, ""),
     ]
     return parts + [_section(f"Tier `{name}` of a policy", tier, f"tiers.{name}.") for name, tier in tiers.items()]
 
 
 def _section(title: str, schema: Schema, prefix: str, keys: list[str] | None = None) -> str:
-    lines = [f"### {title}", "", schema["description"]]
-    names = list(schema["properties"]) if keys is None else keys
+    lines = [f"### {title}", "", schema.description]
+    names = list(schema.properties) if keys is None else keys
     if names:
         lines += ["", "| key | type | default | description |", "|---|---|---|---|"]
         lines += _rows(schema, prefix, names)
@@ -60,37 +61,37 @@ def _section(title: str, schema: Schema, prefix: str, keys: list[str] | None = N
 
 def _rows(schema: Schema, prefix: str, names: list[str]) -> Iterator[str]:
     for name in names:
-        part = schema["properties"][name]
+        part = schema.properties[name]
         yield _row(f"{prefix}{name}", name, schema)
-        if "properties" in part and prefix:
-            yield from _rows(part, f"{prefix}{name}.", list(part["properties"]))
+        if part.properties and prefix:
+            yield from _rows(part, f"{prefix}{name}.", list(part.properties))
 
 
 def _row(shown: str, name: str, schema: Schema) -> str:
-    part = schema["properties"][name]
-    default = "required" if name in schema.get("required", ()) else _code(part["default"]) if "default" in part else ""
+    part = schema.properties[name]
+    default = "required" if name in schema.required else _code(part.default) if part.has_default else ""
     description = " ".join(_sentences(part))
     cells = (f"`{shown}`", _type(part), default, description)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _sentences(part: Schema) -> Iterator[str]:
-    yield part["description"]
-    if "x-form" in part and "enum" not in part:
-        yield f"Form: {part['x-form']}."
-    if "propertyNames" in part and "host:NAME" in part.get("additionalProperties", {}).get("x-form", ""):
+    yield part.description
+    if part.form and not part.choices:
+        yield f"Form: {part.form}."
+    if "propertyNames" in part.node and "host:NAME" in part.other_keys.form:
         yield "Values: host:NAME, runtime:NAME or lit:VALUE."
-    if part.get("examples"):
-        yield "Example: " + " or ".join(_code(example) for example in part["examples"]) + "."
-    if part.get("x-operational"):
+    if part.examples:
+        yield "Example: " + " or ".join(_code(example) for example in part.examples) + "."
+    if part.is_operational:
         yield "*Operational.*"
 
 
 def _type(part: Schema) -> str:
-    if "enum" in part:
-        return ", ".join("null" if value is None else f"`{value}`" for value in part["enum"])
-    words = re.sub(r"\ba (?=\w)", "", type_words(part, types_of(part)))
-    items = part.get("items", {}).get("enum")
+    if part.choices:
+        return ", ".join("null" if value is None else f"`{value}`" for value in part.choices)
+    words = re.sub(r"\ba (?=\w)", "", type_words(part.types, part.bounds))
+    items = part.items.choices
     return words.replace("list", "list of " + ", ".join(f"`{value}`" for value in items)) if items else words
 
 

@@ -17,6 +17,7 @@ from builders import make_config, make_deployment, make_execution
 from fakes.lepton_control_plane import ControlPlane
 from snakeval.backends.lepton.backend import LeptonBackend
 from snakeval.config.model import Config, Deployment
+from snakeval.config.reading.tree import Node
 from workspace import REPOSITORY, Workspace
 
 MARKS = {"PLANTED": "planted-value-of-a-secret"}
@@ -87,7 +88,7 @@ def lepton_config(folder: Path, deployments: Sequence[Deployment], idle_timeout_
     """Return a run on Lepton."""
     execution = make_execution(folder)
     options = {**OPTIONS, **changes}
-    execution = replace(execution, type="lepton", idle_timeout_s=idle_timeout_s, options=options)
+    execution = replace(execution, type="lepton", idle_timeout_s=idle_timeout_s, options=Node(options))
     return replace(make_config(folder, deployments), execution=execution)
 
 

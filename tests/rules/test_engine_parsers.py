@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from snakeval.config import load_config
 from snakeval.config.model import Deployment
+from snakeval.config.reading.tree import Node
 from workspace import REPOSITORY
 
 PARSER = REPOSITORY / "tests" / "fakes" / "parse_engine.py"
@@ -57,7 +58,7 @@ def programs(tmp_path: Path, engine: str) -> Iterator[Spies]:
 def _words(programs: Spies, deployment: Deployment, num_nodes: int = 1) -> list[str]:
     (programs.folder / "words").unlink(missing_ok=True)
     # An environment would go before the recording programs on PATH.
-    here = replace(deployment, options={**deployment.options, "runtime": "host"})
+    here = replace(deployment, options=Node({**deployment.options, "runtime": "host"}))
     done = programs.run(here, num_nodes)
     assert (programs.folder / "words").exists(), (done.returncode, done.stderr)
     return (programs.folder / "words").read_bytes().decode().split("\0")[:-1]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.config.model import Config, Deployment, Execution, Task
+from snakeval.config.reading.tree import Node
 from snakeval.endpoint import Protocol
 from snakeval.harnesses.base import Metric, Outcome
 
@@ -87,7 +88,7 @@ def make_deployment(
 ) -> Deployment:
     """Return a deployment; `options` replace those of its type."""
     chosen = {**OPTIONS[type], **options}
-    return Deployment(name, type, served_model_name, port, env_vars or {}, chosen, f"fingerprint-of-{name}")
+    return Deployment(name, type, served_model_name, port, env_vars or {}, Node(chosen), f"fingerprint-of-{name}")
 
 
 def make_task(
@@ -100,7 +101,9 @@ def make_task(
     **settings: Any,
 ) -> Task:
     """Return a task with the given settings and no others."""
-    return Task(name, harness, name, protocol, limit, repeats, settings, env_vars or {}, None, f"fingerprint-of-{name}")
+    return Task(
+        name, harness, name, protocol, limit, repeats, Node(settings), env_vars or {}, None, f"fingerprint-of-{name}"
+    )
 
 
 def make_execution(
@@ -118,7 +121,7 @@ def make_execution(
         readiness_timeout_s=60,
         max_restarts=max_restarts,
         max_deployments=max_deployments,
-        options=options,
+        options=Node(options),
     )
 
 
@@ -137,7 +140,7 @@ def make_config(
         tasks=tuple(tasks) or (make_task(),),
         data_dir=None,
         task_dirs=(),
-        resolved={"run": run},
+        resolved=Node({"run": run}),
     )
 
 

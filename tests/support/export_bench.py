@@ -8,6 +8,7 @@ from typing import Any
 
 from builders import make_config, make_deployment, make_metric, make_outcome, make_task
 from snakeval.config.model import Config, Export
+from snakeval.config.reading.tree import Node
 from snakeval.harnesses.base import Metric
 from snakeval.results.exports.export import write_export
 from snakeval.results.result import build_result, write_result, write_samples
@@ -71,7 +72,7 @@ def export(config: Config, format: str, **settings: Any) -> dict[str, Any]:
     defaults: dict[str, Any] = {"mlflow": MLFLOW, "wandb": WANDB}.get(format, {})
     paths.export(format).mkdir(parents=True, exist_ok=True)
     with (paths.export(format) / "log.txt").open("a", encoding="utf-8") as log:
-        write_export(config, Export(format, {**defaults, **settings}), paths.export_record(format), log)
+        write_export(config, Export(format, Node({**defaults, **settings})), paths.export_record(format), log)
     return dict(json.loads(paths.export_record(format).read_text(encoding="utf-8")))
 
 

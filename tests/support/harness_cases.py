@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.config.model import Config, Execution, Task
+from snakeval.config.reading.tree import Node
 from snakeval.endpoint import Endpoint, Protocol
 
 ENDPOINT = Endpoint("http://127.0.0.1:1234/v1", "served", "top-secret")
@@ -34,10 +35,10 @@ def a_task(
     **settings: Any,
 ) -> Task:
     """Return a task with the given settings, all others None."""
-    return Task("sums", harness, "sums", protocol, limit, repeats, NO_SETTINGS | settings, {}, definition, "f")
+    return Task("sums", harness, "sums", protocol, limit, repeats, Node(NO_SETTINGS | settings), {}, definition, "f")
 
 
 def a_config(data_dir: Path | None = None, task_dirs: tuple[Path, ...] = ()) -> Config:
     """Return a configuration of which harnesses use the folders alone."""
-    execution = Execution("local", Path("results"), 60, 60, 0, 1, {})
-    return Config("run", (), execution, (), data_dir, task_dirs, {})
+    execution = Execution("local", Path("results"), 60, 60, 0, 1, Node({}))
+    return Config("run", (), execution, (), data_dir, task_dirs, Node({}))

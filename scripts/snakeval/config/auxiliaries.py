@@ -6,6 +6,7 @@ from typing import Any
 
 from snakeval.config.draft import Draft
 from snakeval.config.reading.entry import Entry
+from snakeval.config.reading.tree import Node
 from snakeval.config.reading.wording import choices, show
 from snakeval.errors import Problem
 
@@ -17,7 +18,7 @@ _REFERENCE = re.compile(rf"\bauxiliary_deployments\.([A-Za-z0-9_-]+)\.({'|'.join
 _SAID_IN = ("extra", "adapter_config", "command", "env_vars", "pre_cmd", "post_cmd", "system_prompt")
 
 
-def named_by(data: Mapping[str, Any], prefixes: Mapping[str, str]) -> tuple[str, ...]:
+def named_by(data: Node, prefixes: Mapping[str, str]) -> tuple[str, ...]:
     """Return the auxiliary deployments that a task uses, in the order of the configuration.
 
     Args:
@@ -55,7 +56,7 @@ def with_references(value: Any, facts: Mapping[str, Mapping[str, str]]) -> Any:
 def auxiliary_rules(draft: Draft) -> Iterator[Problem]:
     """Yield what is wrong with auxiliary deployments and the way in which tasks name them."""
     yield from _prefixes(draft)
-    shared = {key: draft.evaluation.data[key] for key in ("extra", "env_vars")}
+    shared = Node({key: draft.evaluation.data[key] for key in ("extra", "env_vars")})
     used: set[str] = set()
     for task in draft.tasks:
         yield from _unknown_names(task, draft)

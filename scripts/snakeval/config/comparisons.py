@@ -5,7 +5,8 @@ from pathlib import Path
 
 from snakeval.config.draft import Draft
 from snakeval.config.reading.entry import Entry
-from snakeval.config.reading.schema import Schemas, fill
+from snakeval.config.reading.schema import fill
+from snakeval.config.reading.schema_files import Schemas
 from snakeval.config.reading.tree import Keys, Tree
 from snakeval.config.reading.validate import Where, check
 from snakeval.config.reading.wording import choices, show

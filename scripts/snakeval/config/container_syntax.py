@@ -1,9 +1,9 @@
 """How the runtimes of containers write images and mounts, and what they cannot write."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from snakeval.config.reading.tree import Node
 
 CONTAINER = "container"
 NONE = "none"
@@ -25,7 +25,7 @@ class Mount:
     read_only: bool
 
 
-def named_mounts(options: Mapping[str, Any], part: str = DEPLOYMENT) -> tuple[Mount, ...]:
+def named_mounts(options: Node, part: str = DEPLOYMENT) -> tuple[Mount, ...]:
     """Return the mounts of `execution.mounts.deployment`, or of `evaluation`."""
     return tuple(
         Mount(source, target.removesuffix(READ_ONLY), target.endswith(READ_ONLY))

@@ -7,25 +7,30 @@ from typing import Any
 
 from snakeval.config.endpoint import complete_endpoint
 from snakeval.config.engines import complete_engine
-from snakeval.config.reading.entry import Entry, deep, under
+from snakeval.config.reading.entry import Entry, under
 from snakeval.config.reading.overrides import coerced
-from snakeval.config.reading.schema import Schema, Schemas, fill, is_missing
-from snakeval.config.reading.tree import Keys, Tree
+from snakeval.config.reading.schema import Schema, fill, is_missing
+from snakeval.config.reading.schema_files import Schemas
+from snakeval.config.reading.tree import Keys, Node, Tree, deep
 from snakeval.config.reading.validate import Where, check
 from snakeval.config.reading.wording import choices, show
 from snakeval.config.tasks.draft import draft_tasks
 from snakeval.errors import Problem
 
-_PREFIX = {
-    "properties": {
-        "env_prefix": {
-            "description": "What the names of its variables begin with.",
-            "type": ["string", "null"],
-            "pattern": "^[A-Z][A-Z0-9_]*$",
-            "x-form": "capitals, digits and _, beginning with a letter",
+_PREFIX = Schema(
+    Node(
+        {
+            "properties": {
+                "env_prefix": {
+                    "description": "What the names of its variables begin with.",
+                    "type": ["string", "null"],
+                    "pattern": "^[A-Z][A-Z0-9_]*$",
+                    "x-form": "capitals, digits and _, beginning with a letter",
+                }
+            }
         }
-    }
-}
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -67,13 +72,14 @@ def make_draft(tree: Tree, schemas: Schemas, default_run: str) -> tuple[Draft, l
         default_run: Name of a run that has none.
     """
     schema = schemas.read("config")
-    data = coerced(tree.data, schema, tree.from_command_line)
+    data = Node(coerced(tree.data, schema, tree.from_command_line))
     problems = check(data, schema, tree.where)
-    shallow = {name: value for name, value in data.items() if name not in ("deployment", "deployments", "execution")}
+    groups = ("deployment", "deployments", "execution")
+    shallow = Node({name: value for name, value in data.items() if name not in groups})
     top = Entry(fill(shallow, schema), schema, tree.where)
     if top.data["run"] is None:
         top.data["run"] = default_run
-        problems += check({"run": default_run}, {"properties": {"run": schema["properties"]["run"]}}, tree.where)
+        problems += check(default_run, schema.properties["run"], lambda _: tree.where(("run",)))
 
     execution, found = _execution(tree, data, schemas)
     execution_complete = not found
@@ -82,9 +88,9 @@ def make_draft(tree: Tree, schemas: Schemas, default_run: str) -> tuple[Draft, l
     problems += found
     target = data.get("target")
     if isinstance(target, dict) and isinstance(target.get("api_endpoint"), dict):
-        given = fill(target, schema["properties"]["target"])["api_endpoint"]
+        given = Node(fill(Node(target), schema.properties["target"])["api_endpoint"])
     else:
-        given = {}
+        given = Node({})
     for entry in deployments:
         _derive(entry.data, entry.schema, given)
     auxiliaries, prefixes, found = _auxiliaries(tree, data.get("auxiliary_deployments"), schemas)
@@ -107,22 +113,22 @@ def make_draft(tree: Tree, schemas: Schemas, default_run: str) -> tuple[Draft, l
 class _Raw:
     """One object as the files have it, and how to ask where a key of it came from."""
 
-    data: dict[str, Any]
+    data: Node
     locate: Where
     overridden: Callable[[Keys], bool]
 
 
-def _execution(tree: Tree, data: Mapping[str, Any], schemas: Schemas) -> tuple[Entry, list[Problem]]:
+def _execution(tree: Tree, data: Node, schemas: Schemas) -> tuple[Entry, list[Problem]]:
     given = data.get("execution")
-    raw = _raw(tree, {"type": "local", **(given if isinstance(given, dict) else {})}, ("execution",))
+    raw = _raw(tree, Node({"type": "local", **(given if isinstance(given, dict) else {})}), ("execution",))
     entry, problems = _typed("execution", raw, schemas)
     if entry is None:
         schema = schemas.effective("execution", "local")
-        entry = Entry(fill({"type": "local"}, schema), schema, raw.locate)
+        entry = Entry(fill(Node({"type": "local"}), schema), schema, raw.locate)
     return entry, problems
 
 
-def _deployments(tree: Tree, data: Mapping[str, Any], schemas: Schemas) -> tuple[list[Entry], list[Problem], bool]:
+def _deployments(tree: Tree, data: Node, schemas: Schemas) -> tuple[list[Entry], list[Problem], bool]:
     if data.get("deployment") is None and data.get("deployments") is None:
         return [], [_no_deployment(tree)], False
     entries: list[Entry] = []
@@ -145,36 +151,36 @@ def _auxiliaries(tree: Tree, given: Any, schemas: Schemas) -> tuple[list[Entry],
         # What is no mapping, or has no name for one, the schema of the top level has found already.
         if not isinstance(data, dict) or not isinstance(name, str):
             continue
-        own = {key: value for key, value in data.items() if key not in ("env_prefix", "name")} | {"name": name}
-        raw = _raw(tree, own, ("auxiliary_deployments", name))
-        prefix = {"env_prefix": data.get("env_prefix")}
+        keys = {key: value for key, value in data.items() if key not in ("env_prefix", "name")}
+        raw = _raw(tree, Node({**keys, "name": name}), ("auxiliary_deployments", name))
+        prefix = Node({"env_prefix": data.get("env_prefix")})
         entry, found = _typed("deployment", raw, schemas)
         found += check(prefix, _PREFIX, raw.locate)
         problems += found
         prefixes[name] = prefix["env_prefix"] or re.sub(r"[^A-Z0-9]", "_", name.upper())
         if entry and not found:
-            _derive(entry.data, entry.schema, {})
+            _derive(entry.data, entry.schema, Node({}))
             entries.append(entry)
     return entries, prefixes, problems
 
 
 def _raw_deployments(tree: Tree, common: Any, several: Any) -> list[_Raw]:
     """Return what there is to check; `deployment` is the common part of those of `deployments` that share its type."""
-    common = common if isinstance(common, dict) else None
+    common = Node(common) if isinstance(common, dict) else None
     if not isinstance(several, list):
         return [_raw(tree, common, ("deployment",))] if common is not None else []
     raws: list[_Raw] = []
-    for index, own in enumerate(several):
-        if not isinstance(own, dict):
+    for index, deployment in enumerate(several):
+        if not isinstance(deployment, dict):
             continue
-        raw = _raw(tree, own, ("deployments", index))
-        if common and _shares(own, common):
+        raw = _raw(tree, Node(deployment), ("deployments", index))
+        if common and _shares(raw.data, common):
             raw = _inheriting(raw, _raw(tree, common, ("deployment",)))
         raws.append(raw)
     return raws
 
 
-def _raw(tree: Tree, data: dict[str, Any], base: Keys) -> _Raw:
+def _raw(tree: Tree, data: Node, base: Keys) -> _Raw:
     return _Raw(data, under(tree, base), lambda keys: tree.from_command_line((*base, *keys)))
 
 
@@ -194,8 +200,9 @@ def _no_deployment(tree: Tree) -> Problem:
     return Problem(tree.where(("deployment",)), "is missing", "nothing", "deployment or deployments", hint)
 
 
-def _shares(own: Mapping[str, Any], common: Mapping[str, Any]) -> bool:
-    return own.get("type") is None or common.get("type") is None or own["type"] == common["type"]
+def _shares(deployment: Node, common: Node) -> bool:
+    kinds = deployment.get("type"), common.get("type")
+    return None in kinds or kinds[0] == kinds[1]
 
 
 def _typed(group: str, raw: _Raw, schemas: Schemas) -> tuple[Entry | None, list[Problem]]:
@@ -209,12 +216,12 @@ def _typed(group: str, raw: _Raw, schemas: Schemas) -> tuple[Entry | None, list[
         hint = f"config/README.md lists the keys of every {group} type"
         return None, [Problem(where, f"is not a known {group} type", show(name), choices(name, known), hint)]
     schema = schemas.effective(group, name)
-    data = coerced(raw.data, schema, raw.overridden)
+    data = Node(coerced(raw.data, schema, raw.overridden))
     problems = check(data, schema, raw.locate)
     return (None if problems else Entry(fill(data, schema), schema, raw.locate)), problems
 
 
-def _derive(data: dict[str, Any], schema: Schema, target: Mapping[str, Any]) -> None:
+def _derive(data: Node, schema: Schema, target: Node) -> None:
     if data["type"] == "none":
         for key in ("url", "model_id", "api_key_name"):
             data[key] = data[key] if data[key] is not None else target.get(key)

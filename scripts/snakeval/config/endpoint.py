@@ -1,8 +1,8 @@
 """The URL of an endpoint that somebody else runs, in the forms in which users have it."""
 
-from typing import Any
 from urllib.parse import urlsplit
 
+from snakeval.config.reading.tree import Node
 from snakeval.endpoint import Protocol
 
 _PATHS = {
@@ -12,7 +12,7 @@ _PATHS = {
 }
 
 
-def complete_endpoint(data: dict[str, Any]) -> None:
+def complete_endpoint(data: Node) -> None:
     """Add `base_url`, and `protocols` where they are null, to a deployment of type none; safe to call twice.
 
     A full URL (`.../v1/chat/completions`) says which protocol it answers. A base URL may answer any; the first request

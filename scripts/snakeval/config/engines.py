@@ -4,16 +4,16 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from snakeval.config.reading.schema import Schema
+from snakeval.config.reading.schema import Engine, Schema
+from snakeval.config.reading.tree import Node
 from snakeval.config.reading.wording import show
 
 NGC_KEY = "NGC_API_KEY"
 _MAJOR = re.compile(r":v?(\d+)(?:[.-]|$)")
 
 
-def complete_engine(data: dict[str, Any], schema: Schema) -> None:
+def complete_engine(data: Node, schema: Schema) -> None:
     """Fill in what follows from other keys of a deployment; safe to call twice.
 
     A text in `extra_args` becomes a list of words, when it can be split. A null `served_model_name` becomes the name of
@@ -32,8 +32,8 @@ def complete_engine(data: dict[str, Any], schema: Schema) -> None:
             data["env_vars"].setdefault(NGC_KEY, f"host:{data['ngc_api_key_name']}")
 
 
-def _name_of_weights(data: Mapping[str, Any], schema: Schema) -> str | None:
-    for key in schema.get("x-served-model-name-from", ()):
+def _name_of_weights(data: Node, schema: Schema) -> str | None:
+    for key in schema.engine.names_model_by:
         if isinstance(data[key], str):
             return weights_name(data[key]) if key.endswith("_path") else data[key]
     return None
@@ -50,27 +50,28 @@ def image_major(image: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def environment_family(data: Mapping[str, Any], schema: Schema) -> str | None:
+def environment_family(data: Node, engine: Engine) -> str | None:
     """Return the family of `envs/` that a server runs in; None when it is a container or a command on PATH.
 
     Args:
         data: The keys of its deployment.
-        schema: Of its type; `x-environment` is for types that always run in the same one.
+        engine: Of its type, which may always run in the same one.
     """
     if data.get("runtime") == "environment":
         return str(data["environment"])
-    family: str | None = schema.get("x-environment")
-    return family
+    return engine.environment
 
 
-def without_unused(data: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+def without_unused(data: Node, schema: Schema) -> Node:
     """Return the keys that mean something with the others: `x-only-with` says which values they need beside them."""
-    parts = schema["properties"]
-    return {
-        name: value
-        for name, value in data.items()
-        if all(data.get(key) == needed for key, needed in parts.get(name, {}).get("x-only-with", {}).items())
-    }
+    needs = {name: part.only_with for name, part in schema.properties.items()}
+    return Node(
+        {
+            name: value
+            for name, value in data.items()
+            if all(data.get(key) == needed for key, needed in needs.get(name, {}).items())
+        }
+    )
 
 
 def wrong_extra_args(text: str) -> str | None:
@@ -98,7 +99,7 @@ def _form(option: str) -> str:
     return option.lower().replace("_", "-")
 
 
-def shown_weights(data: Mapping[str, Any], keys: Sequence[str]) -> str:
+def shown_weights(data: Node, keys: Sequence[str]) -> str:
     """Return what was given for the weights, for messages."""
     given = [f"{key}: {show(data[key])}" for key in keys if data[key] is not None]
     return ", ".join(given) or "neither"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from snakeval.config.container_syntax import NONE
-from snakeval.config.reading.schema import Schemas
+from snakeval.config.reading.schema_files import Schemas
 from snakeval.system.checkout import SCHEMAS
 
 
@@ -28,8 +28,9 @@ class ExecutionType:
 def execution_type(name: str) -> ExecutionType:
     """Return the facts of a type; raises ConfigError when there is no such schema."""
     schema = Schemas(SCHEMAS).effective("execution", name)
-    runtimes = schema["properties"].get("container_runtime", {}).get("enum", ())
-    return ExecutionType(name, schema.get("x-on-this-machine", False), tuple(one for one in runtimes if one != NONE))
+    runtime = schema.properties.get("container_runtime")
+    runtimes = runtime.choices if runtime else ()
+    return ExecutionType(name, schema.place.is_this_machine, tuple(one for one in runtimes if one != NONE))
 
 
 def types_with_containers() -> list[str]:

@@ -1,12 +1,12 @@
 """The exports of a configuration: formats and trackers, and what a schema cannot say of trackers."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from snakeval.config.draft import Draft
 from snakeval.config.endpoint import wrong_url
 from snakeval.config.model import Export
-from snakeval.config.reading.schema import Schemas
+from snakeval.config.reading.schema_files import Schemas
+from snakeval.config.reading.tree import Node
 from snakeval.config.reading.validate import check
 from snakeval.config.reading.wording import show
 from snakeval.config.secrets import unset
@@ -18,9 +18,9 @@ _SECRET_NAME = {"mlflow": "token_name", "wandb": "api_key_name"}
 MLFLOW_URI = "MLFLOW_TRACKING_URI"
 
 
-def build_exports(data: Mapping[str, Any]) -> tuple[Export, ...]:
+def build_exports(data: Node) -> tuple[Export, ...]:
     """Return the exports of a valid `export`, each once."""
-    formats = [Export(name, {}) for name in dict.fromkeys(data["formats"])]
+    formats = [Export(name, Node({})) for name in dict.fromkeys(data["formats"])]
     return (*formats, *(Export(name, data[name]) for name in TRACKERS if data[name] is not None))
 
 
@@ -44,7 +44,7 @@ def check_exports(draft: Draft, schemas: Schemas, environ: Mapping[str, str] | N
             yield from _variables(draft, name, settings, environ)
 
 
-def _address(draft: Draft, name: str, settings: Mapping[str, Any]) -> Iterator[Problem]:
+def _address(draft: Draft, name: str, settings: Node) -> Iterator[Problem]:
     key = _ADDRESS[name]
     url = settings[key]
     what = wrong_url(url) if url else None
@@ -57,7 +57,7 @@ def _address(draft: Draft, name: str, settings: Mapping[str, Any]) -> Iterator[P
         )
 
 
-def _variables(draft: Draft, name: str, settings: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[Problem]:
+def _variables(draft: Draft, name: str, settings: Node, environ: Mapping[str, str]) -> Iterator[Problem]:
     key = _SECRET_NAME[name]
     if settings[key] and settings[key] not in environ:
         yield unset(draft.top.at("export", name, key), settings[key])

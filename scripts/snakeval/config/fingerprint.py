@@ -6,8 +6,8 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from snakeval.config.reading.tree import Node
 from snakeval.config.secrets import without_secrets
 
 LENGTH = 16
@@ -20,7 +20,7 @@ _FUNCTION = re.compile(r"!function\s+(\w+)")
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*(?:==\s*([^\s\\;]+))?")
 
 
-def fingerprint(content: Mapping[str, Any]) -> str:
+def fingerprint(content: Mapping[str, object]) -> str:
     """Return the first 16 hex digits of the SHA-256 of canonical JSON.
 
     Keys whose value is null, or an empty mapping, are left out: a key that a later version adds, and that says nothing
@@ -31,13 +31,13 @@ def fingerprint(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
 
 
-def components(content: Mapping[str, Any]) -> dict[str, Any]:
+def components(content: Node) -> Node:
     """Return what `fingerprint` hashes as dotted name -> value, ready to be published.
 
     A literal under a secret-looking name is masked, and of a command there is the digest alone, so that two contents
     can have equal components and different fingerprints.
     """
-    shown: dict[str, Any] = {}
+    shown = Node({})
     for key, value in content.items():
         if value is None or value == {}:
             continue
@@ -46,7 +46,8 @@ def components(content: Mapping[str, Any]) -> dict[str, Any]:
         if key in ("command", "pre_cmd", "post_cmd"):
             text = json.dumps(value, ensure_ascii=False)
             value = f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:LENGTH]}"
-        shown |= {f"{key}.{name}": one for name, one in value.items()} if isinstance(value, Mapping) else {key: value}
+        parts = {f"{key}.{name}": part for name, part in value.items()} if isinstance(value, Mapping) else {key: value}
+        shown.update(parts)
     return shown
 
 

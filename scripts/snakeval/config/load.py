@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from snakeval.config.comparisons import check_comparisons, draft_comparisons
 from snakeval.config.draft import Draft, make_draft
@@ -12,8 +11,8 @@ from snakeval.config.launcher import translate
 from snakeval.config.model import Config
 from snakeval.config.reading.compose import compose
 from snakeval.config.reading.interpolation import interpolate
-from snakeval.config.reading.overrides import apply_overrides
-from snakeval.config.reading.schema import Schemas
+from snakeval.config.reading.overrides import Overrides, apply_overrides
+from snakeval.config.reading.schema_files import Schemas
 from snakeval.config.resolve import build
 from snakeval.config.rules.check import check_rules
 from snakeval.config.rules.settings import unused_settings
@@ -24,7 +23,7 @@ from snakeval.errors import ConfigError, Problem
 
 def load_config(
     configfiles: Sequence[Path],
-    overrides: Mapping[str, Any],
+    overrides: Overrides,
     workflow_dir: Path,
     environ: Mapping[str, str],
     check_environ: bool = True,

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from snakeval.config.reading.tree import Node
 from snakeval.endpoint import Protocol
 
 
@@ -29,9 +29,9 @@ class Deployment:
     served_model_name: str
     port: int | None
     env_vars: Mapping[str, str]
-    options: Mapping[str, Any]
+    options: Node
     fingerprint: str
-    components: Mapping[str, Any] = field(default_factory=dict)
+    components: Node = field(default_factory=lambda: Node({}))
     env_prefix: str = ""
 
 
@@ -45,7 +45,7 @@ class Execution:
     readiness_timeout_s: int
     max_restarts: int
     max_deployments: int
-    options: Mapping[str, Any]
+    options: Node
 
     @property
     def evaluates_in_allocation(self) -> bool:
@@ -81,11 +81,11 @@ class Task:
     protocol: Protocol
     limit: int | None
     repeats: int
-    settings: Mapping[str, Any]
+    settings: Node
     env_vars: Mapping[str, str]
     definition: Path | None
     fingerprint: str
-    components: Mapping[str, Any] = field(default_factory=dict)
+    components: Node = field(default_factory=lambda: Node({}))
     module: str = ""
     environment: str = ""
     auxiliaries: tuple[str, ...] = ()
@@ -125,7 +125,7 @@ class Export:
     """
 
     format: str
-    settings: Mapping[str, Any]
+    settings: Node
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Config:
     tasks: tuple[Task, ...]
     data_dir: Path | None
     task_dirs: tuple[Path, ...]
-    resolved: Mapping[str, Any]
+    resolved: Node
     comparisons: tuple[Comparison, ...] = ()
     exports: tuple[Export, ...] = ()
     notices: tuple[str, ...] = ()

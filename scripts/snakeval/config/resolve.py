@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from snakeval.config.auxiliaries import named_by
 from snakeval.config.draft import Draft
@@ -19,6 +18,7 @@ from snakeval.config.fingerprint import (
 from snakeval.config.model import Comparison, Config, Deployment, Execution, Task
 from snakeval.config.reading.entry import Entry
 from snakeval.config.reading.schema import operational
+from snakeval.config.reading.tree import Node
 from snakeval.config.secrets import without_secrets
 from snakeval.config.tasks.resolve import ResolvedTask
 
@@ -69,11 +69,7 @@ def build(
         tasks=tuple(_task(task, draft, envs, auxiliaries) for task in tasks),
         data_dir=Path(data_dir) if data_dir else None,
         task_dirs=tuple(task_dirs),
-        resolved={
-            **_resolved(draft, tasks),
-            "compare": [dict(entry.data) for entry in comparisons],
-            "export": draft.top.data["export"],
-        },
+        resolved=_resolved(draft, tasks, comparisons),
         comparisons=tuple(_comparison(entry, draft) for entry in comparisons),
         exports=build_exports(draft.top.data["export"]),
         notices=(*(task.notice for task in tasks if task.notice), *_unmounted(draft, tasks, envs)),
@@ -83,7 +79,7 @@ def build(
 
 def _deployment(entry: Entry, draft: Draft, envs: Path) -> Deployment:
     data, shared = entry.data, draft.top.data["env_vars"]
-    family = environment_family(data, entry.schema)
+    family = environment_family(data, entry.schema.engine)
     scored = {
         **_scored(entry),
         "env_vars": {**shared, **data["env_vars"]},
@@ -100,12 +96,12 @@ def _deployment(entry: Entry, draft: Draft, envs: Path) -> Deployment:
         env_vars={**shared, **draft.execution.data["env_vars"], **data["env_vars"]},
         options=_without(data, _DEPLOYMENT_FIELDS),
         fingerprint=fingerprint(scored),
-        components=components(scored),
+        components=components(Node(scored)),
         env_prefix=draft.prefixes.get(data["name"], ""),
     )
 
 
-def _image_digest(data: Mapping[str, Any]) -> dict[str, str]:
+def _image_digest(data: Node) -> dict[str, str]:
     """Return the digest of an image that is a file; a reference speaks for itself."""
     return _image_file(data.get("image") or "") if data.get("runtime") == "container" else {}
 
@@ -117,7 +113,7 @@ def _image_file(image: str) -> dict[str, str]:
 def _task(task: ResolvedTask, draft: Draft, envs: Path, auxiliaries: Mapping[str, Deployment]) -> Task:
     data, evaluation = task.entry.data, draft.evaluation.data
     env_vars = {**draft.top.data["env_vars"], **evaluation["env_vars"], **data["env_vars"]}
-    used = named_by(data | {"env_vars": env_vars}, draft.prefixes)
+    used = named_by(Node({**data, "env_vars": env_vars}), draft.prefixes)
     scored = {
         **_without(_scored(task.entry), ("auxiliary_deployments",)),
         "auxiliaries": {name: auxiliaries[name].fingerprint for name in used},
@@ -143,7 +139,7 @@ def _task(task: ResolvedTask, draft: Draft, envs: Path, auxiliaries: Mapping[str
         env_vars=env_vars,
         definition=task.definition,
         fingerprint=fingerprint(scored),
-        components=components(scored),
+        components=components(Node(scored)),
         module=task.registered.module if task.registered else "",
         environment=_environment(task, envs),
         auxiliaries=used,
@@ -202,7 +198,7 @@ def _unmounted(draft: Draft, tasks: Sequence[ResolvedTask], envs: Path) -> Itera
         yield "execution.mounts.evaluation: left out, tasks run in no container and see this machine's folders"
 
 
-def _scored(entry: Entry) -> dict[str, Any]:
+def _scored(entry: Entry) -> Node:
     """Return the keys that can change a score. `base_url` is derived from `url`, whose spelling does not matter."""
     scored = _without(without_unused(entry.data, entry.schema), tuple(operational(entry.schema)))
     if scored.get("runtime") == "host":
@@ -213,11 +209,11 @@ def _scored(entry: Entry) -> dict[str, Any]:
     return scored
 
 
-def _without(data: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if name not in names}
+def _without(data: Node, names: Sequence[str]) -> Node:
+    return Node({name: value for name, value in data.items() if name not in names})
 
 
-def _resolved(draft: Draft, tasks: Sequence[ResolvedTask]) -> dict[str, Any]:
+def _resolved(draft: Draft, tasks: Sequence[ResolvedTask], comparisons: Sequence[Entry]) -> Node:
     """Return the effective configuration in the shape of a configfile, so that it can be run again."""
     resolved_tasks = [
         {**task.entry.data, "harness": task.harness, "task": task.task, "protocol": task.protocol.value}
@@ -227,26 +223,29 @@ def _resolved(draft: Draft, tasks: Sequence[ResolvedTask]) -> dict[str, Any]:
     for task, plain in zip(tasks, resolved_tasks, strict=True):
         if task.definition:
             plain["task"] = task.entry.data["task"]
-    return {
-        "run": draft.top.data["run"],
-        "env_vars": without_secrets(draft.top.data["env_vars"]),
-        "execution": _plain(draft.execution),
-        "deployments": [_plain(entry) for entry in draft.deployments],
-        "auxiliary_deployments": {
-            entry.data["name"]: {
-                **_without(_plain(entry), ("name",)),
-                "env_prefix": draft.prefixes[entry.data["name"]],
-            }
-            for entry in draft.auxiliaries
-        },
-        "evaluation": {
-            **_without(_plain(draft.evaluation), ("tasks",)),
-            "tasks": [{**plain, "env_vars": without_secrets(plain["env_vars"])} for plain in resolved_tasks],
-        },
+    auxiliaries = {
+        entry.data["name"]: {**_without(_plain(entry), ("name",)), "env_prefix": draft.prefixes[entry.data["name"]]}
+        for entry in draft.auxiliaries
     }
+    evaluation = {
+        **_without(_plain(draft.evaluation), ("tasks",)),
+        "tasks": [{**plain, "env_vars": without_secrets(plain["env_vars"])} for plain in resolved_tasks],
+    }
+    return Node(
+        {
+            "run": draft.top.data["run"],
+            "env_vars": without_secrets(draft.top.data["env_vars"]),
+            "execution": _plain(draft.execution),
+            "deployments": [_plain(entry) for entry in draft.deployments],
+            "auxiliary_deployments": auxiliaries,
+            "evaluation": evaluation,
+            "compare": [dict(entry.data) for entry in comparisons],
+            "export": draft.top.data["export"],
+        }
+    )
 
 
-def _plain(entry: Entry) -> dict[str, Any]:
-    known = entry.schema["properties"]
+def _plain(entry: Entry) -> Node:
+    known = entry.schema.properties
     plain = {name: value for name, value in entry.data.items() if name in known}
-    return {**plain, "env_vars": without_secrets(plain["env_vars"])}
+    return Node({**plain, "env_vars": without_secrets(plain["env_vars"])})

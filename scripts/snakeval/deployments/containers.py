@@ -2,13 +2,13 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from snakeval.config.container_syntax import CONTAINER, NONE, Mount, named_mounts, spelled_for
 from snakeval.config.model import Deployment, Execution
+from snakeval.config.reading.tree import Node
 from snakeval.deployments.types import file_options, mounted_options
 
 MAX_LINKS = 40
@@ -85,9 +85,9 @@ def container_of(deployment: Deployment, execution: Execution) -> Container | No
     )
 
 
-def options_inside(deployment: Deployment) -> Mapping[str, Any]:
+def options_inside(deployment: Deployment) -> Node:
     """Return the deployment's options with paths of files absolute: a container has a working directory of its own."""
-    return {**deployment.options, **_own_files(deployment)}
+    return Node({**deployment.options, **_own_files(deployment)})
 
 
 def failure_hint(deployment: Deployment, execution: Execution, log_tail: str) -> str | None:

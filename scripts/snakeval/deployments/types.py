@@ -4,12 +4,12 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from snakeval.config.engines import environment_family
 from snakeval.config.model import Deployment
+from snakeval.config.reading.schema import Schema
 from snakeval.system.checkout import ENVS, SCHEMAS
 
 
@@ -35,38 +35,38 @@ class DeploymentType:
 @cache
 def deployment_type(name: str) -> DeploymentType:
     """Return the facts of a type; raises FileNotFoundError when there is no such schema."""
-    schema = _schema(name)
+    engine = _schema(name).engine
     return DeploymentType(
         name=name,
-        health_path=schema.get("x-health-path"),
-        base_path=schema.get("x-base-path", "/v1"),
-        checks_api_key=schema.get("x-checks-api-key", False),
-        has_server=schema.get("x-has-server", True),
+        health_path=engine.health_path,
+        base_path=engine.base_path,
+        checks_api_key=engine.checks_api_key,
+        has_server=engine.has_server,
     )
 
 
 def file_options(name: str) -> tuple[str, ...]:
     """Return the keys of a type that name files beside the checkpoint."""
-    return tuple(key for key, part in _schema(name)["properties"].items() if part.get("x-file"))
+    return tuple(key for key, part in _schema(name).properties.items() if part.is_file)
 
 
 def mounted_options(name: str) -> dict[str, str]:
     """Return the keys of a type that name folders to write to, and where a container has them."""
-    parts = _schema(name)["properties"]
-    return {key: part["x-mount"] for key, part in parts.items() if "x-mount" in part}
+    parts = _schema(name).properties
+    return {key: part.mounted_at for key, part in parts.items() if part.mounted_at}
 
 
 @cache
-def _schema(name: str) -> dict[str, Any]:
+def _schema(name: str) -> Schema:
+    """Return the keys of a type alone, without those that all types have."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     text = (SCHEMAS / "deployment" / f"{name}.schema.yaml").read_text(encoding="utf-8")
-    schema: dict[str, Any] = yaml.load(text, Loader=loader)
-    return schema
+    return Schema(yaml.load(text, Loader=loader))
 
 
 def environment_lock(deployment: Deployment) -> Path | None:
     """Return the lock of the environment that the server runs in, None when it runs in none."""
-    family = environment_family(deployment.options, _schema(deployment.type))
+    family = environment_family(deployment.options, _schema(deployment.type).engine)
     return ENVS / f"{family}.lock" if family else None
 
 
@@ -79,7 +79,7 @@ def checks_api_key(deployment: Deployment) -> bool:
 
 def startup_hint(deployment: Deployment, log: str) -> str | None:
     """Return what a server that did not start has written suggests, None when it says nothing that is known."""
-    for known in (*_schema(deployment.type).get("x-failure-hints", ()), *_schema("common")["x-failure-hints"]):
-        if re.search(known["when"], log, re.IGNORECASE):
-            return str(known["hint"])
+    for known in (*_schema(deployment.type).engine.failure_hints, *_schema("common").engine.failure_hints):
+        if re.search(known.when, log, re.IGNORECASE):
+            return known.hint
     return None

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from snakeval.config.model import Deployment, Task
+from snakeval.config.reading.tree import Node
 
 REQUESTS = "requests_"
 
@@ -32,7 +33,7 @@ def within_limit(deployment: Deployment, task: Task) -> Task:
     """Return the task with a parallelism that the deployment allows."""
     if limit_of(deployment) is None:
         return task
-    return replace(task, settings={**task.settings, "parallelism": requests_of(deployment, task)})
+    return replace(task, settings=Node({**task.settings, "parallelism": requests_of(deployment, task)}))
 
 
 class RequestResources:

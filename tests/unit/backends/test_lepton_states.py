@@ -21,6 +21,7 @@ from snakemake_executor_plugin_lepton.patience import Patience
 from snakemake_executor_plugin_lepton.states import Verdict, Watched, judge, news, wants_reason
 from snakeval.backends.lepton.spec import endpoint_name, endpoint_spec, secret_references, spec_hash
 from snakeval.backends.lepton.state import MISSING_LIMIT, Seen, joined
+from snakeval.config.reading.tree import Node
 from snakeval.run.server import ServerRecord, ServerState
 
 NAME = r"[a-z][a-z0-9-]{0,34}[a-z0-9]"
@@ -206,7 +207,7 @@ OPTIONS: dict[str, Any] = {
 
 
 def test_an_endpoint_is_private_and_names_secrets_only(tmp_path: Path) -> None:
-    execution = replace(make_execution(tmp_path), type="lepton", options=OPTIONS)
+    execution = replace(make_execution(tmp_path), type="lepton", options=Node(OPTIONS))
     own = {
         "resource_shape": "gpu.2xh200",
         "max_replicas": 3,

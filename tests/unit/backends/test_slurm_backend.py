@@ -15,6 +15,7 @@ from snakeval.backends.slurm.options import job_name, sbatch_options, seconds, s
 from snakeval.backends.slurm.queue import Answer, JobRow, SharedQueue, parse_squeue
 from snakeval.commands.status.run_status import run_status
 from snakeval.config.model import Execution
+from snakeval.config.reading.tree import Node
 from snakeval.errors import DeploymentError
 from snakeval.run.server import ServerRecord, ServerState
 from snakeval.system.files import HeldLock
@@ -45,7 +46,7 @@ READY = ServerRecord(ServerState.READY, "one", generation=1, definition="d", job
 
 
 def _execution(output_dir: Path) -> Execution:
-    return replace(make_execution(output_dir), type="slurm", options=OPTIONS)
+    return replace(make_execution(output_dir), type="slurm", options=Node(OPTIONS))
 
 
 class FakeSlurm:
@@ -122,7 +123,7 @@ def test_the_supervisor_knows_how_the_time_limit_is_met(tmp_path: Path) -> None:
     execution = _execution(tmp_path)
     assert supervisor_options(execution) == ["--drain-s", "120", "--requeue", "--max-walltime-s", "86400"]
     assert "--output=/a%%j/log" in sbatch_options(NAME, execution, Path("/a%j/log"))
-    without = replace(execution, options=OPTIONS | {"requeue": False, "max_walltime": None})
+    without = replace(execution, options=Node(OPTIONS | {"requeue": False, "max_walltime": None}))
     assert supervisor_options(without) == ["--drain-s", "120"]
     assert "--no-requeue" in sbatch_options(NAME, without, Path("/logs/server.log"))
 

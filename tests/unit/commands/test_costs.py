@@ -20,6 +20,7 @@ from snakeval.commands.plan.pending import parse_summary, pending_tasks
 from snakeval.commands.plan.table import plan_table
 from snakeval.commands.plan.timings import Timing, concurrency, read_load_times, read_timings
 from snakeval.config.model import Config, Deployment, Task
+from snakeval.config.reading.tree import Node
 from snakeval.deployments.gpus import gpus_of
 from snakeval.errors import SnakevalError
 from snakeval.results.result import build_result
@@ -150,7 +151,7 @@ def test_a_run_as_json_and_as_a_table() -> None:
     ]
     config = make_config(deployments=deployments, tasks=TASKS)
     priced = {"price_per_gpu_hour": 2.0, "currency": "EUR"}
-    config = replace(config, execution=replace(config.execution, options=priced))
+    config = replace(config, execution=replace(config.execution, options=Node(priced)))
     document = json.loads(json.dumps(plan_document(config, _plans(config))))
     jsonschema.validate(document, SCHEMA)
     tiny = document["deployments"][0]
@@ -203,12 +204,12 @@ def test_deployments_one_after_another_or_together(at_a_time: int, wall: Interva
 )
 def test_gpus(options: dict[str, Any], gpus: int | None) -> None:
     config = make_config()
-    config = replace(config, execution=replace(config.execution, options=options))
+    config = replace(config, execution=replace(config.execution, options=Node(options)))
     assert gpus_of(config, config.deployments[0]) == gpus
     assert gpus_of(config, make_deployment("there", type="none")) == 0
     engine = make_deployment(tensor_parallel_size=4, pipeline_parallel_size=2)
     assert gpus_of(config, engine) == (8 if gpus is None else gpus)
-    several = replace(config, execution=replace(config.execution, options=options | {"num_instances": 2}))
+    several = replace(config, execution=replace(config.execution, options=Node(options | {"num_instances": 2})))
     # The nodes are those of all instances together.
     assert gpus_of(several, engine) == (16 if gpus is None else gpus)
 

@@ -11,7 +11,7 @@ from config_workflow import BASE, Workflow, make_workflow
 from hypothesis import given
 from hypothesis import strategies as st
 from snakeval.config import Config, Protocol, load_config, resolve_env
-from snakeval.config.reading.tree import Tree
+from snakeval.config.reading.tree import Node, Tree
 from snakeval.config.reading.yamlfile import parse_scalar
 from snakeval.errors import ConfigError
 
@@ -112,7 +112,7 @@ def test_later_layers_win_and_every_leaf_knows_its_file(layers: list[dict[str, A
     tree = Tree("last")
     expected: dict[str, Any] = {}
     for index, layer in enumerate(layers):
-        tree.merge(layer, str(index))
+        tree.merge(Node(layer), str(index))
         expected = _reference(expected, layer)
     assert tree.data == expected
     for keys, value in _leaves(tree.data).items():

@@ -10,7 +10,9 @@ import pytest
 from config_workflow import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
-from snakeval.config.reading.schema import Schemas, fill, load_schema
+from snakeval.config.reading.schema import Schema, fill
+from snakeval.config.reading.schema_files import Schemas, load_schema
+from snakeval.config.reading.tree import Node
 from snakeval.config.reading.validate import check
 from snakeval.config.reading.yamlfile import read_yaml
 
@@ -35,23 +37,23 @@ def test_schema_is_valid_and_documented(file: Path) -> None:
     jsonschema.Draft202012Validator.check_schema(raw)
     assert raw["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     resolved = load_schema(file)
-    assert file.stem == "common.schema" or resolved["additionalProperties"] is False
-    for schema in _objects(resolved):
+    assert file.stem == "common.schema" or resolved.node["additionalProperties"] is False
+    for schema in _objects(resolved.node):
         for name, part in schema["properties"].items():
             assert part.get("description", "").endswith("."), name
             assert "type" in part, name
             given = "default" in part or name in schema.get("required", ()) or name == "api_endpoint"
             assert given, f"{name} has no default and is not required"
             if "default" in part:
-                assert check(part["default"], part, str) == [], name
+                assert check(part["default"], Schema(part), str) == [], name
             for example in part.get("examples", ()):
-                assert check(example, part, str) == [], name
+                assert check(example, Schema(part), str) == [], name
             assert "pattern" not in part or "x-form" in part, name
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: str(path.relative_to(SCHEMAS)))
 def test_no_part_names_another_validator(file: Path) -> None:
-    assert all("$schema" not in part for part in _objects(load_schema(file)))
+    assert all("$schema" not in part for part in _objects(load_schema(file).node))
 
 
 def test_readme_tables_are_up_to_date() -> None:
@@ -62,7 +64,7 @@ def test_readme_tables_are_up_to_date() -> None:
 def test_readme_names_every_key() -> None:
     readme = (ROOT / "config/README.md").read_text(encoding="utf-8")
     for file in FILES:
-        for name in load_schema(file)["properties"]:
+        for name in load_schema(file).properties:
             assert f"{name}`" in readme
 
 
@@ -78,8 +80,8 @@ _VALUES = st.one_of(
 )
 
 
-def _objects_of(schema: Any) -> st.SearchStrategy[dict[str, Any]]:
-    return st.dictionaries(st.sampled_from([*schema["properties"], "unknown"]), _VALUES, max_size=4)
+def _objects_of(schema: Schema) -> st.SearchStrategy[dict[str, Any]]:
+    return st.dictionaries(st.sampled_from([*schema.properties, "unknown"]), _VALUES, max_size=4)
 
 
 _NAMES = ["task", "evaluation", "target", "config", "compare", "export", "policy", "lepton-config"]
@@ -90,7 +92,7 @@ _NAMES += [f"deployment/{name}" for name in Schemas(SCHEMAS).types("deployment")
 @pytest.mark.parametrize("name", _NAMES)
 def test_every_error_is_worded(name: str) -> None:
     schema = Schemas(SCHEMAS).read(name)
-    reference = jsonschema.Draft202012Validator(schema)
+    reference = jsonschema.Draft202012Validator(schema.node)
 
     @given(_objects_of(schema))
     def worded(value: dict[str, Any]) -> None:
@@ -117,7 +119,7 @@ def test_problems_of_a_mapping() -> None:
             "d": {"type": "string", "maxLength": 1},
         },
     }
-    problems = check({"c": 5, "d": "long", "e": 1, "f": 2}, schema, lambda keys: ".".join(map(str, keys)))
+    problems = check({"c": 5, "d": "long", "e": 1, "f": 2}, Schema(Node(schema)), lambda keys: ".".join(map(str, keys)))
     assert sorted((problem.where, problem.what, problem.expected) for problem in problems) == [
         ("a", "is missing", "a text"),
         ("b", "is missing", "a text"),
@@ -148,7 +150,7 @@ def test_stricter_than_jsonschema(value: dict[str, Any], what: str) -> None:
 
 def test_fill_changes_neither_value_nor_schema() -> None:
     schema = Schemas(SCHEMAS).effective("deployment", "llamacpp")
-    value: dict[str, Any] = {"type": "llamacpp", "checkpoint_path": "m"}
+    value = Node({"type": "llamacpp", "checkpoint_path": "m"})
     fill(value, schema)["env_vars"]["A"] = "lit:1"
     assert value == {"type": "llamacpp", "checkpoint_path": "m"}
     assert fill(value, schema)["env_vars"] == {}

@@ -9,7 +9,7 @@ import yaml
 from config_workflow import ROOT, Workflow, make_workflow
 from snakeval.config.engines import image_major, reserved_words, weights_name, wrong_extra_args
 from snakeval.config.model import Config, Deployment
-from snakeval.config.reading.schema import Schemas
+from snakeval.config.reading.schema_files import Schemas
 from snakeval.errors import ConfigError
 
 CASES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
@@ -148,7 +148,8 @@ def test_files_of_the_nemo_evaluator_launcher_are_understood(workflow: Workflow)
 
 @pytest.mark.parametrize("type", ENGINES)
 def test_default_images_have_a_version(type: str) -> None:
-    default = SCHEMAS.effective("deployment", type)["properties"]["image"].get("default", "by:1")
+    image = SCHEMAS.effective("deployment", type).properties["image"]
+    default = image.default if image.has_default else "by:1"
     assert image_major(default) is not None
 
 

@@ -12,6 +12,7 @@ import yaml
 from config_workflow import BASE, ROOT, make_workflow
 from export_bench import MLFLOW, WANDB, export, make_run
 from snakeval.config.model import Config, Export
+from snakeval.config.reading.tree import Node
 from snakeval.errors import ExportError
 from snakeval.results.exports.measured import collect
 from snakeval.results.exports.record import export_line
@@ -76,7 +77,7 @@ def test_entries_of_trackers(run: Config) -> None:
     one = collect(run)[0]
     assert one.result is not None
     settings = completed(
-        Export("mlflow", {**MLFLOW, "description": "d", "tags": {"team": "t"}}),
+        Export("mlflow", Node({**MLFLOW, "description": "d", "tags": {"team": "t"}})),
         "demo",
         {"MLFLOW_TRACKING_URI": "http://h"},
     )
@@ -87,7 +88,7 @@ def test_entries_of_trackers(run: Config) -> None:
     assert made["params"]["limit"] == "4"
     assert all(isinstance(value, str) for value in made["params"].values())
     assert len(made["artifacts"]) == 2
-    own = completed(Export("wandb", {**WANDB, "copy_artifacts": False}), "demo", {})
+    own = completed(Export("wandb", Node({**WANDB, "copy_artifacts": False})), "demo", {})
     assert entry(one, one.result, own)["artifacts"] == []
     assert entry(one, one.result, own)["params"]["limit"] == 4
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from config_workflow import Workflow, make_workflow
 from snakeval.config.reading.interpolation import interpolate
-from snakeval.config.reading.tree import Tree
+from snakeval.config.reading.tree import Node, Tree
 from snakeval.errors import ConfigError
 
 ENVIRON = {"USER": "ada", "HF_TOKEN": "planted", "N": "3"}
@@ -14,7 +14,7 @@ ENVIRON = {"USER": "ada", "HF_TOKEN": "planted", "N": "3"}
 
 def _resolve(data: dict[str, Any], defaults: dict[tuple[str, ...], Any] | None = None) -> tuple[Tree, list[str]]:
     tree = Tree("run.yaml")
-    tree.merge(data, "run.yaml")
+    tree.merge(Node(data), "run.yaml")
     problems = interpolate(tree, ENVIRON, lambda keys: (defaults or {}).get(tuple(map(str, keys))))
     return tree, [f"{problem.where} {problem.what}" for problem in problems]
 

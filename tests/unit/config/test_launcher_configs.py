@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from config_workflow import ROOT
 from snakeval.config import Config, Deployment, load_config
-from snakeval.config.reading.schema import Schema, load_schema
+from snakeval.config.reading.schema import Schema
+from snakeval.config.reading.schema_files import load_schema
 from snakeval.deployments.launch import Placement, render_launch_script
 from snakeval.deployments.types import deployment_type
 from snakeval.run.paths import RunPaths
@@ -50,7 +51,7 @@ def _described(config: Config) -> str:
 
 
 def _told(settings: Mapping[str, Any], schema: Schema) -> str:
-    defaults = {name: part.get("default") for name, part in schema["properties"].items()}
+    defaults = {name: part.default for name, part in schema.properties.items()}
     told = {key: value for key, value in settings.items() if value not in (None, {}, [], defaults.get(key))}
     return json.dumps(told, sort_keys=True)
 

@@ -11,6 +11,7 @@ import yaml
 from config_workflow import ROOT, Workflow, make_workflow
 from snakeval.commands.tasks.catalogue import index_of
 from snakeval.config import Config, Protocol, load_config
+from snakeval.config.reading.tree import Node
 from snakeval.config.tasks import registry as registry_module
 from snakeval.config.tasks.registry import Registry
 from snakeval.errors import ConfigError
@@ -101,7 +102,7 @@ def test_what_lm_eval_runs_natively_is_shipped() -> None:
     assert harness is not None
     native = [task.native for task in harness.tasks.values() if task.native]
     assert len(native) == 101
-    assert {entry["task"] for entry in native} <= shipped
+    assert {entry.task for entry in native} <= shipped
 
 
 def test_ambiguous_names_resolve_by_preference_and_say_so(everything: Config) -> None:
@@ -270,15 +271,15 @@ def test_what_cannot_run_is_planned_and_told_before_the_run(workflow: Workflow) 
     (problem,) = harness_problems(config)
     assert (problem.where, problem.got) == ("execution.container_runtime", "none, with the tasks hle.hle, scicode")
     assert problem.expected == "one of apptainer, podman"
-    podman = replace(config.execution, options={**config.execution.options, "container_runtime": "podman"})
+    podman = replace(config.execution, options=Node({**config.execution.options, "container_runtime": "podman"}))
     assert harness_problems(replace(config, execution=podman)) == []
-    pyxis = replace(config.execution, type="slurm", options={"container_runtime": "pyxis"})
+    pyxis = replace(config.execution, type="slurm", options=Node({"container_runtime": "pyxis"}))
     assert harness_problems(replace(config, execution=pyxis)) == []
     (problem,) = harness_problems(replace(config, execution=pyxis), as_jobs=False)
     assert problem.got == "pyxis, with the tasks hle.hle, scicode, on this machine"
-    beside = replace(pyxis, options={**pyxis.options, "evaluate_in": "allocation"})
+    beside = replace(pyxis, options=Node({**pyxis.options, "evaluate_in": "allocation"}))
     assert harness_problems(replace(config, execution=beside), as_jobs=False) == []
-    lepton = replace(config.execution, type="lepton", options={})
+    lepton = replace(config.execution, type="lepton", options=Node({}))
     (problem,) = harness_problems(replace(config, execution=lepton))
     assert problem.where == "execution.type"
     assert problem.got == "lepton, with tasks that run in images: hle.hle, scicode"

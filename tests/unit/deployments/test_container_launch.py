@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from launch_bench import BASH, FULL_RECORDER, HOSTILE, RUNTIMES, SHELLCHECK, TEMPLATES, WORST
 from snakeval.config.container_syntax import SPECIAL, is_pinned, spelled_for, unmountable
 from snakeval.config.model import Deployment, Execution
+from snakeval.config.reading.tree import Node
 from snakeval.deployments import launch
 from snakeval.deployments.containers import container_of, container_runtime, failure_hint
 from snakeval.deployments.launch import Placement, render_launch_script
@@ -72,7 +73,7 @@ def test_shellcheck_is_content(tmp_path: Path) -> None:
     for name, deployment in cases.items():
         for runtime in RUNTIMES:
             for backend in BACKENDS:
-                inside = replace(deployment, options={**deployment.options, "runtime": "container"})
+                inside = replace(deployment, options=Node({**deployment.options, "runtime": "container"}))
                 file = tmp_path / f"{name}-{runtime}-{backend}.sh"
                 file.write_text(_render(inside, _execution(runtime, runtime == "podman"), backend), encoding="utf-8")
                 files.append(file)
@@ -83,7 +84,7 @@ def test_shellcheck_is_content(tmp_path: Path) -> None:
 def test_several_nodes_have_containers_of_their_own() -> None:
     two = ENGINES["vllm-two-nodes"]
     execution = _execution("podman", num_nodes=2)
-    script = _render(replace(two, options={**two.options, "runtime": "container"}), execution, "slurm")
+    script = _render(replace(two, options=Node({**two.options, "runtime": "container"})), execution, "slurm")
     assert 'name+="-$node"' in script
     assert "name+=" not in _render(GENERIC, _execution("podman"))
 
@@ -98,11 +99,11 @@ def test_a_server_of_the_host_has_no_container() -> None:
 def test_the_same_command_in_every_container() -> None:
     """What the types make is the same text on the host, whatever is put around it."""
     vllm = ENGINES["vllm-everything"]
-    host = _render(replace(vllm, options={**vllm.options, "runtime": "host"}), _execution("none"))
+    host = _render(replace(vllm, options=Node({**vllm.options, "runtime": "host"})), _execution("none"))
     command = re.search(r"^server=\(.*?^\)$", host, re.MULTILINE | re.DOTALL)
     assert command
     for runtime in RUNTIMES:
-        inside = replace(vllm, options={**vllm.options, "runtime": "container"})
+        inside = replace(vllm, options=Node({**vllm.options, "runtime": "container"}))
         assert command[0] in _render(inside, _execution(runtime)), runtime
 
 
@@ -156,7 +157,7 @@ def test_values_stay_data(recorder: Recorder, words: list[str], variable: str, a
         source = "/data/x" + "".join(one for one in folder if not unmountable(runtime, one) and one != "/")
         deployment = replace(
             GENERIC,
-            options={**GENERIC.options, "command": ["my-server", *words], "checkpoint_path": source},
+            options=Node({**GENERIC.options, "command": ["my-server", *words], "checkpoint_path": source}),
             env_vars={"HOSTILE": "lit:"},
         )
         execution = _execution(runtime, mounts={}, container_args=[f"--x={argument}"])
@@ -270,7 +271,7 @@ def test_links_of_a_checkpoint_are_followed(tmp_path: Path) -> None:
     (snapshot / "sub" / "model").symlink_to("../../../blobs/b")
     (snapshot / "inner").symlink_to("sub/model")
     (snapshot / "loop").symlink_to("loop")
-    deployment = replace(GENERIC, options={**GENERIC.options, "checkpoint_path": str(snapshot)})
+    deployment = replace(GENERIC, options=Node({**GENERIC.options, "checkpoint_path": str(snapshot)}))
     container = container_of(deployment, _execution("podman", mounts={}))
     assert container
     assert [one.source for one in container.mounts] == [
@@ -284,7 +285,7 @@ def test_links_of_a_checkpoint_are_followed(tmp_path: Path) -> None:
 def test_files_and_folders_that_options_name_are_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     nim = ENGINES["nim-2"]
-    nim = replace(nim, options={**nim.options, "cache_path": "cache"})
+    nim = replace(nim, options=Node({**nim.options, "cache_path": "cache"}))
     container = container_of(nim, _execution("podman", mounts={}))
     assert container
     assert [(one.source, one.target, one.read_only) for one in container.mounts] == [
@@ -305,7 +306,7 @@ def test_files_and_folders_that_options_name_are_mounted(tmp_path: Path, monkeyp
     ],
 )
 def test_hints(image: str, log: str, said: str | None) -> None:
-    deployment = replace(GENERIC, options={**GENERIC.options, "image": image})
+    deployment = replace(GENERIC, options=Node({**GENERIC.options, "image": image}))
     hint = failure_hint(deployment, _execution("podman"), log)
     assert said in hint if said and hint else hint is None and said is None
     assert failure_hint(deployment, _execution("none"), log) is None

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 from launch_bench import HOSTILE, PLACEMENT, SHELLCHECK, WORST, Recorders, make_recorder, render_portably
+from snakeval.config.reading.tree import Node
 from snakeval.deployments import launch
 from snakeval.deployments.launch import health_path
 from snakeval.system.checkout import TEMPLATES
@@ -37,7 +38,7 @@ CASES = {
     "generic-text": make_deployment(command=LINE),
     "generic-text-port": make_deployment(command=LINE, port=8001, health_path="/ready"),
 }
-SEVERAL = replace(make_execution(), type="slurm", options={"num_nodes": 4, "num_instances": 2})
+SEVERAL = replace(make_execution(), type="slurm", options=Node({"num_nodes": 4, "num_instances": 2}))
 TWO_NODES = make_execution(type="slurm", num_nodes=2)
 SCRIPTS = sorted(GOLDEN.glob("*.sh"))
 
@@ -195,7 +196,7 @@ def test_a_key_that_the_template_needs_is_missed() -> None:
     deployment = make_deployment(type="llamacpp")
     short = {name: value for name, value in deployment.options.items() if name != "max_model_len"}
     with pytest.MonkeyPatch.context() as patch, pytest.raises(UndefinedError, match="max_model_len"):
-        render_portably(patch, replace(deployment, options=short), Path("/python"))
+        render_portably(patch, replace(deployment, options=Node(short)), Path("/python"))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from builders import make_config, make_deployment, make_task
 from fake_backend import FakeBackend
 from snakeval.backends.base import Backend
 from snakeval.config.model import Config, Deployment, Task
+from snakeval.config.reading.tree import Node
 from snakeval.deployments.endpoint import existing_endpoint
 from snakeval.errors import EndpointError, HarnessError
 from snakeval.evaluation import evaluate as evaluation
@@ -101,7 +102,7 @@ def test_a_task_that_fails_leaves_no_result(source: str, config: Config) -> None
 
 
 def _between(task: Task, **commands: str) -> Task:
-    return replace(task, settings={**task.settings, **commands})
+    return replace(task, settings=Node({**task.settings, **commands}))
 
 
 def test_commands_of_the_configuration_around_the_harness(config: Config, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from launch_bench import FULL_RECORDER, RUNTIMES, SHELLCHECK, WORST
 from snakeval.backends.slurm.step import Step
 from snakeval.config.container_syntax import Mount
 from snakeval.config.model import Config, Task
+from snakeval.config.reading.tree import Node
 from snakeval.deployments import launch
 from snakeval.deployments.launch import render_task_script
 from snakeval.errors import DeploymentError
@@ -94,7 +95,9 @@ def test_the_command_is_one_for_the_inside(tmp_path: Path) -> None:
     assert not {"PATH", "PYTHONPATH"} & command.env.keys(), "the image has its own"
     request = json.loads((tmp_path / "request.json").read_text())
     assert (request["image"], request["package"]) == (IMAGE, "nvidia-simple-evals")
-    plain = _command(replace(task, settings={**task.settings, "dataset_mount_path": None}), tmp_path, _config("podman"))
+    plain = _command(
+        replace(task, settings=Node({**task.settings, "dataset_mount_path": None})), tmp_path, _config("podman")
+    )
     assert plain.env["NEMO_EVALUATOR_DATASET_DIR"] == "/datasets"
     shared = replace(_config("podman"), data_dir=tmp_path / "shared")
     command = _command(_task(), tmp_path, shared)

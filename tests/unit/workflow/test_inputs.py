@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from builders import Job, make_config, make_deployment, make_task
 from snakeval.config.model import Comparison, Config, Export
+from snakeval.config.reading.tree import Node
 from snakeval.run.paths import RunPaths
 from snakeval.system.environments import CACHE_VARIABLE
 from snakeval.workflow.inputs import Inputs, any_of
@@ -28,7 +29,7 @@ def config(tmp_path: Path) -> Config:
         plain,
         auxiliaries=(make_deployment("judge"),),
         comparisons=(_comparison(gate=Path("strict.yaml")),),
-        exports=(Export("csv", {}), Export("parquet", {})),
+        exports=(Export("csv", Node({})), Export("parquet", Node({}))),
     )
 
 
@@ -101,7 +102,7 @@ def test_settings_of_comparisons_and_exports_plan_them_again(config: Config, inp
     stricter = replace(
         config,
         comparisons=(replace(config.comparisons[0], alpha=0.01),),
-        exports=(Export("csv", {"project": "other"}),),
+        exports=(Export("csv", Node({"project": "other"})),),
     )
     same, changed = Inputs(replace(config)), Inputs(stricter)
     assert inputs.comparison_settings(job) == same.comparison_settings(job) != changed.comparison_settings(job)

@@ -1,12 +1,12 @@
 """What `snakeval tasks` shows: every harness and task that can be named, and one task with all that is known of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from snakeval.config.reading.schema import load_schema
+from snakeval.config.reading.schema_files import load_schema
 from snakeval.config.tasks.inspect import INSPECT, INSPECT_EVALS, shipped_by_inspect_evals, task_files, tasks_in
 from snakeval.config.tasks.registry import RegisteredHarness, RegisteredTask, Registry
 from snakeval.config.tasks.resolve import TaskIndex, natural_protocol, shipped_tasks
@@ -75,9 +75,9 @@ class Filter:
 
 def _lm_eval_settings(schemas: Path) -> dict[str, Any]:
     """Return the settings of an lm-eval task with their defaults."""
-    properties = load_schema(schemas / "evaluation.schema.yaml")["properties"]
+    properties = load_schema(schemas / "evaluation.schema.yaml").properties
     others = ("tasks", "task_dirs", "data_dir", "env_vars", "extra", "adapter_config")
-    return {name: part.get("default") for name, part in properties.items() if name not in others}
+    return {name: part.default for name, part in properties.items() if name not in others}
 
 
 def index_of(workflow_dir: Path, task_dirs: tuple[Path, ...] = ()) -> TaskIndex:
@@ -188,13 +188,13 @@ def _registered_row(harness: RegisteredHarness, task: RegisteredTask) -> TaskRow
     runs = harness.module if harness.module in MODULES else None
     image = runs is not None and not (ENVS / f"{harness.environment}.lock").exists()
     if task.native is not None:
-        runs, image = f"{LM_EVAL} as {task.native['task']}", False
+        runs, image = f"{LM_EVAL} as {task.native.task}", False
     return TaskRow(f"{harness.name}.{task.name}", harness.name, protocols, task.judge, task.secrets, runs, image)
 
 
 def _registered_document(harness: RegisteredHarness, task: RegisteredTask) -> dict[str, Any]:
     row = asdict(_registered_row(harness, task))
-    native: Mapping[str, Any] | None = task.native
+    native = task.native
     return row | {
         "version": harness.version,
         "module": harness.module,
@@ -203,7 +203,7 @@ def _registered_document(harness: RegisteredHarness, task: RegisteredTask) -> di
         "platforms": list(harness.platforms),
         "settings": sorted(OUR_NAMES.get(name, name) for name in harness.settings),
         "defaults": dict(task.defaults),
-        "native": dict(native) if native is not None else None,
+        "native": {"task": native.task, **native.settings} if native is not None else None,
     }
 
 

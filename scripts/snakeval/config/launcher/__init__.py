@@ -11,7 +11,7 @@ from snakeval.config.launcher.execution import translate_execution
 from snakeval.config.launcher.export import translate_export
 from snakeval.config.launcher.findings import Findings
 from snakeval.config.launcher.variables import translate_variables
-from snakeval.config.reading.schema import Schemas
+from snakeval.config.reading.schema_files import Schemas
 from snakeval.config.reading.tree import Tree
 
 __all__ = ["Findings", "translate"]

@@ -8,7 +8,8 @@ from typing import Any
 from snakeval.config.launcher.execution import LAUNCHER_GROUPS, known_to_execution
 from snakeval.config.launcher.findings import Findings
 from snakeval.config.launcher.lepton import translate_config
-from snakeval.config.reading.schema import Schema, Schemas
+from snakeval.config.reading.schema import Schema
+from snakeval.config.reading.schema_files import Schemas
 from snakeval.config.reading.tree import Keys, Tree
 
 # Where the launcher's default is not ours.
@@ -74,7 +75,7 @@ class _Deployment:
         self._tree = tree
         self._mountable = mountable
         self._place = place
-        self._known: Mapping[str, Any] = schema["properties"]
+        self._known = schema.properties
         self._schema = schema
         self._findings = findings
 
@@ -101,8 +102,8 @@ class _Deployment:
         return self._tree.get(self._at(*keys))
 
     def _runtimes(self) -> list[str]:
-        part = self._known.get("runtime", {})
-        return [] if part.get("default") == "container" else list(part.get("enum", ()))
+        part = self._known.get("runtime")
+        return [] if part is None or part.default == "container" else list(part.choices)
 
     def take_hub_id(self) -> None:
         """Take a `checkpoint_path` that is no folder for a hub id, as the launcher's documents write them too."""
@@ -153,7 +154,7 @@ class _Deployment:
         path = self._get("endpoints", "health")
         if path is None:
             return
-        fixed = self._schema.get("x-health-path")
+        fixed = self._schema.engine.health_path
         if "health_path" in self._known:
             if self._get("health_path") is None:
                 self._tree.put(self._at("health_path"), path, self._tree.origin(self._at("endpoints")))
@@ -163,14 +164,14 @@ class _Deployment:
 
     def _base_path(self) -> str:
         if "base_path" not in self._known:
-            return str(self._schema.get("x-base-path", "/v1"))
+            return self._schema.engine.base_path
         given = self._get("base_path")
         for kind, path in _PATHS.items():
             full = self._get("endpoints", kind)
             if given is None and isinstance(full, str) and full.endswith(path):
                 given = full.removesuffix(path)
                 self._tree.put(self._at("base_path"), given, self._tree.origin(self._at("endpoints")))
-        return str(given if given is not None else self._known["base_path"].get("default", "/v1"))
+        return str(given if given is not None else self._known["base_path"].default or "/v1")
 
 
 def translate_target(tree: Tree, findings: Findings) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 from snakeval.config.launcher.findings import Findings
 from snakeval.config.launcher.lepton import translate_platform
-from snakeval.config.reading.schema import Schemas
+from snakeval.config.reading.schema import Schema
+from snakeval.config.reading.schema_files import Schemas
 from snakeval.config.reading.tree import Keys, Tree
 
 HERE: Keys = ("execution",)
@@ -53,13 +54,12 @@ def translate_execution(tree: Tree, schemas: Schemas, chosen: Mapping[str, str],
         tree.put((*HERE, "container_runtime"), "pyxis", tree.origin(HERE))
 
 
-def known_to_execution(tree: Tree, schemas: Schemas) -> Mapping[str, Any]:
+def known_to_execution(tree: Tree, schemas: Schemas) -> Mapping[str, Schema]:
     """Return the keys that the execution type of the tree has."""
     kind = tree.get((*HERE, "type"))
     if kind not in schemas.types("execution"):
         kind = "local"
-    properties: Mapping[str, Any] = schemas.effective("execution", kind)["properties"]
-    return properties
+    return schemas.effective("execution", kind).properties
 
 
 def _readiness(tree: Tree, keys: Keys) -> None:
@@ -70,7 +70,7 @@ def _readiness(tree: Tree, keys: Keys) -> None:
         tree.move(keys, (*HERE, "readiness_timeout_s"))
 
 
-def _tasks_of_server(tree: Tree, known: Mapping[str, Any], findings: Findings) -> None:
+def _tasks_of_server(tree: Tree, known: Mapping[str, Schema], findings: Findings) -> None:
     keys: Keys = (*HERE, "deployment")
     own = tree.get(keys)
     if not isinstance(own, dict) or "deployment" in known:
@@ -85,7 +85,7 @@ def _tasks_of_server(tree: Tree, known: Mapping[str, Any], findings: Findings) -
             tree.remove(keys)
 
 
-def _mounts(tree: Tree, known: Mapping[str, Any], findings: Findings) -> None:
+def _mounts(tree: Tree, known: Mapping[str, Schema], findings: Findings) -> None:
     keys: Keys = (*HERE, "mounts")
     mounts = tree.get(keys)
     if not isinstance(mounts, dict):

@@ -5,7 +5,7 @@ from typing import Any
 
 from snakeval.config.exports import TRACKERS
 from snakeval.config.launcher.findings import Findings
-from snakeval.config.reading.schema import Schemas
+from snakeval.config.reading.schema_files import Schemas
 from snakeval.config.reading.tree import Keys, Tree
 
 AUTO: Keys = ("execution", "auto_export")
@@ -32,7 +32,7 @@ def translate_export(tree: Tree, schemas: Schemas, findings: Findings) -> None:
         _destinations(tree, findings)
     for name in TRACKERS:
         settings = tree.get(("export", name))
-        known = schemas.read("export")["properties"][name]["properties"]
+        known = schemas.read("export").properties[name].properties
         for key in list(settings) if isinstance(settings, dict) else ():
             if key in _NO_MEANING and key not in known:
                 findings.no_meaning(("export", name, key), _NO_MEANING[key])

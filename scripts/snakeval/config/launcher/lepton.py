@@ -1,9 +1,9 @@
 """The launcher's `execution.lepton_platform` and `deployment.lepton_config`."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from snakeval.config.launcher.findings import Findings
+from snakeval.config.reading.schema import Schema
 from snakeval.config.reading.tree import Keys, Tree
 
 PLATFORM: Keys = ("execution", "lepton_platform")
@@ -17,7 +17,7 @@ _SERVER = {
 _OWN_KEY = "every server that is started has a key of its own"
 
 
-def translate_platform(tree: Tree, known: Mapping[str, Any], findings: Findings) -> None:
+def translate_platform(tree: Tree, known: Mapping[str, Schema], findings: Findings) -> None:
     """Rewrite `execution.lepton_platform`.
 
     Args:

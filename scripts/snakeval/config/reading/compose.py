@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from snakeval.config.reading.tree import Tree
+from snakeval.config.reading.tree import Node, Tree
 from snakeval.config.reading.wording import choices, show
 from snakeval.config.reading.yamlfile import read_yaml, shown
 from snakeval.errors import ConfigError, Problem
@@ -29,7 +29,7 @@ class _Layer:
     """One configfile: its body, and the group files that it starts from."""
 
     origin: str
-    body: dict[str, Any]
+    body: Node
     choices: list[_Choice] = field(default_factory=list)
 
 
@@ -89,12 +89,12 @@ def _merged(layers: Sequence[_Layer]) -> Tree:
     chosen = {choice.group: choice for layer in layers for choice in layer.choices}
     for choice in chosen.values():
         if not choice.after_self:
-            tree.merge({choice.group: read_yaml(choice.file)}, shown(choice.file))
+            tree.merge(Node({choice.group: read_yaml(choice.file)}), shown(choice.file))
     for layer in layers:
         tree.merge(layer.body, layer.origin)
         for choice in layer.choices:
             if choice.after_self and chosen[choice.group] is choice:
-                tree.merge({choice.group: read_yaml(choice.file)}, shown(choice.file))
+                tree.merge(Node({choice.group: read_yaml(choice.file)}), shown(choice.file))
     return tree
 
 

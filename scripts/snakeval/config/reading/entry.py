@@ -1,13 +1,10 @@
 """One checked object of the configuration."""
 
-from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from snakeval.config.reading.schema import Schema
-from snakeval.config.reading.tree import Keys, Tree
+from snakeval.config.reading.tree import Keys, Node, Tree
 from snakeval.config.reading.validate import Where
 
 
@@ -24,12 +21,12 @@ class Entry:
         shared_extra: `evaluation.extra`, of which a task uses what it knows.
     """
 
-    data: dict[str, Any]
+    data: Node
     schema: Schema
     locate: Where
     given: frozenset[str] = frozenset()
     own: frozenset[str] = frozenset()
-    shared_extra: Mapping[str, Any] = field(default_factory=dict)
+    shared_extra: Node = field(default_factory=lambda: Node({}))
 
     def at(self, *keys: str | int) -> str:
         """Return "file: dotted.path" of a key in here."""
@@ -37,19 +34,10 @@ class Entry:
 
     def files(self) -> dict[str, Path]:
         """Return the keys that name a file whose content counts, and the files."""
-        parts = self.schema["properties"]
-        return {name: Path(self.data[name]) for name in parts if parts[name].get("x-file") and self.data[name]}
+        parts = self.schema.properties
+        return {name: Path(self.data[name]) for name, part in parts.items() if part.is_file and self.data[name]}
 
 
 def under(tree: Tree, base: Keys) -> Where:
     """Return what words the place of a key below `base`."""
     return lambda keys: tree.where((*base, *keys))
-
-
-def deep(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of `base` with the keys of `own` over it, mapping by mapping."""
-    merged = deepcopy(dict(base))
-    for key, value in own.items():
-        below = merged.get(key)
-        merged[key] = deep(below, value) if isinstance(below, dict) and isinstance(value, dict) else deepcopy(value)
-    return merged

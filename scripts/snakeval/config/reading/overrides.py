@@ -3,16 +3,18 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from snakeval.config.reading.schema import Schema, types_of
+from snakeval.config.reading.schema import Schema
 from snakeval.config.reading.tree import COMMAND_LINE, Keys, Tree, element_name
 from snakeval.config.reading.wording import choices, got_type
 from snakeval.config.reading.yamlfile import parse_scalar
 from snakeval.errors import Problem
 
+# What `--config` gave: dotted keys and nested mappings, as Snakemake parses them.
+Overrides = Mapping[str, object]
 _NULLS = ("null", "None", "~", "")
 
 
-def apply_overrides(tree: Tree, overrides: Mapping[str, Any]) -> list[Problem]:
+def apply_overrides(tree: Tree, overrides: Overrides) -> list[Problem]:
     """Put overrides over the tree and return what is wrong with their keys.
 
     Args:
@@ -29,7 +31,7 @@ def apply_overrides(tree: Tree, overrides: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def _flat(value: Mapping[str, Any], before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _flat(value: Overrides, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     for key, item in value.items():
         segments = (*before, *str(key).split("."))
         if isinstance(item, Mapping) and item:
@@ -85,14 +87,12 @@ def coerced(value: Any, schema: Schema, overridden: Callable[[Keys], bool], keys
         keys: Where `value` lies.
     """
     if overridden(keys) and not isinstance(value, dict | list):
-        value = _converted(value, types_of(schema))
+        value = _converted(value, schema.types)
     if isinstance(value, dict):
-        parts, other = schema.get("properties", {}), schema.get("additionalProperties")
-        fallback = other if isinstance(other, dict) else {}
-        return {key: coerced(item, parts.get(key, fallback), overridden, (*keys, key)) for key, item in value.items()}
+        parts, other = schema.properties, schema.other_keys
+        return {key: coerced(item, parts.get(key, other), overridden, (*keys, key)) for key, item in value.items()}
     if isinstance(value, list):
-        items = schema.get("items", {})
-        return [coerced(item, items, overridden, (*keys, index)) for index, item in enumerate(value)]
+        return [coerced(item, schema.items, overridden, (*keys, index)) for index, item in enumerate(value)]
     return value
 
 

@@ -1,120 +1,239 @@
-"""The JSON Schemas of `schemas/`: found, read, references resolved, defaults filled in."""
+"""The nodes of a JSON Schema, by what configurations need of them, and the defaults that they hold."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
-from snakeval.config.reading.tree import Keys, Tree
-from snakeval.config.reading.yamlfile import read_yaml
+from snakeval.config.reading.tree import Node
 
-Schema = Mapping[str, Any]
-
-SUFFIX = ".schema.yaml"
 MISSING = "???"  # what NeMo Evaluator Launcher's files write for a value that the user has to give
 
 
-@dataclass(frozen=True)
-class Schemas:
-    """The schemas of one checkout."""
+@dataclass(frozen=True, eq=False)
+class Schema:
+    """One node of a JSON Schema, references resolved; beside JSON Schema's own words there are ours, `x-...`.
 
-    folder: Path
-
-    def read(self, name: str) -> Schema:
-        """Return a schema by its path without suffix, e.g. "task"."""
-        return load_schema(self.folder / f"{name}{SUFFIX}")
-
-    def types(self, group: str) -> list[str]:
-        """Return the types of a group ("deployment", "execution"): each schema file beside `common` is one."""
-        found = (path.name.removesuffix(SUFFIX) for path in (self.folder / group).glob(f"*{SUFFIX}"))
-        return sorted(name for name in found if name != "common")
-
-    def effective(self, group: str, type_name: str) -> Schema:
-        """Return the keys of `common` and of one type in one schema."""
-        return self.read(f"{group}/{type_name}")
-
-    def default_of(self, tree: Tree) -> Callable[[Keys], Any]:
-        """Return a function from a key of `deployment`, `execution` or `evaluation` to its default, or None."""
-
-        def default(keys: Keys) -> Any:
-            part, name = keys[0], tuple(keys[1:])
-            kind = tree.get((part, "type"))
-            if part in ("deployment", "execution") and kind in self.types(str(part)):
-                schema = self.effective(str(part), kind)
-            elif part == "evaluation":
-                schema = self.read("evaluation")
-            else:
-                return None
-            return schema["properties"].get(name[0], {}).get("default") if len(name) == 1 else None
-
-        return default
-
-
-@cache
-def load_schema(path: Path) -> Schema:
-    """Return a schema with `$ref` resolved and `allOf` merged; read once per process, not to be changed.
-
-    Of two schemas that `allOf` joins, the properties are merged key by key and `required` is united. What
-    `unevaluatedProperties: false` forbids after that is what `additionalProperties: false` forbids.
+    Attributes:
+        node: What jsonschema takes; not to be changed.
     """
-    schema: dict[str, Any] = _resolved(_document(path), path)
-    return schema
+
+    node: Node
+
+    @cached_property
+    def properties(self) -> Mapping[str, "Schema"]:
+        """The keys of an object."""
+        return MappingProxyType({name: Schema(part) for name, part in self.node.get("properties", {}).items()})
+
+    @property
+    def items(self) -> "Schema":
+        """What the elements of a list are."""
+        return Schema(Node(self.node.get("items", {})))
+
+    @property
+    def other_keys(self) -> "Schema":
+        """What the keys of an object are that are not among its properties."""
+        given = self.node.get("additionalProperties")
+        return Schema(Node(given if isinstance(given, dict) else {}))
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The JSON types that it allows; empty when it allows all."""
+        types = self.node.get("type", ())
+        return (types,) if isinstance(types, str) else tuple(types)
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """The values of an enumeration; empty when it is none."""
+        return tuple(self.node.get("enum", ()))
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The keys that an object must have."""
+        return tuple(self.node.get("required", ()))
+
+    @property
+    def has_default(self) -> bool:
+        """Whether there is a default, which may be null."""
+        return "default" in self.node
+
+    @property
+    def default(self) -> Any:
+        """The default, None without one."""
+        return self.node.get("default")
+
+    @property
+    def title(self) -> str:
+        """What messages call it, empty when they do not."""
+        return str(self.node.get("title", ""))
+
+    @property
+    def description(self) -> str:
+        """What users read of it, in one or more sentences."""
+        return str(self.node.get("description", ""))
+
+    @property
+    def form(self) -> str:
+        """What texts have to look like, in words; empty when any will do."""
+        return str(self.node.get("x-form", ""))
+
+    @property
+    def examples(self) -> tuple[Any, ...]:
+        """Values that users may copy."""
+        return tuple(self.node.get("examples", ()))
+
+    @property
+    def bounds(self) -> str:
+        """What numbers are allowed, in signs; empty for all."""
+        lower, above, upper = (self.node.get(name) for name in ("minimum", "exclusiveMinimum", "maximum"))
+        parts = [f">= {lower}"] if lower is not None else [f"> {above}"] if above is not None else []
+        if upper is not None:
+            parts.append(f"<= {upper}")
+        return " and ".join(parts)
+
+    @property
+    def is_operational(self) -> bool:
+        """Whether no value of it changes a score."""
+        return bool(self.node.get("x-operational"))
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether what stands here in error may be a secret."""
+        return bool(self.node.get("x-secret"))
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it names a file whose content counts."""
+        return bool(self.node.get("x-file"))
+
+    @property
+    def mounted_at(self) -> str:
+        """Where a container has the folder that it names, empty for what is no such folder."""
+        return str(self.node.get("x-mount", ""))
+
+    @property
+    def only_with(self) -> Mapping[str, object]:
+        """The values that other keys need for this one to mean something."""
+        return dict(self.node.get("x-only-with", {}))
+
+    @property
+    def place(self) -> "Place":
+        """What the schema of an execution type says of the place where servers run."""
+        return Place(self.node)
+
+    @property
+    def engine(self) -> "Engine":
+        """What the schema of a deployment type says of its servers."""
+        return Engine(self.node)
 
 
-@cache
-def _document(path: Path) -> dict[str, Any]:
-    return read_yaml(path)
+@dataclass(frozen=True)
+class FailureHint:
+    """What to do when a server's log has a text.
+
+    Attributes:
+        when: A regular expression, upper and lower case alike.
+        hint: A sentence for users.
+    """
+
+    when: str
+    hint: str
 
 
-def _resolved(node: Any, path: Path) -> Any:
-    if isinstance(node, list):
-        return [_resolved(item, path) for item in node]
-    if not isinstance(node, dict):
-        return node
-    merged: dict[str, Any] = {}
-    for part in node.get("allOf", []):
-        merged = _joined(merged, _resolved(part, path))
-    if "$ref" in node:
-        merged = _joined(merged, _target(node["$ref"], path))
-    # At a nested `$schema` jsonschema would go on with its own validator instead of the stricter one.
-    done = ("$ref", "allOf", "$defs", "$schema")
-    own = {key: _resolved(value, path) for key, value in node.items() if key not in done}
-    if "unevaluatedProperties" in own:
-        own["additionalProperties"] = own.pop("unevaluatedProperties")
-    return _joined(merged, own)
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """What a deployment type's schema says of its servers in words of ours."""
+
+    node: Node
+
+    @property
+    def has_server(self) -> bool:
+        """Whether there is something to start."""
+        return bool(self.node.get("x-has-server", True))
+
+    @property
+    def is_multi_node(self) -> bool:
+        """Whether a server may use several nodes."""
+        return bool(self.node.get("x-multi-node"))
+
+    @property
+    def refuses_unknown_keys(self) -> bool:
+        """Whether requests may hold nothing but what the engine knows."""
+        return bool(self.node.get("x-refuses-unknown-keys"))
+
+    @property
+    def environment(self) -> str | None:
+        """The family of `envs/` that servers always run in, None when there is a choice or none is needed."""
+        return self.node.get("x-environment")
+
+    @property
+    def health_path(self) -> str | None:
+        """The path that answers 200 once the model is loaded, None when a deployment says which."""
+        return self.node.get("x-health-path")
+
+    @property
+    def base_path(self) -> str:
+        """Where the OpenAI-compatible API begins."""
+        return str(self.node.get("x-base-path", "/v1"))
+
+    @property
+    def checks_api_key(self) -> bool:
+        """Whether servers refuse requests without their key."""
+        return bool(self.node.get("x-checks-api-key"))
+
+    @property
+    def failure_hints(self) -> tuple[FailureHint, ...]:
+        """What logs of servers that did not start may hold."""
+        return tuple(FailureHint(known["when"], known["hint"]) for known in self.node.get("x-failure-hints", ()))
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """The kinds of request that servers answer, unless the deployment has `protocols`."""
+        return tuple(self.node.get("x-protocols", ()))
+
+    @property
+    def protocols_note(self) -> str | None:
+        """Why log-likelihoods are not among them."""
+        return self.node.get("x-protocols-note")
+
+    @property
+    def one_of(self) -> tuple[str, ...]:
+        """Keys of which exactly one is to be given."""
+        return tuple(self.node.get("x-one-of", ()))
+
+    @property
+    def names_model_by(self) -> tuple[str, ...]:
+        """Keys that the served model is named after, the first that is set."""
+        return tuple(self.node.get("x-served-model-name-from", ()))
+
+    @property
+    def reserved_arguments(self) -> Mapping[str, str]:
+        """Option of the engine that Snakeval sets itself -> what to use instead."""
+        return dict(self.node.get("x-reserved-args", {}))
 
 
-def _target(reference: str, path: Path) -> Any:
-    file, _, pointer = reference.partition("#")
-    source = (path.parent / file).resolve() if file else path
-    if not pointer:
-        return load_schema(source)
-    node: Any = _document(source)
-    for key in pointer.strip("/").split("/"):
-        node = node[key]
-    return _resolved(node, source)
+@dataclass(frozen=True, eq=False)
+class Place:
+    """What an execution type's schema says of the place where servers run in words of ours."""
 
+    node: Node
 
-def _joined(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    joined = {**base, **own}
-    if "properties" in base and "properties" in own:
-        names = [*base["properties"], *(name for name in own["properties"] if name not in base["properties"])]
-        joined["properties"] = {
-            name: {**base["properties"].get(name, {}), **own["properties"].get(name, {})} for name in names
-        }
-    if "required" in base and "required" in own:
-        joined["required"] = [*base["required"], *(name for name in own["required"] if name not in base["required"])]
-    for name in joined.get("required", ()):
-        joined["properties"][name] = {k: v for k, v in joined["properties"][name].items() if k != "default"}
-    return joined
+    @property
+    def is_this_machine(self) -> bool:
+        """Whether that is the machine on which Snakemake runs."""
+        return bool(self.node.get("x-on-this-machine"))
 
+    @property
+    def has_own_variables(self) -> bool:
+        """Whether servers inherit nothing from this machine, so that its variables say nothing of theirs."""
+        return bool(self.node.get("x-variables-elsewhere"))
 
-def types_of(schema: Schema) -> tuple[str, ...]:
-    """Return the JSON types that a schema allows; empty when it allows all."""
-    types = schema.get("type", ())
-    return (types,) if isinstance(types, str) else tuple(types)
+    @property
+    def rules(self) -> str | None:
+        """The function with rules of this type alone, `module:function`, None without one."""
+        return self.node.get("x-rules")
 
 
 def is_missing(value: Any) -> bool:
@@ -122,21 +241,23 @@ def is_missing(value: Any) -> bool:
     return isinstance(value, str) and value == MISSING
 
 
-def fill(value: Any, schema: Schema) -> Any:
-    """Return a copy of `value` with defaults filled in, in the order of the schema."""
-    if not isinstance(value, Mapping) or "properties" not in schema:
-        return deepcopy(value)
-    filled: dict[str, Any] = {}
-    for name, part in schema["properties"].items():
+def fill(value: Node, schema: Schema) -> Node:
+    """Return a copy of an object with defaults filled in, in the order of the schema, at every depth."""
+    filled = Node({})
+    for name, part in schema.properties.items():
         if name in value and not is_missing(value[name]):
-            filled[name] = fill(value[name], part)
-        elif "default" in part:
-            filled[name] = fill(part["default"], part)
+            filled[name] = _filled(value[name], part)
+        elif part.has_default:
+            filled[name] = _filled(part.default, part)
     return filled
+
+
+def _filled(value: Any, schema: Schema) -> Any:
+    if isinstance(value, Mapping) and "properties" in schema.node:
+        return fill(Node(dict(value)), schema)
+    return deepcopy(value)
 
 
 def operational(schema: Schema) -> Iterator[str]:
     """Yield the keys that do not change a score."""
-    for name, part in schema["properties"].items():
-        if part.get("x-operational"):
-            yield name
+    return (name for name, part in schema.properties.items() if part.is_operational)

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, NewType
 
 Keys = tuple[str | int, ...]
+# One mapping of a file of the configuration or of a schema, as `read_yaml` makes it: keys are texts, values are texts,
+# numbers, true, false, null, lists and mappings of the same kind. Which ones, a schema says; what is read after that
+# check and not written back is an object of `model.py`.
+Node = NewType("Node", dict[str, Any])
 
 COMMAND_LINE = "--config"
 
@@ -18,11 +22,11 @@ class Tree:
     """
 
     def __init__(self, file: str) -> None:
-        self.data: dict[str, Any] = {}
+        self.data = Node({})
         self.file = file
         self._origins: dict[Keys, str] = {}
 
-    def merge(self, layer: Mapping[str, Any], origin: str, at: Keys = ()) -> None:
+    def merge(self, layer: Node, origin: str, at: Keys = ()) -> None:
         """Merge a layer over what is there: mappings deeply; lists and scalars replace."""
         target = self._mapping(at)
         for key, value in layer.items():
@@ -36,7 +40,7 @@ class Tree:
                 self._forget(here)
                 target[key] = {}
             self._origins[here] = origin
-            self.merge(value, origin, here)
+            self.merge(Node(dict(value)), origin, here)
 
     def put(self, keys: Keys, value: Any, origin: str) -> None:
         """Set one value, making the mappings on the way; a bare text in a list becomes `{name: text}`."""
@@ -122,12 +126,11 @@ class Tree:
             node = element
         return ".".join(parts)
 
-    def _mapping(self, at: Keys) -> dict[str, Any]:
+    def _mapping(self, at: Keys) -> Node:
         node: Any = self.data
         for key in at:
             node = node[key]
-        mapping: dict[str, Any] = node
-        return mapping
+        return Node(node)
 
     def _forget(self, keys: Keys) -> None:
         for known in [known for known in self._origins if known[: len(keys)] == keys]:
@@ -139,3 +142,15 @@ def element_name(element: Any) -> str | None:
     if isinstance(element, Mapping):
         element = element.get("name")
     return element if isinstance(element, str) and element else None
+
+
+def deep(base: Node, over: Node) -> Node:
+    """Return a copy of `base` with the keys of `over` over it, mapping by mapping."""
+    merged = deepcopy(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            merged[key] = deep(Node(below), Node(value))
+        else:
+            merged[key] = deepcopy(value)
+    return merged

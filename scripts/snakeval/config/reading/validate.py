@@ -7,8 +7,8 @@ from functools import cache, reduce
 from operator import getitem
 from typing import Any
 
-from snakeval.config.reading.schema import Schema, is_missing, types_of
-from snakeval.config.reading.tree import Keys
+from snakeval.config.reading.schema import Schema, is_missing
+from snakeval.config.reading.tree import Keys, Node
 from snakeval.config.reading.wording import choices, show, type_words
 from snakeval.errors import Problem
 
@@ -36,7 +36,7 @@ def check(value: Any, schema: Schema, where: Where) -> list[Problem]:
         schema: Its schema, references resolved.
         where: Words the place of a part, "file: dotted.path".
     """
-    errors = list(_validator()(schema).iter_errors(value))
+    errors = list(_validator()(schema.node).iter_errors(value))
     mistyped = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
     told = (e for e in errors if e.validator == "type" or tuple(e.absolute_path) not in mistyped)
     return list(dict.fromkeys(problem for error in told for problem in _problems(error, schema, where)))
@@ -48,13 +48,13 @@ def _validator() -> Any:
     from jsonschema import Draft202012Validator, ValidationError
     from jsonschema.validators import extend
 
-    def type_of_given(validator: Any, types: Any, value: Any, schema: Schema) -> Iterator[ValidationError]:
+    def type_of_given(validator: Any, types: Any, value: Any, schema: Node) -> Iterator[ValidationError]:
         if is_missing(value):
             yield ValidationError("left to the user")
         else:
             yield from Draft202012Validator.VALIDATORS["type"](validator, types, value, schema)
 
-    def whole_pattern(validator: Any, pattern: str, value: Any, schema: Schema) -> Iterator[ValidationError]:
+    def whole_pattern(validator: Any, pattern: str, value: Any, schema: Node) -> Iterator[ValidationError]:
         # JSON Schema's `$` is the very end; Python's also matches before a final newline.
         ending = pattern.removesuffix("$") + r"\Z" if pattern.endswith("$") else pattern
         if isinstance(value, str) and not re.search(ending, value):
@@ -75,9 +75,9 @@ def _validator() -> Any:
 
 def _problems(error: Any, root: Schema, where: Where) -> Iterator[Problem]:
     """Word one of jsonschema's errors, whose own text is meant for programmers."""
-    keys, schema, value = tuple(error.absolute_path), error.schema, error.instance
+    keys, schema, value = tuple(error.absolute_path), Schema(error.schema), error.instance
     path = tuple(error.absolute_schema_path)
-    parts = schema.get("properties", {})
+    parts = schema.properties
     if error.validator == "required":
         for name in error.validator_value:
             if name not in value:
@@ -87,9 +87,9 @@ def _problems(error: Any, root: Schema, where: Where) -> Iterator[Problem]:
             if name not in parts:
                 yield _unknown((*keys, name), value[name], schema, where)
     elif "propertyNames" in path:
-        above = reduce(getitem, path[: path.index("propertyNames")], root)
-        expected = schema.get("x-form", "another name")
-        yield _problem((*keys, value), "has the wrong name", value, expected, above, where)
+        above: Any = reduce(getitem, path[: path.index("propertyNames")], root.node)
+        expected = schema.form or "another name"
+        yield _problem((*keys, value), "has the wrong name", value, expected, Schema(Node(above)), where)
     elif is_missing(value):
         yield _missing(keys, schema, where)
     else:
@@ -102,18 +102,18 @@ def _problems(error: Any, root: Schema, where: Where) -> Iterator[Problem]:
 
 
 def _expected(error: Any) -> str:
-    schema = error.schema
+    schema = Schema(error.schema)
     if error.validator in ("enum", "const"):
         allowed = error.validator_value if error.validator == "enum" else [error.validator_value]
         return choices(error.instance, [str(value) for value in allowed if value])
     if error.validator == "minItems":
         return "at least one entry"
-    words = type_words(schema, types_of(schema)) or "another value"
-    return str(schema.get("x-form", words)) if error.validator == "pattern" else words
+    words = type_words(schema.types, schema.bounds) or "another value"
+    return (schema.form or words) if error.validator == "pattern" else words
 
 
 def _type_hint(value: Any, schema: Schema, keys: Keys) -> str:
-    if "string" in types_of(schema) and isinstance(value, int | float):
+    if "string" in schema.types and isinstance(value, int | float):
         return f'put it in quotes: "{show(value)}"'
     if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
         return f"remove the quotes: {value}"
@@ -123,15 +123,15 @@ def _type_hint(value: Any, schema: Schema, keys: Keys) -> str:
 
 
 def _missing(keys: Keys, schema: Schema, where: Where) -> Problem:
-    return _problem(keys, "is missing", None, type_words(schema, types_of(schema)), schema, where, got="nothing")
+    return _problem(keys, "is missing", None, type_words(schema.types, schema.bounds), schema, where, got="nothing")
 
 
 def _unknown(keys: Keys, value: Any, schema: Schema, where: Where) -> Problem:
     name = str(keys[-1])
-    hint = f"config/README.md lists every key of {schema['title']}" if "title" in schema else "remove it"
-    known = choices(name, list(schema.get("properties", {})))
+    hint = f"config/README.md lists every key of {schema.title}" if schema.title else "remove it"
+    known = choices(name, list(schema.properties))
     # Where only the name of a secret belongs, what else stands there may be the secret.
-    got = f"a text of {len(str(value))} characters (not shown)" if schema.get("x-secret") else show(value, name)
+    got = f"a text of {len(str(value))} characters (not shown)" if schema.is_secret else show(value, name)
     return Problem(where(keys), "is not a known key", got, known, hint)
 
 
@@ -139,5 +139,5 @@ def _problem(
     keys: Keys, what: str, value: Any, expected: str, schema: Schema, where: Where, hint: str = "", got: str = ""
 ) -> Problem:
     key = next((str(part) for part in reversed(keys) if isinstance(part, str)), "")
-    hint = hint or schema.get("description", "") or "config/README.md lists every key"
+    hint = hint or schema.description or "config/README.md lists every key"
     return Problem(where(keys), what, got or show(value, key), expected, hint)

@@ -63,19 +63,10 @@ def choices(got: Any, known: Sequence[str]) -> str:
     return f"{text} (did you mean {close}?)" if close else text
 
 
-def type_words(schema: Mapping[str, Any], types: Sequence[str]) -> str:
+def type_words(types: Sequence[str], bounds: str) -> str:
     """Return what a schema allows, e.g. "a whole number >= 1 or null"."""
-    words = [_TYPE_WORDS[name] + (_bounds(schema) if name in ("integer", "number") else "") for name in types]
-    return " or ".join(words)
-
-
-def _bounds(schema: Mapping[str, Any]) -> str:
-    lower, upper = schema.get("minimum"), schema.get("maximum")
-    above = schema.get("exclusiveMinimum")
-    parts = [f">= {lower}"] if lower is not None else [f"> {above}"] if above is not None else []
-    if upper is not None:
-        parts.append(f"<= {upper}")
-    return " " + " and ".join(parts) if parts else ""
+    limit = f" {bounds}" if bounds else ""
+    return " or ".join(_TYPE_WORDS[name] + (limit if name in ("integer", "number") else "") for name in types)
 
 
 def got_type(value: Any) -> str:

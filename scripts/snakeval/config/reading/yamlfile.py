@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from snakeval.config.reading.tree import Node
 from snakeval.errors import ConfigError, Problem
 
 try:
@@ -62,7 +63,7 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def read_yaml(path: Path, tags: bool = False) -> dict[str, Any]:
+def read_yaml(path: Path, tags: bool = False) -> Node:
     """Return the mapping that a file holds; an empty file is an empty mapping.
 
     Args:
@@ -86,17 +87,16 @@ def read_yaml(path: Path, tags: bool = False) -> dict[str, Any]:
         hint = "look at this line and the one above: indentation, a missing colon, an open quote"
         raise ConfigError([_problem(line, "is not valid YAML", reason, "YAML with every key once", hint)]) from None
     if value is None:
-        return {}
+        return Node({})
     if not isinstance(value, dict):
         got = "a list" if isinstance(value, list) else "a single value"
         hint = "write `key: value` lines; config/README.md lists the keys"
         raise ConfigError([_problem(shown(path), "does not hold a mapping", got, "a mapping", hint)])
     try:
-        plain: dict[str, Any] = _text_keys(value)
+        return Node(_text_keys(value))
     except RecursionError:
         hint = "remove the alias (`*name`) that points to a mapping which contains it"
         raise ConfigError([_problem(shown(path), "contains itself", "an endless mapping", "a tree", hint)]) from None
-    return plain
 
 
 def parse_scalar(text: str) -> Any:

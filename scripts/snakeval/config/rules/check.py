@@ -204,8 +204,7 @@ def _commands_are_trusted(draft: Draft, environ: Mapping[str, str]) -> Iterator[
 
 def _unset_variables(draft: Draft, environ: Mapping[str, str]) -> Iterator[Problem]:
     # Where servers do not inherit from this machine, its variables say nothing of theirs.
-    elsewhere = draft.execution.schema.get("x-variables-elsewhere", False)
-    servers = () if elsewhere else (draft.execution, *draft.served)
+    servers = () if draft.execution.schema.place.has_own_variables else (draft.execution, *draft.served)
     for entry in (draft.top, *servers, draft.evaluation, *draft.tasks):
         env_vars = entry.data.get("env_vars")
         for name, reference in env_vars.items() if isinstance(env_vars, dict) else ():
@@ -220,7 +219,7 @@ def _unset_variables(draft: Draft, environ: Mapping[str, str]) -> Iterator[Probl
 def _rules_of_execution(draft: Draft) -> Iterator[Problem]:
     """Yield what breaks the rules that the schema of the execution type names, if it names any."""
     execution = draft.execution
-    reference = execution.schema.get("x-rules")
+    reference = execution.schema.place.rules
     if reference is not None:
         where = f"schemas/execution/{execution.data['type']}.schema.yaml: x-rules"
         yield from load_function(reference, where, _rules_of_execution)(draft)

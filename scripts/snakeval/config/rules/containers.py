@@ -27,8 +27,9 @@ def containers_have_an_image(draft: Draft) -> Iterator[Problem]:
         if _in_container(entry) and image is None:
             hint = "runtime: container needs it"
             yield Problem(entry.at("image"), "is missing", "nothing", "an image reference", hint)
-        own = entry.schema["properties"].get("image", {}).get("default")
-        if image is not None and own is None and not _in_container(entry):
+        known = entry.schema.properties.get("image")
+        has_image = known is not None and known.default is not None
+        if image is not None and not has_image and not _in_container(entry):
             hint = "add runtime: container, or leave image out"
             got = f"runtime {entry.data.get('runtime')}"
             yield Problem(entry.at("image"), "has no meaning without a container", got, "runtime container", hint)
@@ -47,7 +48,7 @@ def containers_have_a_runtime(draft: Draft) -> Iterator[Problem]:
     chosen = draft.execution.data.get("container_runtime")
     names = [entry.data["name"] for entry in _containers(draft)]
     if chosen == NONE and names and draft.execution_complete:
-        known = draft.execution.schema["properties"]["container_runtime"]["enum"]
+        known = draft.execution.schema.properties["container_runtime"].choices
         expected = ", ".join(one for one in known if one != NONE)
         hint = f"deployment {names[0]} has runtime: container; docs/containers.md tells which one"
         yield Problem(draft.execution.at("container_runtime"), "is needed", NONE, f"one of {expected}", hint)

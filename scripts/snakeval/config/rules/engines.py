@@ -20,7 +20,7 @@ def check_engines(draft: Draft) -> Iterator[Problem]:
 
 
 def _weights(entry: Entry, _: Draft) -> Iterator[Problem]:
-    keys = entry.schema.get("x-one-of", ())
+    keys = entry.schema.engine.one_of
     given = [key for key in keys if entry.data[key] is not None]
     if keys and len(given) != 1 and entry.data.get("command") is None:
         hint = "checkpoint_path is a folder with config.json and weights, hf_model_handle an id such as org/model"
@@ -63,7 +63,7 @@ def _extra_args(entry: Entry, _: Draft) -> Iterator[Problem]:
         expected = "a list, or a text that a shell could split"
         yield Problem(entry.at("extra_args"), f"cannot be split into words ({why})", show(words), expected, hint)
         return
-    for option, use in reserved_words(words, entry.schema.get("x-reserved-args", {})):
+    for option, use in reserved_words(words, entry.schema.engine.reserved_arguments):
         hint = f"remove it and use {use}" if not use.startswith("nothing") else f"remove it: {use.partition(', ')[2]}"
         what = f"sets {option}, which Snakeval sets itself"
         yield Problem(entry.at("extra_args"), what, option, "options that have no key of their own", hint)
@@ -71,8 +71,8 @@ def _extra_args(entry: Entry, _: Draft) -> Iterator[Problem]:
 
 def _nodes(entry: Entry, draft: Draft) -> Iterator[Problem]:
     nodes = draft.execution.data.get("num_nodes", 1) // draft.execution.data.get("num_instances", 1)
-    known = entry.schema.get("x-multi-node") or entry.data["type"] in OWN_COMMAND or entry.data.get("command")
-    if nodes > 1 and entry.schema.get("x-has-server", True) and not known:
+    known = entry.schema.engine.is_multi_node or entry.data["type"] in OWN_COMMAND or entry.data.get("command")
+    if nodes > 1 and entry.schema.engine.has_server and not known:
         name = entry.data["name"]
         hint = "use type vllm or sglang, or one node"
         what = f"is more than deployment {name} (type {entry.data['type']}) can use"

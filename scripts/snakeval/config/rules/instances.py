@@ -30,7 +30,7 @@ def instances_are_healthy_by_a_path(draft: Draft) -> Iterator[Problem]:
 def router_is_understood(draft: Draft) -> Iterator[Problem]:
     """The router writes keys of its own into requests (`no_stop_trim`, ...), which some engines refuse."""
     for entry in _routed(draft):
-        if entry.schema.get("x-refuses-unknown-keys"):
+        if entry.schema.engine.refuses_unknown_keys:
             what = f"cannot serve deployment {entry.data['name']} (type {entry.data['type']})"
             hint = "its engine refuses the keys that the router adds to requests; use several deployments instead"
             yield Problem(draft.execution.at("num_instances"), what, show(_instances(draft)), "1", hint)
@@ -44,4 +44,4 @@ def _routed(draft: Draft) -> list[Entry]:
     """Return the deployments whose servers have several instances."""
     if _instances(draft) == 1:
         return []
-    return [entry for entry in draft.served if entry.schema.get("x-has-server", True)]
+    return [entry for entry in draft.served if entry.schema.engine.has_server]

@@ -13,7 +13,7 @@ def lepton_rules(draft: Draft) -> Iterator[Problem]:
     """Yield what would keep an endpoint from being made, or would show a secret to the workspace."""
     execution = draft.execution
     for entry in draft.served:
-        if entry.schema.get("x-has-server", True):
+        if entry.schema.engine.has_server:
             own = entry.data.get("lepton_config") or {}
             yield from _image(entry, execution)
             yield from _shape(entry, own, execution)
@@ -26,7 +26,7 @@ def lepton_rules(draft: Draft) -> Iterator[Problem]:
 
 def _image(entry: Entry, execution: Entry) -> Iterator[Problem]:
     if not entry.data.get("image") and not execution.data["image"]:
-        has_key = "image" in entry.schema["properties"]
+        has_key = "image" in entry.schema.properties
         where = entry.at("image") if has_key else execution.at("image")
         hint = "Lepton runs images; name one that has what the server's command needs"
         yield Problem(where, "is missing", "nothing", "the name of an image", hint)

@@ -1,12 +1,12 @@
 """The tasks of a configuration, checked by their schema, with the settings of `evaluation` filled in."""
 
-from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from snakeval.config.reading.entry import Entry, deep, under
-from snakeval.config.reading.schema import Schema, Schemas, fill
-from snakeval.config.reading.tree import Keys, Tree
+from snakeval.config.reading.entry import Entry, under
+from snakeval.config.reading.schema import Schema, fill
+from snakeval.config.reading.schema_files import Schemas
+from snakeval.config.reading.tree import Keys, Node, Tree, deep
 from snakeval.config.reading.validate import check
 
 _OF_IMAGES = ("container", "dataset_dir", "dataset_mount_path")
@@ -19,26 +19,28 @@ def draft_tasks(tree: Tree, raw: Any, schemas: Schemas) -> tuple[Entry, tuple[En
     schema, task_schema = schemas.read("evaluation"), schemas.read("task")
     here: Keys = ("evaluation",)
     raw = raw if isinstance(raw, dict) else {}
-    own = {
-        name: value
-        for name, value in raw.items()
-        if name in schema["properties"] and not check(value, schema["properties"][name], tree.where)
-    }
-    evaluation = Entry(fill(own, schema), schema, under(tree, here))
+    shared = Node(
+        {
+            name: value
+            for name, value in raw.items()
+            if name in schema.properties and not check(value, schema.properties[name], tree.where)
+        }
+    )
+    evaluation = Entry(fill(shared, schema), schema, under(tree, here))
     tasks = []
     for index, item in enumerate(raw.get("tasks") if isinstance(raw.get("tasks"), list) else ()):
         if not check(item, task_schema, tree.where):
             item = {"name": item} if isinstance(item, str) else item
-            data = fill(item, task_schema)
+            data = fill(Node(item), task_schema)
             _complete_task(data, evaluation.data, task_schema)
-            its = frozenset(name for name, value in item.items() if value is not None)
-            given = its | {name for name, value in own.items() if value is not None}
+            own = frozenset(name for name, value in item.items() if value is not None)
+            given = own | {name for name, value in shared.items() if value is not None}
             where = under(tree, (*here, "tasks", index))
-            tasks.append(Entry(data, task_schema, where, given, its, evaluation.data["extra"]))
+            tasks.append(Entry(data, task_schema, where, given, own, evaluation.data["extra"]))
     return evaluation, tuple(tasks)
 
 
-def _complete_task(data: dict[str, Any], shared: Mapping[str, Any], schema: Schema) -> None:
+def _complete_task(data: Node, shared: Node, schema: Schema) -> None:
     for name in data:
         if name == "adapter_config":
             data[name] = deep(shared[name], data[name])
@@ -52,5 +54,5 @@ def _complete_task(data: dict[str, Any], shared: Mapping[str, Any], schema: Sche
 def harness_prefix(name: str, task_schema: Schema) -> str | None:
     """Return the harness that a task's name begins with, `harness.task`; None for a bare name."""
     first, dot, rest = name.partition(".")
-    known = first != "command" and first in task_schema["properties"]["harness"]["enum"]
+    known = first != "command" and first in task_schema.properties["harness"].choices
     return first if dot and rest and known else None

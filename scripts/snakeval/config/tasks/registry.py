@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
+from snakeval.config.reading.tree import Node, deep
 from snakeval.config.reading.yamlfile import read_yaml
 from snakeval.endpoint import Protocol
 
@@ -14,6 +14,14 @@ INDEX = "index.tsv"
 # Who gets a bare name that several harnesses have, after lm-eval itself; all others come between, by name.
 PREFERRED = ("lm-evaluation-harness", "simple_evals", "bigcode-evaluation-harness")
 LAST = ("codec",)  # The same names, but it measures whether a model has seen the benchmark.
+
+
+@dataclass(frozen=True)
+class NativeTask:
+    """A task of our own lm-eval, with settings under our names."""
+
+    task: str
+    settings: Node
 
 
 @dataclass(frozen=True)
@@ -26,15 +34,15 @@ class RegisteredTask:
         defaults: Settings that it is run with unless others are given, under the harness's names (`extra.n_samples`).
         judge: "required" or "optional" when another model scores answers, else None.
         secrets: Environment variables that it reads keys from.
-        native: What our own lm-eval runs in its place: its `task`, and settings under our names; None without one.
+        native: What our own lm-eval runs in its place, None without it.
     """
 
     name: str
     protocols: tuple[Protocol, ...]
-    defaults: Mapping[str, Any]
+    defaults: Node
     judge: str | None
     secrets: tuple[str, ...]
-    native: Mapping[str, Any] | None
+    native: NativeTask | None
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,7 @@ def _index(path: Path) -> Mapping[str, Sequence[str]]:
 @cache
 def _read(path: Path) -> RegisteredHarness:
     content = read_yaml(path)
-    common = content.get("defaults", {})
+    common = Node(content.get("defaults", {}))
     return RegisteredHarness(
         name=content["harness"],
         version=content["version"],
@@ -132,30 +140,23 @@ def _read(path: Path) -> RegisteredHarness:
     )
 
 
-def _task(name: str, entry: Mapping[str, Any], common: Mapping[str, Any]) -> RegisteredTask:
+def _task(name: str, entry: Node, common: Node) -> RegisteredTask:
+    native = entry.get("native")
     return RegisteredTask(
         name=name,
         protocols=tuple(Protocol(protocol) for protocol in entry["protocols"]),
-        defaults=_said(merged(common, entry.get("defaults", {}))),
+        defaults=_said(deep(common, Node(entry.get("defaults", {})))),
         judge=entry.get("judge"),
         secrets=tuple(entry.get("secrets", ())),
-        native=entry.get("native"),
+        native=_native(Node(native)) if native is not None else None,
     )
 
 
-def _said(defaults: Mapping[str, Any]) -> dict[str, Any]:
+def _native(native: Node) -> NativeTask:
+    return NativeTask(native["task"], Node({key: value for key, value in native.items() if key != "task"}))
+
+
+def _said(defaults: Node) -> Node:
     """Return what is not null: what is, the harness decides."""
-    return {
-        key: _said(value) if isinstance(value, Mapping) else value
-        for key, value in defaults.items()
-        if value is not None
-    }
-
-
-def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `own` over `base`, mappings key by key."""
-    joined = dict(base)
-    for key, value in own.items():
-        below = joined.get(key)
-        joined[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return joined
+    said = {key: value for key, value in defaults.items() if value is not None}
+    return Node({key: _said(Node(value)) if isinstance(value, dict) else value for key, value in said.items()})

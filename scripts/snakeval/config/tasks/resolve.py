@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from snakeval.config.reading.entry import Entry
+from snakeval.config.reading.tree import Node, deep
 from snakeval.config.reading.wording import choices, nearest, show
 from snakeval.config.reading.yamlfile import read_yaml
 from snakeval.config.tasks.inspect import INSPECT, INSPECT_EVALS, find_inspect_task
-from snakeval.config.tasks.registry import RegisteredHarness, RegisteredTask, Registry, merged
+from snakeval.config.tasks.registry import RegisteredHarness, RegisteredTask, Registry
 from snakeval.config.tasks.settings import REPEATS, SETTINGS, UNREGISTERED, extra_names, lm_eval_takes
 from snakeval.endpoint import Protocol
 from snakeval.errors import ConfigError, Problem
@@ -45,10 +45,10 @@ class ResolvedTask:
     notice: str | None = None
     arguments: tuple[str, ...] | None = None
 
-    def defaults_of(self, key: str) -> Mapping[str, Any]:
+    def defaults_of(self, key: str) -> Node:
         """Return the registry's defaults of a mapping such as `extra`."""
         registered = self.registered.tasks.get(self.task) if self.registered else None
-        return dict(registered.defaults.get(key, {})) if registered else {}
+        return Node(dict(registered.defaults.get(key, {})) if registered else {})
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ def resolve_task(entry: Entry, index: TaskIndex) -> ResolvedTask | Problem:
 
 def _for_lm_eval(entry: Entry) -> Entry:
     """Return the keys of a task with what lm-eval has a key for, or has anyway, taken out of `extra`."""
-    data = dict(entry.data)
-    tokenizer = merged(entry.shared_extra, data["extra"]).get("tokenizer")
+    data = Node(dict(entry.data))
+    tokenizer = deep(entry.shared_extra, data["extra"]).get("tokenizer")
     data["tokenizer"] = data["tokenizer"] or tokenizer
     data["extra"] = {name: value for name, value in data["extra"].items() if not lm_eval_takes(name, value)}
     return replace(entry, data=data)
@@ -166,17 +166,17 @@ def _of_inspect(entry: Entry, index: TaskIndex) -> ResolvedTask | Problem:
         return found
     unused = {key: entry.data[key] if key in entry.own else None for key in ("num_fewshot", "tokenizer")}
     harness, sent = entry.data["harness"], _sent(entry, Protocol.CHAT)
-    own = replace(entry, data=entry.data | unused)
+    own = replace(entry, data=Node(entry.data | unused))
     return ResolvedTask(own, harness, found.name, sent, found.definition, arguments=found.arguments)
 
 
 def _registered(entry: Entry, harness: RegisteredHarness, task: RegisteredTask) -> ResolvedTask:
     """Return a task of the registry, its settings where the configuration says nothing; lm-eval's own where it can."""
-    data, protocol = dict(entry.data), _sent(entry, task.protocols[0])
+    data, protocol = Node(dict(entry.data)), _sent(entry, task.protocols[0])
     if task.native is not None and data["container"] is None:
-        settings = {key: value for key, value in task.native.items() if key != "task" and key not in entry.given}
-        own = _for_lm_eval(replace(entry, data=data | settings))
-        return ResolvedTask(own, "lm-eval", task.native["task"], protocol, None)
+        settings = {key: value for key, value in task.native.settings.items() if key not in entry.given}
+        own = _for_lm_eval(replace(entry, data=Node(data | settings)))
+        return ResolvedTask(own, "lm-eval", task.native.task, protocol, None)
     extra = task.defaults.get("extra", {})
     placed = {}
     for key in UNREGISTERED:
@@ -192,10 +192,9 @@ def _registered(entry: Entry, harness: RegisteredHarness, task: RegisteredTask) 
     if repeats and "repeats" not in entry.given:
         data["repeats"] = repeats
     known = {**extra, **dict.fromkeys(extra_names(harness.settings))}
-    shared = {key: value for key, value in entry.shared_extra.items() if key in known}
-    data["extra"] = merged(
-        {key: extra[key] for key in extra if key not in REPEATS}, merged(shared, placed | data["extra"])
-    )
+    shared = Node({key: value for key, value in entry.shared_extra.items() if key in known})
+    usual = Node({key: extra[key] for key in extra if key not in REPEATS})
+    data["extra"] = deep(usual, deep(shared, Node(placed | data["extra"])))
     return ResolvedTask(replace(entry, data=data), harness.name, task.name, protocol, None, harness)
 
 
@@ -215,18 +214,15 @@ def _notice(found: ResolvedTask, chosen: str, index: TaskIndex) -> str | None:
 
 def _same(found: ResolvedTask, other: RegisteredTask) -> bool:
     """Return whether the other task would run as this very one."""
-    asks_the_same = other.native is not None and {"task": found.task} == {
-        "task": other.native["task"],
-        **_differing(other),
-    }
+    asks_the_same = other.native is not None and other.native.task == found.task and not _differing(other)
     return found.harness == "lm-eval" and asks_the_same and other.protocols[0] is found.protocol
 
 
-def _differing(task: RegisteredTask) -> dict[str, Any]:
+def _differing(task: RegisteredTask) -> Node:
     """Return the settings of a task that lm-eval runs natively, but for the launcher's spelling of greedy."""
     greedy = {"temperature": 1e-07, "top_p": 0.9999999}
-    native = task.native or {}
-    return {key: value for key, value in native.items() if key != "task" and greedy.get(key) != value}
+    settings = task.native.settings if task.native else {}
+    return Node({key: value for key, value in settings.items() if greedy.get(key) != value})
 
 
 def _told(task: RegisteredTask) -> str:
@@ -253,10 +249,10 @@ def _unknown(entry: Entry, index: TaskIndex) -> Problem:
 def protocol_problems(task: ResolvedTask, deployments: Sequence[Entry]) -> Iterator[Problem]:
     """Yield a finding for every deployment that does not answer what the task sends."""
     for deployment in deployments:
-        answered = deployment.data.get("protocols") or deployment.schema["x-protocols"]
+        answered = deployment.data.get("protocols") or deployment.schema.engine.protocols
         if task.protocol.value in answered:
             continue
-        reason = deployment.schema.get("x-protocols-note") if task.protocol is Protocol.LOGLIKELIHOOD else None
+        reason = deployment.schema.engine.protocols_note if task.protocol is Protocol.LOGLIKELIHOOD else None
         yield Problem(
             where=task.entry.at("protocol"),
             what=f"is not answered by deployment {deployment.data['name']}",
@@ -268,12 +264,12 @@ def protocol_problems(task: ResolvedTask, deployments: Sequence[Entry]) -> Itera
         )
 
 
-def _definition(file: Path) -> dict[str, Any]:
+def _definition(file: Path) -> Node:
     """Return a definition's keys, those of the files that it includes below its own."""
-    merged: dict[str, Any] = {}
+    merged = Node({})
     for _ in range(_INCLUDE_DEPTH):
         content = read_yaml(file, tags=True)
-        merged = {**content, **merged}
+        merged = Node({**content, **merged})
         include = content.get("include")
         if not isinstance(include, str):
             return merged

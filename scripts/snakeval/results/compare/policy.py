@@ -1,14 +1,15 @@
 """A gate's policy: which tasks count, how much worse they may be, and what doubt means."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from snakeval.config.comparisons import policy_problems
-from snakeval.config.reading.schema import Schemas, fill
+from snakeval.config.reading.schema import Schema, fill
+from snakeval.config.reading.schema_files import Schemas
+from snakeval.config.reading.tree import Node
 from snakeval.config.reading.yamlfile import read_yaml
 from snakeval.errors import ConfigError
 from snakeval.system.checkout import SCHEMAS
@@ -82,9 +83,9 @@ def read_policy(path: Path) -> Policy:
     )
 
 
-def _demands(content: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Demand]:
+def _demands(content: Node, schema: Schema) -> Iterator[Demand]:
     for entry in content["tasks"]:
-        own = fill(entry, schema["properties"]["tasks"]["items"])
+        own = fill(entry, schema.properties["tasks"].items)
         tier = content["tiers"][own["tier"]]
         # An entry with a limit of its own has no other: a tier's absolute limit would make a wider relative one void.
         limits = own if own["max_drop"] is not None or own["max_relative_drop"] is not None else tier
