@@ -1,10 +1,12 @@
 """What the rest of Snakeval knows of a configuration: frozen, complete, validated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from snakeval.config.container_syntax import CONTAINER, DEPLOYMENT, EVALUATION, NONE, Mount, named_mounts
 from snakeval.config.reading.tree import Node
+from snakeval.config.sampling import Sampling, Traffic
 from snakeval.endpoint import Protocol
 
 
@@ -34,6 +36,41 @@ class Deployment:
     components: Node = field(default_factory=lambda: Node({}))
     env_prefix: str = ""
 
+    @property
+    def is_in_container(self) -> bool:
+        """Whether its server runs in a container."""
+        return bool(self.options.get("runtime") == CONTAINER)
+
+    @property
+    def image(self) -> str:
+        """The image of its container, empty without one."""
+        return self.options.get("image") or ""
+
+    @property
+    def checkpoint_path(self) -> str | None:
+        """Where its weights are, None when a hub has them or nothing is known of them."""
+        return self.options.get("checkpoint_path")
+
+    @property
+    def hub_id(self) -> str | None:
+        """What a hub calls its weights, None when they are a path or nothing is known of them."""
+        return self.options.get("hf_model_handle")
+
+    @property
+    def takes_hub_ids(self) -> bool:
+        """Whether its engine loads weights from a hub too, so that a path is a folder as the hub has them."""
+        return "hf_model_handle" in self.options
+
+    @property
+    def has_own_command(self) -> bool:
+        """Whether the user's own command starts its server, of which nothing is known then."""
+        return self.options.get("command") is not None
+
+    @property
+    def max_concurrency(self) -> int | None:
+        """How many requests it takes at a time, None for any number."""
+        return self.options.get("max_concurrency")
+
 
 @dataclass(frozen=True)
 class Execution:
@@ -46,6 +83,53 @@ class Execution:
     max_restarts: int
     max_deployments: int
     options: Node
+
+    @property
+    def container_runtime(self) -> str | None:
+        """What runs containers, None when nothing was chosen, or when there is nothing to choose."""
+        chosen: str = self.options.get("container_runtime", NONE)
+        return None if chosen == NONE else chosen
+
+    @property
+    def container_args(self) -> tuple[str, ...]:
+        """More options of the container runtime."""
+        return tuple(self.options["container_args"])
+
+    @property
+    def mounts_home(self) -> bool:
+        """Whether containers see the user's home folder."""
+        return bool(self.options["mounts"]["mount_home"])
+
+    @property
+    def server_mounts(self) -> tuple[Mount, ...]:
+        """What the containers of all servers see beside their own files."""
+        return named_mounts(self.options, DEPLOYMENT)
+
+    @property
+    def task_mounts(self) -> tuple[Mount, ...]:
+        """What the containers of all tasks see beside their own files."""
+        return named_mounts(self.options, EVALUATION)
+
+    @property
+    def num_nodes(self) -> int:
+        """The nodes of all instances of a server together; 1 where the backend knows no others."""
+        return int(self.options.get("num_nodes") or 1)
+
+    @property
+    def num_instances(self) -> int:
+        """How many instances every server of the run has; 1 where the backend knows no others."""
+        return int(self.options.get("num_instances") or 1)
+
+    @property
+    def nodes_per_instance(self) -> int:
+        """The nodes of one instance; the configuration's rules see to it that the division leaves no rest."""
+        return self.num_nodes // self.num_instances
+
+    @property
+    def pending_timeout_s(self) -> float:
+        """How long a server may wait in a queue, infinity where there is none."""
+        seconds: float = self.options.get("pending_timeout_s", float("inf"))
+        return seconds
 
     @property
     def evaluates_in_allocation(self) -> bool:
@@ -90,6 +174,31 @@ class Task:
     environment: str = ""
     auxiliaries: tuple[str, ...] = ()
     container: str = ""
+
+    @property
+    def sampling(self) -> Sampling:
+        """How answers are drawn."""
+        return Sampling(**{part.name: self.settings.get(part.name) for part in fields(Sampling)})
+
+    @property
+    def traffic(self) -> Traffic:
+        """How requests are sent."""
+        return Traffic(**{part.name: self.settings.get(part.name) for part in fields(Traffic)})
+
+    @property
+    def extra(self) -> Node:
+        """Settings that harnesses have no common word for, under the harness's names."""
+        return Node(self.settings.get("extra") or {})
+
+    @property
+    def adapter_config(self) -> Node:
+        """What nemo-evaluator's adapter is told."""
+        return Node(self.settings.get("adapter_config") or {})
+
+    @property
+    def dataset_dir(self) -> str | None:
+        """The folder of the task's data, None where it is found by name."""
+        return self.settings.get("dataset_dir")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from snakeval.config.container_syntax import CONTAINER, NONE, Mount, named_mounts, spelled_for
+from snakeval.config.container_syntax import Mount, spelled_for
 from snakeval.config.model import Deployment, Execution
 from snakeval.config.reading.tree import Node
 from snakeval.deployments.types import file_options, mounted_options
@@ -52,17 +52,9 @@ class Container:
     step: tuple[str, ...] | None = None
 
 
-def chosen_runtime(execution: Execution) -> str | None:
-    """Return what runs containers, None when nothing was chosen, or the backend cannot."""
-    chosen: str = execution.options.get("container_runtime", NONE)
-    return None if chosen == NONE else chosen
-
-
 def container_runtime(deployment: Deployment, execution: Execution) -> str | None:
     """Return what runs the deployment's container, None when its server runs on the host."""
-    if deployment.options.get("runtime") != CONTAINER:
-        return None
-    return chosen_runtime(execution)
+    return execution.container_runtime if deployment.is_in_container else None
 
 
 def container_of(deployment: Deployment, execution: Execution) -> Container | None:
@@ -77,10 +69,10 @@ def container_of(deployment: Deployment, execution: Execution) -> Container | No
     devices = () if runtime == "podman" else ("CUDA_VISIBLE_DEVICES",)
     return Container(
         runtime=runtime,
-        image=spelled_for(runtime, deployment.options["image"]),
-        mounts=tuple(dict.fromkeys([*own, *named_mounts(execution.options)])),
-        mount_home=execution.options["mounts"]["mount_home"],
-        arguments=tuple(execution.options["container_args"]),
+        image=spelled_for(runtime, deployment.image),
+        mounts=tuple(dict.fromkeys([*own, *execution.server_mounts])),
+        mount_home=execution.mounts_home,
+        arguments=execution.container_args,
         variables=(*HANDED_OVER, *PROXIES, *devices, *deployment.env_vars),
     )
 
@@ -94,7 +86,7 @@ def failure_hint(deployment: Deployment, execution: Execution, log_tail: str) ->
     """Return what helps against a container that did not start, None when nothing is known."""
     if container_runtime(deployment, execution) is None:
         return None
-    return container_hint(deployment.options["image"], log_tail)
+    return container_hint(deployment.image, log_tail)
 
 
 def container_hint(image: str, log_tail: str) -> str | None:

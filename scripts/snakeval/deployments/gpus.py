@@ -1,11 +1,9 @@
 """How many GPUs a deployment holds, as far as its configuration says."""
 
 import re
-from collections.abc import Mapping
 from math import prod
-from typing import Any
 
-from snakeval.config.model import Config, Deployment
+from snakeval.config.model import Config, Deployment, Execution
 from snakeval.deployments.types import deployment_type
 
 # gres as in sbatch(1): gpu, gpu:4, gpu:a100:4, several with commas between them.
@@ -20,21 +18,22 @@ def gpus_of(config: Config, deployment: Deployment) -> int | None:
     """
     if not deployment_type(deployment.type).has_server:
         return 0
-    asked = _asked(config.execution.options)
+    asked = _asked(config.execution)
     if asked is not None:
         return asked
     sizes = [int(deployment.options[name]) for name in PARALLEL if deployment.options.get(name)]
-    return prod(sizes) * int(config.execution.options.get("num_instances") or 1) if sizes else None
+    return prod(sizes) * config.execution.num_instances if sizes else None
 
 
-def _asked(options: Mapping[str, Any]) -> int | None:
-    """Return what the options of the execution ask for, over all nodes."""
-    per_node = gpus_per_node(options)
-    return None if per_node is None else per_node * int(options.get("num_nodes") or 1)
+def _asked(execution: Execution) -> int | None:
+    """Return what the execution asks for, over all nodes."""
+    per_node = gpus_per_node(execution)
+    return None if per_node is None else per_node * execution.num_nodes
 
 
-def gpus_per_node(options: Mapping[str, Any]) -> int | None:
-    """Return the GPUs that the options of the execution ask for on each node; None when they do not say."""
+def gpus_per_node(execution: Execution) -> int | None:
+    """Return the GPUs that the execution asks for on each node; None when it does not say."""
+    options = execution.options
     if options.get("gpus_per_node") is not None:
         return int(options["gpus_per_node"])
     counts = [int(found[1] or 1) for found in GRES.finditer(str(options.get("gres") or ""))]

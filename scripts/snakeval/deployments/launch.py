@@ -13,7 +13,7 @@ from snakeval import __version__
 from snakeval.config.engines import weights_name
 from snakeval.config.model import Deployment, Execution
 from snakeval.deployments.containers import Container, container_of, options_inside
-from snakeval.deployments.instances import ROUTER_LOCK, nodes_per_instance, num_instances
+from snakeval.deployments.instances import ROUTER_LOCK
 from snakeval.deployments.types import deployment_type, environment_lock
 from snakeval.run.paths import ServerPaths
 from snakeval.system.checkout import PROGRAMS, TEMPLATES
@@ -74,7 +74,7 @@ def render_launch_script(
             options=deployment.options,
             model=_model(deployment),
             own_model_name=_own_model_name(deployment),
-            num_nodes=nodes_per_instance(execution),
+            num_nodes=execution.nodes_per_instance,
             sglang_launcher=(SERVERS / "sglang_launcher.py").read_text(encoding="utf-8"),
             python=sys.executable,
             supervisor=PROGRAMS / "supervise.py",
@@ -91,7 +91,7 @@ def render_launch_script(
             server_id=placement.server_id,
             batch_options=placement.batch_options,
             supervisor_options=placement.supervisor_options,
-            num_instances=num_instances(execution),
+            num_instances=execution.num_instances,
             front=PROGRAMS / "instances.py",
             router_python=environment_python(environment_name(ROUTER_LOCK)),
             readiness_timeout_s=execution.readiness_timeout_s,
@@ -128,16 +128,15 @@ def batch_option(option: str) -> str:
 
 def _model(deployment: Deployment) -> str | None:
     """Return the weights as an engine takes them: an absolute path, which a container sees too, or a hub id."""
-    path, handle = deployment.options.get("checkpoint_path"), deployment.options.get("hf_model_handle")
+    path, handle = deployment.checkpoint_path, deployment.hub_id
     if path is not None:
         return str(Path(path).absolute())
     return f"hf://{handle}" if handle is not None and deployment.type == "nim" else handle
 
 
 def _own_model_name(deployment: Deployment) -> str | None:
-    path = deployment.options.get("checkpoint_path")
-    own: str | None = weights_name(path) if path is not None else deployment.options.get("hf_model_handle")
-    return own
+    path = deployment.checkpoint_path
+    return weights_name(path) if path is not None else deployment.hub_id
 
 
 def _templates() -> Environment:

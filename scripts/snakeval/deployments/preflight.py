@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
-from snakeval.config.container_syntax import named_mounts
 from snakeval.config.execution_types import execution_type
 from snakeval.config.model import Deployment, Execution
 from snakeval.deployments.containers import container_runtime
 from snakeval.deployments.gpus import PARALLEL, gpus_per_node
-from snakeval.deployments.instances import nodes_per_instance
 from snakeval.deployments.types import mounted_options
 from snakeval.errors import DeploymentError, Problem
 from snakeval.run.server import ServerRecord
@@ -45,37 +43,31 @@ def check_deployment(deployment: Deployment, execution: Execution) -> None:
 
 
 def _checkpoint(deployment: Deployment) -> Iterator[Problem]:
-    reference = deployment.options.get("checkpoint_path")
-    if reference is None or str(reference).startswith("package:"):
+    reference = deployment.checkpoint_path
+    if reference is None or reference.startswith("package:"):
         return
     path, where = Path(reference), f"deployment {deployment.name}: checkpoint_path"
     if not path.exists():
-        hub = "hf_model_handle" in deployment.options and _HUB_ID.fullmatch(str(reference))
+        hub = deployment.takes_hub_ids and _HUB_ID.fullmatch(reference)
         relative = "relative paths begin at the directory in which snakemake runs"
         yield Problem(
             where=where,
             what="does not exist",
-            got=str(reference),
-            expected="a path on this machine" + ("" if _is_engine(deployment) else ", or package:PACKAGE/FILE"),
+            got=reference,
+            expected="a path on this machine" + ("" if deployment.takes_hub_ids else ", or package:PACKAGE/FILE"),
             hint=f"{relative}; an id of the Hugging Face hub belongs in hf_model_handle" if hub else relative,
         )
-    elif _is_engine(deployment) and not (path / "config.json").is_file():
+    elif deployment.takes_hub_ids and not (path / "config.json").is_file():
         found = "a file" if path.is_file() else "a folder without config.json"
         hint = "a GGUF file is for type llamacpp, or for scripts/dev/gguf_to_checkpoint.py, which makes such a folder"
         yield Problem(where, "is no checkpoint", f"{reference}: {found}", "a folder with config.json and weights", hint)
 
 
-def _is_engine(deployment: Deployment) -> bool:
-    """Whether the weights are a folder as Hugging Face writes them."""
-    return "hf_model_handle" in deployment.options
-
-
 def _gpus(deployment: Deployment, execution: Execution) -> Iterator[Problem]:
-    options = deployment.options
-    per_node, nodes = gpus_per_node(execution.options), nodes_per_instance(execution)
-    if not per_node or options.get("command") is not None:
+    per_node, nodes = gpus_per_node(execution), execution.nodes_per_instance
+    if not per_node or deployment.has_own_command:
         return
-    sizes = {key: options.get(key) or 1 for key in PARALLEL}
+    sizes = {key: deployment.options.get(key) or 1 for key in PARALLEL}
     needed = prod(sizes.values())
     where = f"deployment {deployment.name}: tensor_parallel_size"
     got = ", ".join(f"{key} {size}" for key, size in sizes.items() if size > 1) + f": {needed} GPUs"
@@ -90,7 +82,7 @@ def _gpus(deployment: Deployment, execution: Execution) -> Iterator[Problem]:
 
 
 def _attention_heads(deployment: Deployment) -> Iterator[Problem]:
-    size, path = deployment.options.get("tensor_parallel_size") or 1, deployment.options.get("checkpoint_path")
+    size, path = deployment.options.get("tensor_parallel_size") or 1, deployment.checkpoint_path
     if size == 1 or path is None:
         return
     heads = _heads(Path(path) / "config.json")
@@ -144,14 +136,14 @@ def _container(deployment: Deployment, execution: Execution) -> Iterator[Problem
     if runtime is None:
         return
     here = f"deployment {deployment.name}"
-    mounted = [("execution.mounts.deployment", mount.source) for mount in named_mounts(execution.options)]
+    mounted = [("execution.mounts.deployment", mount.source) for mount in execution.server_mounts]
     mounted += [(key, deployment.options[key]) for key in mounted_options(deployment.type) if deployment.options[key]]
     for key, source in mounted:
         if not Path(source).exists():
             hint = "make it, or take the mount out"
             expected = "a file or folder of this machine"
             yield Problem(f"{here}: {key}", "names what does not exist", source, expected, hint)
-    image = deployment.options["image"]
+    image = deployment.image
     if image.startswith("/") and not Path(image).exists():
         hint = "docs/containers.md tells how to make one"
         yield Problem(f"{here}: image", "does not exist", image, "an image file on this machine", hint)

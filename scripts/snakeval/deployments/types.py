@@ -74,7 +74,7 @@ def checks_api_key(deployment: Deployment) -> bool:
     """Return whether its server must refuse requests without the key; a command of the user's own promises nothing."""
     if "checks_api_key" in deployment.options:
         return bool(deployment.options["checks_api_key"])
-    return deployment_type(deployment.type).checks_api_key and deployment.options.get("command") is None
+    return deployment_type(deployment.type).checks_api_key and not deployment.has_own_command
 
 
 def startup_hint(deployment: Deployment, log: str) -> str | None:

@@ -15,23 +15,17 @@ from snakeval.config.reading.tree import Node
 REQUESTS = "requests_"
 
 
-def limit_of(deployment: Deployment) -> int | None:
-    """Return the most requests that may be under way at a deployment, None for no limit."""
-    limit: int | None = deployment.options.get("max_concurrency")
-    return limit
-
-
 def requests_of(deployment: Deployment, task: Task) -> int:
     """Return how many requests a task has under way at most: its own parallelism, within the deployment's limit."""
-    limit = limit_of(deployment)
+    limit = deployment.max_concurrency
     # A harness that is told nothing may send any number.
-    own = task.settings.get("parallelism") or limit or 1
-    return own if limit is None else min(own, limit)
+    wanted = task.traffic.parallelism or limit or 1
+    return wanted if limit is None else min(wanted, limit)
 
 
 def within_limit(deployment: Deployment, task: Task) -> Task:
     """Return the task with a parallelism that the deployment allows."""
-    if limit_of(deployment) is None:
+    if deployment.max_concurrency is None:
         return task
     return replace(task, settings=Node({**task.settings, "parallelism": requests_of(deployment, task)}))
 
@@ -45,12 +39,12 @@ class RequestResources:
         self._limited = {
             f"{REQUESTS}{position}": deployment
             for position, deployment in enumerate(deployments, start=1)
-            if limit_of(deployment) is not None
+            if deployment.max_concurrency is not None
         }
 
     def limits(self) -> dict[str, int]:
         """Return resource -> how much of it there is."""
-        return {name: limit for name, one in self._limited.items() if (limit := limit_of(one)) is not None}
+        return {name: limit for name, one in self._limited.items() if (limit := one.max_concurrency) is not None}
 
     def needs(self) -> dict[str, "partial[int]"]:
         """Return resource -> function of a job's wildcards that tells how much of it the job takes."""

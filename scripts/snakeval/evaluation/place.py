@@ -11,7 +11,6 @@ from snakeval.backends import beside
 from snakeval.backends.base import Beside
 from snakeval.config.container_syntax import PYXIS
 from snakeval.config.model import Config, Task
-from snakeval.deployments.containers import chosen_runtime
 from snakeval.deployments.launch import render_task_script
 from snakeval.deployments.supervisor.family import Family
 from snakeval.errors import DeploymentError
@@ -79,7 +78,7 @@ def place_of(
     step = beside(config, job) if job else None
     if not task.container:
         return Place(step.command(argv) if step else argv, command.cwd, step=step)
-    runtime = str(chosen_runtime(config.execution))
+    runtime = str(config.execution.container_runtime)
     if runtime == PYXIS and step is None:
         step = beside(config, _own_job(task))
     container = container_of_task(config, task, command, folder, step.place if step and runtime == PYXIS else None)
@@ -111,7 +110,7 @@ def failed_start(config: Config, task: Task, folder: Path, returncode: int, said
     """
     if not task.container or (folder / BEGAN).exists():
         return None
-    runtime = str(chosen_runtime(config.execution))
+    runtime = str(config.execution.container_runtime)
     return DeploymentError(not_there(task, runtime, f"{runtime} {describe_status(returncode)}:\n{said}"))
 
 

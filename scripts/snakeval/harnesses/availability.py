@@ -6,7 +6,6 @@ from pathlib import Path
 from snakeval.config.container_syntax import NONE, PYXIS
 from snakeval.config.execution_types import execution_type, types_with_containers
 from snakeval.config.model import Config, Task
-from snakeval.deployments.containers import chosen_runtime
 from snakeval.errors import Problem
 from snakeval.harnesses import MODULES
 from snakeval.system.checkout import ENVS
@@ -43,7 +42,7 @@ def _containers(config: Config, as_jobs: bool) -> Iterator[Problem]:
     """Tasks in images need something that runs those: one finding for all of them."""
     runtimes = execution_type(config.execution.type).container_runtimes
     names = ", ".join(task.name for task in config.tasks if task.container)
-    runtime = chosen_runtime(config.execution)
+    runtime = config.execution.container_runtime
     in_a_job = as_jobs or config.execution.evaluates_in_allocation
     if not names or (runtime is not None and (runtime != PYXIS or in_a_job)):
         return

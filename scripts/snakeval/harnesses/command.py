@@ -58,7 +58,7 @@ class CommandHarness:
 
 def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, config: Config) -> dict[str, str]:
     """Return the SNAKEVAL_ variables of a command; what is null in the configuration is not among them."""
-    settings = task.settings
+    sampling, traffic = task.sampling, task.traffic
     values: dict[str, object] = {
         "BASE_URL": endpoint.base_url,
         "API_KEY": endpoint.api_key,
@@ -68,12 +68,12 @@ def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, config: Co
         "OUTPUT_DIR": work_dir,
         "LIMIT": task.limit,
         "REPEATS": task.repeats,
-        "SEED": settings.get("seed"),
-        "TEMPERATURE": settings.get("temperature"),
-        "TOP_P": settings.get("top_p"),
-        "MAX_NEW_TOKENS": settings.get("max_new_tokens"),
-        "PARALLELISM": settings.get("parallelism"),
-        "REQUEST_TIMEOUT_S": settings.get("request_timeout_s"),
+        "SEED": sampling.seed,
+        "TEMPERATURE": sampling.temperature,
+        "TOP_P": sampling.top_p,
+        "MAX_NEW_TOKENS": sampling.max_new_tokens,
+        "PARALLELISM": traffic.parallelism,
+        "REQUEST_TIMEOUT_S": traffic.request_timeout_s,
         "DATA_DIR": config.data_dir.resolve() if config.data_dir else None,
     }
     return {f"SNAKEVAL_{name}": str(value) for name, value in values.items() if value is not None}

@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from snakeval.config.container_syntax import EVALUATION, Mount, named_mounts, spelled_for, unmountable
+from snakeval.config.container_syntax import Mount, spelled_for, unmountable
 from snakeval.config.execution_types import execution_type
 from snakeval.config.model import Config, Task
-from snakeval.deployments.containers import PROXIES, Container, chosen_runtime, container_hint, mounts_of
+from snakeval.deployments.containers import PROXIES, Container, container_hint, mounts_of
 from snakeval.errors import DeploymentError, Problem
 from snakeval.harnesses.around_task import AROUND
 from snakeval.harnesses.base import HarnessCommand
@@ -30,19 +30,19 @@ def container_of_task(
         folder: The task's work folder, which the container has at the same path, for writing.
         step: As `Container.step`.
     """
-    options = config.execution.options
-    runtime = str(chosen_runtime(config.execution))
+    execution = config.execution
+    runtime = str(execution.container_runtime)
     linked = [link for data in command.mounts for link in mounts_of(Path(data.source)) if link.source != data.source]
-    own = [Mount(str(path), str(path), read_only=True) for path in (RUNNERS, AROUND)]
+    programs = [Mount(str(path), str(path), read_only=True) for path in (RUNNERS, AROUND)]
     work = Mount(str(folder.absolute()), str(folder.absolute()), read_only=False)
-    mounts = dict.fromkeys([*command.mounts, *linked, *named_mounts(options, EVALUATION), *own, work])
+    mounts = dict.fromkeys([*command.mounts, *linked, *execution.task_mounts, *programs, work])
     names = [SERVER_ID_VARIABLE, *PROXIES, *task.env_vars, *command.env, *command.inherited]
     return Container(
         runtime=runtime,
         image=spelled_for(runtime, task.container),
         mounts=tuple(sorted(mounts, key=lambda mount: len(Path(mount.target).parts))),
-        mount_home=options["mounts"]["mount_home"],
-        arguments=tuple(options["container_args"]),
+        mount_home=execution.mounts_home,
+        arguments=execution.container_args,
         variables=tuple(dict.fromkeys(names)),
         workdir=str(command.cwd) if command.cwd else None,
         is_server=False,
@@ -58,7 +58,7 @@ def require_container(config: Config, task: Task, say: Say) -> None:
     Raises:
         DeploymentError: with every finding at once, or the image cannot be had.
     """
-    runtime = chosen_runtime(config.execution)
+    runtime = config.execution.container_runtime
     if not task.container or runtime is None:
         return
     problems = [*_paths(config, task, runtime), *_installed(config, task, runtime)]
@@ -88,10 +88,8 @@ def not_there(task: Task, runtime: str, said: str) -> str:
 def _paths(config: Config, task: Task, runtime: str) -> Iterator[Problem]:
     here = f"task {task.name}"
     data = data_mount(task, config)
-    named = [
-        ("execution.mounts.evaluation", mount.source) for mount in named_mounts(config.execution.options, EVALUATION)
-    ]
-    key = "dataset_dir" if task.settings.get("dataset_dir") else "evaluation.data_dir"
+    named = [("execution.mounts.evaluation", mount.source) for mount in config.execution.task_mounts]
+    key = "dataset_dir" if task.dataset_dir else "evaluation.data_dir"
     named += [(key, data.source)] if data else []
     named += [("container", task.container)] if task.container.startswith("/") else []
     for where, source in named:

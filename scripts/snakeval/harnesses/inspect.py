@@ -32,26 +32,26 @@ class InspectHarness(RunnerHarness):
 
 def build_request(task: Task, endpoint: Endpoint, work_dir: Path, data_cache: str | None = None) -> InspectRequest:
     """Return the content of request.json; the API key is not in it."""
-    settings = task.settings
+    sampling = task.sampling
     return InspectRequest(
         task=task.task,
         spec=f"{task.definition.absolute()}@{task.task}" if task.definition else f"inspect_evals/{task.task}",
-        task_args=dict(settings.get("extra") or {}),
+        task_args=dict(task.extra),
         model=endpoint.model,
         base_url=endpoint.base_url,
         limit=task.limit,
         repeats=task.repeats,
         generation=Generation(
-            temperature=settings.get("temperature"),
-            top_p=settings.get("top_p"),
-            max_tokens=settings.get("max_new_tokens"),
-            stop_seqs=settings.get("stop"),
-            seed=settings.get("seed"),
-            system_message=settings.get("system_prompt"),
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_new_tokens,
+            stop_seqs=sampling.stop,
+            seed=sampling.seed,
+            system_message=sampling.system_prompt,
         ),
-        parallelism=settings["parallelism"],
-        request_timeout_s=settings["request_timeout_s"],
-        max_retries=settings["max_retries"],
+        parallelism=task.settings["parallelism"],
+        request_timeout_s=task.settings["request_timeout_s"],
+        max_retries=task.settings["max_retries"],
         journal_path=work_dir / "requests.jsonl",
         outcome_path=work_dir / "outcome.json",
         samples_path=work_dir / "samples.jsonl",

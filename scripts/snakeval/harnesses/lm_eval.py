@@ -35,7 +35,7 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path, config: Config
 
     A task with a definition is looked up in the task folders alone: reading all that lm-eval ships takes 7 s.
     """
-    settings = {name: value for name, value in task.settings.items() if value is not None}
+    sampling, traffic = task.sampling, task.traffic
     is_defined_here = task.definition is not None
     return LmEvalRequest(
         task=task.task,
@@ -44,21 +44,21 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path, config: Config
         protocol=task.protocol.value,
         model=endpoint.model,
         base_url=endpoint.base_url,
-        tokenizer=_tokenizer(settings.get("tokenizer")),
+        tokenizer=_tokenizer(task.settings.get("tokenizer")),
         limit=task.limit,
         repeats=task.repeats,
-        seed=settings.get("seed", SEED),
-        num_fewshot=settings.get("num_fewshot"),
-        system_prompt=settings.get("system_prompt"),
+        seed=SEED if sampling.seed is None else sampling.seed,
+        num_fewshot=task.settings.get("num_fewshot"),
+        system_prompt=sampling.system_prompt,
         generation=Generation(
-            temperature=settings.get("temperature"),
-            top_p=settings.get("top_p"),
-            max_tokens=settings.get("max_new_tokens"),
-            stop=settings.get("stop"),
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_new_tokens,
+            stop=sampling.stop,
         ),
-        parallelism=settings.get("parallelism", PARALLELISM),
-        request_timeout_s=settings.get("request_timeout_s", REQUEST_TIMEOUT_S),
-        max_retries=settings.get("max_retries", MAX_RETRIES),
+        parallelism=PARALLELISM if traffic.parallelism is None else traffic.parallelism,
+        request_timeout_s=REQUEST_TIMEOUT_S if traffic.request_timeout_s is None else traffic.request_timeout_s,
+        max_retries=MAX_RETRIES if traffic.max_retries is None else traffic.max_retries,
         cache_path=work_dir / "requests.jsonl",
         outcome_path=work_dir / "outcome.json",
         samples_path=work_dir / "samples.jsonl",

@@ -9,6 +9,7 @@ from typing import Any
 
 from snakeval.config.container_syntax import Mount
 from snakeval.config.model import Config, Task
+from snakeval.config.reading.tree import Node
 from snakeval.config.secrets import looks_secret
 from snakeval.config.tasks.registry import RegisteredHarness, Registry
 from snakeval.config.tasks.settings import REPEATS, SETTINGS
@@ -68,8 +69,8 @@ class NemoEvaluatorHarness(RunnerHarness):
 
 def data_mount(task: Task, config: Config) -> Mount | None:
     """Return the folder of the task's data, and where a container has it."""
-    if own := _dataset_mount(task):
-        return own
+    if mount := _dataset_mount(task):
+        return mount
     if not config.data_dir:
         return None
     source = str(config.data_dir.absolute())
@@ -77,7 +78,7 @@ def data_mount(task: Task, config: Config) -> Mount | None:
 
 
 def _dataset_mount(task: Task) -> Mount | None:
-    folder = task.settings.get("dataset_dir")
+    folder = task.dataset_dir
     if not folder:
         return None
     target = task.settings.get("dataset_mount_path") or DATASETS
@@ -89,26 +90,25 @@ def _read_variables(task: Task) -> Iterator[str]:
     registered = REGISTRY.harness(task.harness)
     known = registered.tasks.get(task.task) if registered else None
     yield from known.secrets if known else ()
-    adapter = task.settings.get("adapter_config") or {}
-    headers = adapter.get("headers_to_add") or {}
+    headers = task.adapter_config.get("headers_to_add") or {}
     yield from (value for value in headers.values() if _VARIABLE.fullmatch(str(value)))
-    for settings in (task.settings.get("extra") or {}, adapter):
+    for settings in (task.extra, task.adapter_config):
         yield from _named_secrets(settings)
 
 
-def _named_secrets(value: Mapping[str, Any]) -> Iterator[str]:
-    for name, inner in value.items():
-        if isinstance(inner, Mapping):
-            yield from _named_secrets(inner)
+def _named_secrets(settings: Node) -> Iterator[str]:
+    for name, inner in settings.items():
+        if isinstance(inner, dict):
+            yield from _named_secrets(Node(inner))
         elif isinstance(inner, str) and looks_secret(name) and _VARIABLE.fullmatch(inner):
             yield inner
 
 
 def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, python: Path) -> dict[str, str]:
     """Return the variables of nemo-evaluator and the harness, the endpoint's key among them."""
-    own = _dataset_mount(task)
-    dataset = own and (own.target if task.container else own.source)
-    parallelism = task.settings.get("parallelism") or PARALLELISM
+    mount = _dataset_mount(task)
+    dataset = mount and (mount.target if task.container else mount.source)
+    parallelism = task.traffic.parallelism or PARALLELISM
     # An image has a PATH and a Python of its own.
     path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
     return {
@@ -121,7 +121,7 @@ def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, python: Pa
         "ADAPTER_HOST": LOOPBACK,
         "ADAPTER_SERVER_THREADS": str(max(32, 2 * parallelism)),
         "NEMO_EVALUATOR_TELEMETRY_LEVEL": "0",
-        **({} if _logs_requests(task.settings) else {"NEMO_EVALUATOR_LOG_LEVEL": "WARNING"}),
+        **({} if _logs_requests(task.adapter_config) else {"NEMO_EVALUATOR_LOG_LEVEL": "WARNING"}),
         "NEMO_EVALUATOR_SHUTDOWN_TIMEOUT_SECONDS": "5",
         "TOKENIZERS_PARALLELISM": "false",
         # The runner reads progress bars; the core's pseudo-terminal has the size 0, so that there would be none.
@@ -131,10 +131,9 @@ def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, python: Pa
     }
 
 
-def _logs_requests(settings: Mapping[str, Any]) -> bool:
+def _logs_requests(adapter_config: Node) -> bool:
     """Return whether the log is to have more than warnings: several lines for every request."""
-    chosen = settings.get("adapter_config") or {}
-    return any(chosen.get(name) for name in ("use_request_logging", "use_response_logging", "interceptors"))
+    return any(adapter_config.get(name) for name in ("use_request_logging", "use_response_logging", "interceptors"))
 
 
 def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> NemoRequest:
@@ -148,8 +147,7 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> NemoRequest
         raise HarnessError(f"there is no harness {task.harness} in {REGISTRY.folder}")
     _require_secrets(task, registered)
     retried = "max_retries" in registered.settings
-    retries = task.settings.get("max_retries")
-    retries = RETRIES if retries is None else int(retries)
+    retries = RETRIES if task.traffic.max_retries is None else task.traffic.max_retries
     return NemoRequest(
         run_config=_run_config(task, registered, endpoint, work_dir / "nemo_evaluator"),
         framework=task.harness,
@@ -158,8 +156,8 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> NemoRequest
         task=task.task,
         limit=task.limit,
         repeats=task.repeats,
-        parallelism=task.settings.get("parallelism") or PARALLELISM,
-        request_timeout_s=task.settings.get("request_timeout_s") or REQUEST_TIMEOUT_S,
+        parallelism=task.traffic.parallelism or PARALLELISM,
+        request_timeout_s=task.traffic.request_timeout_s or REQUEST_TIMEOUT_S,
         retries=0 if retried else retries,
         tries=max(retries, 1) if retried else 1,
         answers_path=work_dir / "answers.jsonl",
@@ -179,7 +177,7 @@ def _require_secrets(task: Task, registered: RegisteredHarness) -> None:
             raise HarnessError(f"task {task.harness}.{task.task} reads a key from {name}, which is not set; {hint}")
 
 
-def _run_config(task: Task, registered: RegisteredHarness, endpoint: Endpoint, output: Path) -> dict[str, Any]:
+def _run_config(task: Task, registered: RegisteredHarness, endpoint: Endpoint, output: Path) -> Node:
     kind, path = _TYPES[task.protocol]
     target = {
         "url": f"{endpoint.base_url.rstrip('/')}/{path}",
@@ -194,26 +192,28 @@ def _run_config(task: Task, registered: RegisteredHarness, endpoint: Endpoint, o
             )
     params = _params(task, registered)
     _refuse_shell(params, task.harness)
-    return {
-        "config": {"type": f"{task.harness}.{task.task}", "output_dir": str(output), "params": params},
-        "target": {"api_endpoint": target | ({"api_key_name": KEY_VARIABLE} if endpoint.api_key else {})},
-    }
+    return Node(
+        {
+            "config": {"type": f"{task.harness}.{task.task}", "output_dir": str(output), "params": params},
+            "target": {"api_endpoint": target | ({"api_key_name": KEY_VARIABLE} if endpoint.api_key else {})},
+        }
+    )
 
 
-def _params(task: Task, registered: RegisteredHarness) -> dict[str, Any]:
+def _params(task: Task, registered: RegisteredHarness) -> Node:
     """Return the settings that the harness has, under its names."""
     known = {theirs: task.settings.get(ours) for ours, theirs in SETTINGS.items() if theirs in registered.settings}
     params = {name: value for name, value in known.items() if value is not None}
     if task.limit is not None:
         params["limit_samples"] = task.limit
-    extra = {name: value for name, value in (task.settings.get("extra") or {}).items() if value is not None}
-    extra |= {name: task.repeats for name in REPEATS if f"extra.{name}" in registered.settings}
+    extra = Node({name: value for name, value in task.extra.items() if value is not None})
+    extra.update({name: task.repeats for name in REPEATS if f"extra.{name}" in registered.settings})
     if task.protocol is Protocol.LOGLIKELIHOOD and "extra.tokenizer" in registered.settings:
-        extra |= _tokenizer(task, extra)
-    return params | ({"extra": extra} if extra else {})
+        extra.update(_tokenizer(task, extra))
+    return Node(params | ({"extra": extra} if extra else {}))
 
 
-def _tokenizer(task: Task, extra: Mapping[str, Any]) -> dict[str, Any]:
+def _tokenizer(task: Task, extra: Node) -> dict[str, str]:
     """Return by what the harness counts the tokens of a prompt; its default for that is nothing, which fails late.
 
     The harness runs in another folder, so a path becomes absolute; a hub id stays.
@@ -231,14 +231,13 @@ def _tokenizer(task: Task, extra: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _adapter_config(task: Task) -> dict[str, Any]:
+def _adapter_config(task: Task) -> Node:
     """Return what the adapter is told; `system_prompt` is its business where nothing else is said."""
-    chosen = dict(task.settings.get("adapter_config") or {})
-    prompt = task.settings.get("system_prompt")
+    chosen, prompt = Node(dict(task.adapter_config)), task.sampling.system_prompt
     if prompt and task.protocol is not Protocol.CHAT:
         raise HarnessError(f"system_prompt needs protocol chat; {task.harness}.{task.task} sends {task.protocol.value}")
     if prompt and not {"use_system_prompt", "custom_system_prompt", "interceptors"} & chosen.keys():
-        chosen |= {"use_system_prompt": True, "custom_system_prompt": prompt}
+        chosen.update(use_system_prompt=True, custom_system_prompt=prompt)
     return chosen
 
 

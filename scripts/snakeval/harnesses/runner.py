@@ -69,7 +69,7 @@ def data_cache(task: Task, work_dir: Path, config: Config) -> dict[str, str]:
     In one for all, datasets 5 tells folders with a README apart by their names alone: a task would be given the rows of
     another folder, or those from before a change, without a word.
     """
-    in_folders = config.data_dir or task.settings.get("dataset_dir") or task.definition
+    in_folders = config.data_dir or task.dataset_dir or task.definition
     if not in_folders or CACHE_VARIABLE in task.env_vars:
         return {}
     return {CACHE_VARIABLE: str(work_dir / DATA_CACHE)}

@@ -129,7 +129,7 @@ class Wait:
             # Waiting in a queue, or for a server to go back there, is not starting: it has a deadline of its own.
             waited_s = now - self._looked
             self._pending_s, self._begin = self._pending_s + waited_s, self._begin + waited_s
-            patience_s = self.execution.options.get("pending_timeout_s", float("inf"))
+            patience_s = self.execution.pending_timeout_s
             if self._pending_s > patience_s:
                 raise DeploymentError(
                     f"the job of {self.deployment.name} is still in the queue after execution.pending_timeout_s "

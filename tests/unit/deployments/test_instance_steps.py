@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from builders import make_deployment, make_execution
 from snakeval.config.reading.tree import Node
-from snakeval.deployments.instances import nodes_per_instance, num_instances, server_locks
+from snakeval.deployments.instances import server_locks
 from snakeval.deployments.supervisor import instance as step
 from snakeval.deployments.supervisor.instance import (
     Instance,
@@ -31,8 +31,8 @@ def _settings(folder: Path, **changes: Any) -> InstanceSettings:
 
 def test_the_router_is_needed_for_servers_with_several_instances_only() -> None:
     several = replace(make_execution(), options=Node({"num_nodes": 6, "num_instances": 3}))
-    assert (num_instances(several), nodes_per_instance(several)) == (3, 2)
-    assert (num_instances(make_execution()), nodes_per_instance(make_execution())) == (1, 1)
+    assert (several.num_instances, several.nodes_per_instance) == (3, 2)
+    assert (make_execution().num_instances, make_execution().nodes_per_instance) == (1, 1)
     llamacpp = make_deployment(type="llamacpp")
     assert server_locks(llamacpp, make_execution()) == (ENVS / "llamacpp.lock",)
     assert server_locks(llamacpp, several) == (ENVS / "llamacpp.lock", ENVS / "router.lock")
