@@ -184,12 +184,12 @@ def _raw(tree: Tree, data: Node, base: Keys) -> _Raw:
     return _Raw(data, under(tree, base), lambda keys: tree.from_command_line((*base, *keys)))
 
 
-def _inheriting(own: _Raw, common: _Raw) -> _Raw:
+def _inheriting(raw: _Raw, common: _Raw) -> _Raw:
     def source(keys: Keys) -> _Raw:
-        return common if keys and not _has(own.data, keys) and _has(common.data, keys) else own
+        return common if keys and not _has(raw.data, keys) and _has(common.data, keys) else raw
 
     return _Raw(
-        deep(common.data, own.data),
+        deep(common.data, raw.data),
         lambda keys: source(keys).locate(keys),
         lambda keys: source(keys).overridden(keys),
     )

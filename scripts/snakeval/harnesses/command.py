@@ -1,17 +1,15 @@
 """Harness `command`: a user's own program; docs/command-harness.md is its contract."""
 
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from snakeval.config.model import Config, Task
+from snakeval.config.reading.schema_files import load_schema
 from snakeval.endpoint import Endpoint
 from snakeval.errors import HarnessError, SnakevalError
 from snakeval.harnesses.base import HarnessCommand, Outcome
-from snakeval.harnesses.outcome import describe_status, read_content, read_outcome, read_progress, read_samples
+from snakeval.harnesses.outcome import describe_status, outcome_of, read_content, read_progress, read_samples
 from snakeval.run.attempt import Progress
 from snakeval.system.checkout import SCHEMAS
 
@@ -45,11 +43,11 @@ class CommandHarness:
 
         path = work_dir / "result.json"
         content = read_content(path)
-        errors = list(jsonschema.Draft202012Validator(_schema()).iter_errors(content))
+        errors = list(jsonschema.Draft202012Validator(load_schema(SCHEMA).node).iter_errors(content))
         if errors:
-            found = "; ".join(f"{error.json_path}: {error.message[:200]}" for error in errors[:5])
-            raise HarnessError(f"{path} is not what docs/command-harness.md asks for: {found}")
-        return read_outcome(path)
+            complaints = "; ".join(f"{error.json_path}: {error.message[:200]}" for error in errors[:5])
+            raise HarnessError(f"{path} is not what docs/command-harness.md asks for: {complaints}")
+        return outcome_of(content, path)
 
     def samples(self, work_dir: Path) -> Iterator[dict[str, Any]]:
         """Yield the objects of samples.jsonl, if the program wrote one."""
@@ -77,8 +75,3 @@ def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, config: Co
         "DATA_DIR": config.data_dir.resolve() if config.data_dir else None,
     }
     return {f"SNAKEVAL_{name}": str(value) for name, value in values.items() if value is not None}
-
-
-@cache
-def _schema() -> dict[str, Any]:
-    return dict(yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))

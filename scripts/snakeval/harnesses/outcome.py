@@ -22,7 +22,11 @@ def read_outcome(path: Path) -> Outcome:
     Raises:
         HarnessError: The file is missing or malformed, a value is not a number, or a sample has no answer.
     """
-    content = read_content(path)
+    return outcome_of(read_content(path), path)
+
+
+def outcome_of(content: object, path: Path) -> Outcome:
+    """Return the outcome in the parsed content of a file; raises HarnessError as `read_outcome` does."""
     try:
         record = outcome.read_outcome(content)
     except (KeyError, TypeError) as error:

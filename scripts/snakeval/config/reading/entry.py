@@ -16,16 +16,16 @@ class Entry:
         data: Its keys, defaults filled in.
         schema: Its schema.
         locate: Words the place of a key, for messages.
-        given: Keys of a task that it or `evaluation` has a value for, defaults apart.
-        own: Those of them that the task itself has.
+        given_keys: Keys of a task that it or `evaluation` has a value for, defaults apart.
+        own_keys: Those of them that the task itself has.
         shared_extra: `evaluation.extra`, of which a task uses what it knows.
     """
 
     data: Node
     schema: Schema
     locate: Where
-    given: frozenset[str] = frozenset()
-    own: frozenset[str] = frozenset()
+    given_keys: frozenset[str] = frozenset()
+    own_keys: frozenset[str] = frozenset()
     shared_extra: Node = field(default_factory=lambda: Node({}))
 
     def at(self, *keys: str | int) -> str:

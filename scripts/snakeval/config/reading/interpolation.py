@@ -62,23 +62,23 @@ class _Resolver:
             found = _NOT_NULL.search(text) or _REFERENCE.search(text)
             if found is None:
                 return text
-            value = self._one(found, keys)
+            value = self._resolved(found, keys)
             if found[0] == text and not isinstance(value, str):
                 return value
             text = text.replace(found[0], _text(value))
         raise _Unresolved("refers to itself", show(text), "a value in the end", "break the circle")
 
-    def _one(self, found: re.Match[str], keys: Keys) -> Any:
-        arguments = [part.strip() for part in (found["arguments"] or "").split(",")]
-        if found.re is _NOT_NULL:
-            values = (self._key(name, keys, found[0], needed=False) if "." in name else name for name in arguments)
+    def _resolved(self, reference: re.Match[str], keys: Keys) -> Any:
+        arguments = [part.strip() for part in (reference["arguments"] or "").split(",")]
+        if reference.re is _NOT_NULL:
+            values = (self._key(name, keys, reference[0], needed=False) if "." in name else name for name in arguments)
             return next((value for value in values if value is not None), "")
-        if found["name"] == "oc.env":
+        if reference["name"] == "oc.env":
             return self._variable(arguments, keys)
-        if found["name"].startswith("oc.") or found["arguments"] is not None:
+        if reference["name"].startswith("oc.") or reference["arguments"] is not None:
             expected = "${oc.env:NAME}, ${oc.env:NAME,default} or ${section.key}"
-            raise _Unresolved("uses a resolver that is not supported", show(found[0]), expected, "write the value")
-        return self._key(found["name"], keys, found[0])
+            raise _Unresolved("uses a resolver that is not supported", show(reference[0]), expected, "write the value")
+        return self._key(reference["name"], keys, reference[0])
 
     def _variable(self, arguments: list[str], keys: Keys) -> str:
         name, default = arguments[0], ",".join(arguments[1:]) if len(arguments) > 1 else None

@@ -194,7 +194,7 @@ def _commands_are_trusted(draft: Draft, environ: Mapping[str, str]) -> Iterator[
         return
     for entry in (draft.evaluation, *draft.tasks):
         for key in ("pre_cmd", "post_cmd"):
-            if entry.data[key] and (entry is draft.evaluation or key in entry.own):
+            if entry.data[key] and (entry is draft.evaluation or key in entry.own_keys):
                 hint = f"read the commands, then export {TRUST}=1 where Snakemake is called"
                 lines = len(entry.data[key].splitlines())
                 got = f"{lines} {'line' if lines == 1 else 'lines'} (not shown)"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from snakeval.config.draft import Draft
 from snakeval.config.reading.entry import Entry
+from snakeval.config.reading.tree import Node
 from snakeval.config.reading.wording import show
 from snakeval.config.secrets import looks_secret
 from snakeval.errors import Problem
@@ -14,12 +15,12 @@ def lepton_rules(draft: Draft) -> Iterator[Problem]:
     execution = draft.execution
     for entry in draft.served:
         if entry.schema.engine.has_server:
-            own = entry.data.get("lepton_config") or {}
+            lepton_config = Node(entry.data.get("lepton_config") or {})
             yield from _image(entry, execution)
-            yield from _shape(entry, own, execution)
-            yield from _cache_volume(entry, own, execution)
+            yield from _shape(entry, lepton_config, execution)
+            yield from _cache_volume(entry, lepton_config, execution)
             yield from _variables(entry)
-            yield from _plain_secrets(entry, own)
+            yield from _plain_secrets(entry, lepton_config)
     yield from _variables(execution)
     yield from _variables(draft.top)
 
@@ -32,14 +33,14 @@ def _image(entry: Entry, execution: Entry) -> Iterator[Problem]:
         yield Problem(where, "is missing", "nothing", "the name of an image", hint)
 
 
-def _shape(entry: Entry, own: dict[str, object], execution: Entry) -> Iterator[Problem]:
-    if not own.get("resource_shape") and not execution.data["resource_shape"]:
+def _shape(entry: Entry, lepton_config: Node, execution: Entry) -> Iterator[Problem]:
+    if not lepton_config.get("resource_shape") and not execution.data["resource_shape"]:
         hint = "`lep node resource-shape` shows them; or lepton_config.resource_shape of each deployment"
         yield Problem(execution.at("resource_shape"), "is missing", "nothing", "for example gpu.1xh200", hint)
 
 
-def _cache_volume(entry: Entry, own: dict[str, object], execution: Entry) -> Iterator[Problem]:
-    mounts = own.get("mounts")
+def _cache_volume(entry: Entry, lepton_config: Node, execution: Entry) -> Iterator[Problem]:
+    mounts = lepton_config.get("mounts")
     if isinstance(mounts, dict) and mounts["enabled"] and not mounts["from"] and not execution.data["volumes"]:
         where = entry.at("lepton_config", "mounts", "from")
         hint = "add from, or execution.volumes"
@@ -57,8 +58,8 @@ def _variables(entry: Entry) -> Iterator[Problem]:
             yield Problem(entry.at("env_vars", name), what, show(reference), f"runtime:{name} or host:NAME", hint)
 
 
-def _plain_secrets(entry: Entry, own: dict[str, object]) -> Iterator[Problem]:
-    envs = own.get("envs")
+def _plain_secrets(entry: Entry, lepton_config: Node) -> Iterator[Problem]:
+    envs = lepton_config.get("envs")
     for name, value in envs.items() if isinstance(envs, dict) else ():
         if isinstance(value, str) and looks_secret(name):
             hint = "store it as a secret of the workspace, and name that"

@@ -29,7 +29,7 @@ def unused_settings(tasks: Sequence[ResolvedTask], draft: Draft) -> Iterator[Pro
     yield from _of_all(tasks, draft)
     for entry in (draft.evaluation, *draft.tasks):
         for key in ("extra", "adapter_config"):
-            own = entry.data[key] if entry is draft.evaluation or key in entry.own else {}
+            own = entry.data[key] if entry is draft.evaluation or key in entry.own_keys else {}
             yield from _pasted_secrets(entry, own, (key,))
 
 
@@ -51,16 +51,16 @@ def _of_registered(task: ResolvedTask) -> Iterator[Problem]:
     if harness is None:
         return
     for ours, theirs in (*SETTINGS.items(), ("limit", "limit_samples")):
-        if ours in task.entry.own and theirs not in harness.settings:
+        if ours in task.entry.own_keys and theirs not in harness.settings:
             yield _unused(task, (ours,), task.entry.data[ours])
     for key in UNREGISTERED:
-        if key in task.entry.own and f"extra.{key}" not in harness.settings:
+        if key in task.entry.own_keys and f"extra.{key}" not in harness.settings:
             yield _unused(task, (key,), task.entry.data[key])
     if task.entry.data["repeats"] != 1 and not any(f"extra.{name}" in harness.settings for name in REPEATS):
         yield _unused(task, ("repeats",), task.entry.data["repeats"])
-    for name, value in task.entry.data["adapter_config"].items() if "adapter_config" in task.entry.own else ():
+    for name, value in task.entry.data["adapter_config"].items() if "adapter_config" in task.entry.own_keys else ():
         yield from _of_adapter(task.entry, name, value)
-    if "extra" in task.entry.own:
+    if "extra" in task.entry.own_keys:
         known = extra_names(harness.settings)
         for name, value in task.entry.data["extra"].items():
             if name not in known and name not in task.defaults_of("extra"):
@@ -82,7 +82,7 @@ def _of_others(task: ResolvedTask) -> Iterator[Problem]:
     if inspects:
         yield from _of_inspect(task)
     for key in _REGISTERED_ONLY:
-        if key not in task.entry.own or not task.entry.data[key] or (inspects and key == "extra"):
+        if key not in task.entry.own_keys or not task.entry.data[key] or (inspects and key == "extra"):
             continue
         value = task.entry.data[key]
         for name in value if isinstance(value, Mapping) else ():
@@ -97,7 +97,7 @@ def _of_inspect(task: ResolvedTask) -> Iterator[Problem]:
         what, got = "is not what Inspect sends", task.protocol.value
         yield Problem(task.entry.at("protocol"), what, got, Protocol.CHAT.value, hint)
     for key in ("num_fewshot", "tokenizer"):
-        if key in task.entry.own:
+        if key in task.entry.own_keys:
             yield _unused(task, (key,), task.entry.data[key])
     for name, value in task.entry.data["extra"].items() if task.arguments is not None else ():
         if name not in (task.arguments or ()):

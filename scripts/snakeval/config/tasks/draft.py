@@ -33,10 +33,10 @@ def draft_tasks(tree: Tree, raw: Any, schemas: Schemas) -> tuple[Entry, tuple[En
             item = {"name": item} if isinstance(item, str) else item
             data = fill(Node(item), task_schema)
             _complete_task(data, evaluation.data, task_schema)
-            own = frozenset(name for name, value in item.items() if value is not None)
-            given = own | {name for name, value in shared.items() if value is not None}
+            own_keys = frozenset(name for name, value in item.items() if value is not None)
+            given_keys = own_keys | {name for name, value in shared.items() if value is not None}
             where = under(tree, (*here, "tasks", index))
-            tasks.append(Entry(data, task_schema, where, given, own, evaluation.data["extra"]))
+            tasks.append(Entry(data, task_schema, where, given_keys, own_keys, evaluation.data["extra"]))
     return evaluation, tuple(tasks)
 
 

@@ -145,7 +145,7 @@ def _task(name: str, entry: Node, common: Node) -> RegisteredTask:
     return RegisteredTask(
         name=name,
         protocols=tuple(Protocol(protocol) for protocol in entry["protocols"]),
-        defaults=_said(deep(common, Node(entry.get("defaults", {})))),
+        defaults=_without_nulls(deep(common, Node(entry.get("defaults", {})))),
         judge=entry.get("judge"),
         secrets=tuple(entry.get("secrets", ())),
         native=_native(Node(native)) if native is not None else None,
@@ -156,7 +156,7 @@ def _native(native: Node) -> NativeTask:
     return NativeTask(native["task"], Node({key: value for key, value in native.items() if key != "task"}))
 
 
-def _said(defaults: Node) -> Node:
+def _without_nulls(defaults: Node) -> Node:
     """Return what is not null: what is, the harness decides."""
     said = {key: value for key, value in defaults.items() if value is not None}
-    return Node({key: _said(Node(value)) if isinstance(value, dict) else value for key, value in said.items()})
+    return Node({key: _without_nulls(Node(value)) if isinstance(value, dict) else value for key, value in said.items()})

@@ -164,7 +164,7 @@ def _of_inspect(entry: Entry, index: TaskIndex) -> ResolvedTask | Problem:
     found = find_inspect_task(entry, index.folders)
     if isinstance(found, Problem):
         return found
-    unused = {key: entry.data[key] if key in entry.own else None for key in ("num_fewshot", "tokenizer")}
+    unused = {key: entry.data[key] if key in entry.own_keys else None for key in ("num_fewshot", "tokenizer")}
     harness, sent = entry.data["harness"], _sent(entry, Protocol.CHAT)
     own = replace(entry, data=Node(entry.data | unused))
     return ResolvedTask(own, harness, found.name, sent, found.definition, arguments=found.arguments)
@@ -174,22 +174,22 @@ def _registered(entry: Entry, harness: RegisteredHarness, task: RegisteredTask) 
     """Return a task of the registry, its settings where the configuration says nothing; lm-eval's own where it can."""
     data, protocol = Node(dict(entry.data)), _sent(entry, task.protocols[0])
     if task.native is not None and data["container"] is None:
-        settings = {key: value for key, value in task.native.settings.items() if key not in entry.given}
+        settings = {key: value for key, value in task.native.settings.items() if key not in entry.given_keys}
         own = _for_lm_eval(replace(entry, data=Node(data | settings)))
         return ResolvedTask(own, "lm-eval", task.native.task, protocol, None)
     extra = task.defaults.get("extra", {})
     placed = {}
     for key in UNREGISTERED:
-        if key in entry.given and f"extra.{key}" in harness.settings:
+        if key in entry.given_keys and f"extra.{key}" in harness.settings:
             placed[key] = entry.data[key]
-        data[key] = entry.data[key] if key in entry.own and key not in placed else None
+        data[key] = entry.data[key] if key in entry.own_keys and key not in placed else None
     for ours, theirs in SETTINGS.items():
-        if ours not in entry.given and theirs in harness.settings:
+        if ours not in entry.given_keys and theirs in harness.settings:
             data[ours] = task.defaults.get(theirs, data[ours])
-        elif theirs not in harness.settings and ours not in entry.own:
+        elif theirs not in harness.settings and ours not in entry.own_keys:
             data[ours] = None
     repeats = next((extra[key] for key in REPEATS if extra.get(key)), None)
-    if repeats and "repeats" not in entry.given:
+    if repeats and "repeats" not in entry.given_keys:
         data["repeats"] = repeats
     known = {**extra, **dict.fromkeys(extra_names(harness.settings))}
     shared = Node({key: value for key, value in entry.shared_extra.items() if key in known})
@@ -198,24 +198,24 @@ def _registered(entry: Entry, harness: RegisteredHarness, task: RegisteredTask) 
     return ResolvedTask(replace(entry, data=data), harness.name, task.name, protocol, None, harness)
 
 
-def _notice(found: ResolvedTask, chosen: str, index: TaskIndex) -> str | None:
+def _notice(task: ResolvedTask, chosen: str, index: TaskIndex) -> str | None:
     """Return how a bare name was understood, and what else has this name; None when nothing else has."""
-    name = found.entry.data["task"]
+    name = task.entry.data["task"]
     others = []
     for harness in index.registry.holders(name):
-        task = index.registry.task(harness, name)
-        if task and harness != chosen and not _same(found, task):
-            others.append(f"{harness}.{name} ({_told(task)})")
-    if found.definition or not others:
+        other = index.registry.task(harness, name)
+        if other and harness != chosen and not _same(task, other):
+            others.append(f"{harness}.{name} ({_summary(other)})")
+    if task.definition or not others:
         return None
-    understood = f"task {found.entry.data['name']} is {chosen}.{name} ({found.protocol.value})"
+    understood = f"task {task.entry.data['name']} is {chosen}.{name} ({task.protocol.value})"
     return f"{understood}; by its full name you get another: {', '.join(others)}"
 
 
-def _same(found: ResolvedTask, other: RegisteredTask) -> bool:
+def _same(task: ResolvedTask, other: RegisteredTask) -> bool:
     """Return whether the other task would run as this very one."""
-    asks_the_same = other.native is not None and other.native.task == found.task and not _differing(other)
-    return found.harness == "lm-eval" and asks_the_same and other.protocols[0] is found.protocol
+    asks_the_same = other.native is not None and other.native.task == task.task and not _differing(other)
+    return task.harness == "lm-eval" and asks_the_same and other.protocols[0] is task.protocol
 
 
 def _differing(task: RegisteredTask) -> Node:
@@ -225,7 +225,7 @@ def _differing(task: RegisteredTask) -> Node:
     return Node({key: value for key, value in settings.items() if greedy.get(key) != value})
 
 
-def _told(task: RegisteredTask) -> str:
+def _summary(task: RegisteredTask) -> str:
     protocols = ", ".join(protocol.value for protocol in task.protocols)
     return ", ".join([protocols, *(f"{key} {value}" for key, value in _differing(task).items())])
 

@@ -28,7 +28,7 @@ def build_metrics(results: Fields, evidence: Evidence, request: NemoRequest) -> 
         subtask = None if owner == whole or len(entries) == 1 else owner
         for score in _scores(entry):
             counted = evidence.count(subtask, score.name, score.filter)
-            if evidence.is_told_counts and score.count is not None and 0 < score.count < counted:
+            if evidence.trusts_counts and score.count is not None and 0 < score.count < counted:
                 counted = score.count
             if not counted:
                 print(f"warning: {owner}: {score.name} is left out, there is no sample behind it", file=sys.stderr)

@@ -40,7 +40,7 @@ def read_conversations(request: NemoRequest) -> Evidence:
         lower_is_better=None,
         # A limit is one of the harness's samples, which may need several requests.
         limited_parts=max(len(numbers), 1),
-        is_told_counts=True,
+        trusts_counts=True,
     )
 
 

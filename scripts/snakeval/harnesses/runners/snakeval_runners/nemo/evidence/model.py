@@ -24,7 +24,7 @@ class Evidence:
         lower_is_better: Names of metrics whose small values are the good ones, None where that is not known.
         limited_parts: How many parts the limit holds for, one by one.
         whole: What results.yml calls the task itself, where it has several groups.
-        is_told_counts: Whether the samples behind a metric are those that results.yml tells, where it does.
+        trusts_counts: Whether the samples behind a metric are as many as results.yml says, where it says so.
     """
 
     samples: list[Sample]
@@ -37,4 +37,4 @@ class Evidence:
     lower_is_better: frozenset[str] | None = frozenset()
     limited_parts: int = 1
     whole: str | None = None
-    is_told_counts: bool = False
+    trusts_counts: bool = False
