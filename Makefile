@@ -45,9 +45,10 @@ long-loaded:
 long-:
 	@echo "PART is missing: make test-long PART=chaos, or PART=loaded" >&2; exit 2
 
-lint: setup-dev ## Run the checks: ruff, mypy, snakefmt, snakemake --lint
+lint: setup-dev ## Run the checks: ruff, mypy, snakefmt, snakemake --lint, what was added is complete
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 	.venv/bin/snakefmt --check Snakefile rules && .venv/bin/python scripts/dev/lint_workflow.py
+	.venv/bin/python scripts/dev/check_extensions.py
 
 install-profiles: ## Make `snakemake --profile slurm` work by name, from any folder
 	$(PYTHON) scripts/dev/install_profiles.py

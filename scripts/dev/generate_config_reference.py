@@ -38,6 +38,10 @@ def reference(schemas: Path) -> str:
     parts.append(_section("One comparison: an entry of `compare`", known.read("compare"), ""))
     parts.append(_section("`export`", known.read("export"), "export."))
     parts += _policy(known.read("policy"))
+    harness = known.read("harness")
+    parts.append(_section("A harness: a file of `config/harnesses/`", harness, ""))
+    task = harness.properties["tasks"].other_keys
+    parts.append(_section("One task of a harness: an entry of its `tasks`", task, ""))
     return "\n\n".join(parts)
 
 

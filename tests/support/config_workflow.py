@@ -73,3 +73,10 @@ def make_workflow(root: Path, harnesses: bool = False) -> Workflow:
     }.items():
         workflow.write(f"checkout/{name}", text)
     return workflow
+
+
+def launchers_tasks() -> set[tuple[str, str]]:
+    """Return harness and task of all that the launcher knows: what the index lists. A checkout may have more."""
+    text = (ROOT / "config" / "harnesses" / "index.tsv").read_text(encoding="utf-8")
+    rows = (line.split("\t") for line in text.splitlines() if not line.startswith("#"))
+    return {(harness, task) for task, harness, _ in rows}

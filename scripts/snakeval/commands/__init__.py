@@ -1,17 +1,30 @@
 """The command `snakeval`: looks at runs and ends them.
 
-Each module here is one subcommand. It has `register(subparsers)`, which adds its parser with a default `run`: a
-function that takes the parsed arguments and returns the exit status. What takes long to import is imported inside it.
+The table has one entry for each subcommand: the module whose `register` adds its parser. What takes long to import is
+imported inside the function that runs it.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 from snakeval import __version__
-from snakeval.errors import Problem, SnakevalError
+from snakeval.errors import ExtensionError, Problem, SnakevalError
+from snakeval.system.extensions import load_function
+
+TABLE = "scripts/snakeval/commands/__init__.py"
+# In the order of the help; each module has a function as `register_contract`.
+COMMANDS: Mapping[str, str] = {
+    "status": "snakeval.commands.status.command",
+    "logs": "snakeval.commands.logs",
+    "stop": "snakeval.commands.stop",
+    "clean": "snakeval.commands.clean",
+    "plan": "snakeval.commands.plan.command",
+    "tasks": "snakeval.commands.tasks.command",
+    "path": "snakeval.commands.path",
+}
 
 USAGE_STATUS = 2
 INTERRUPTED_STATUS = 130
@@ -61,20 +74,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def make_parser() -> Parser:
-    """Return the parser with all subcommands."""
-    # Here and not above: each of these modules imports this package first.
-    from snakeval.commands import clean, logs, path, stop
-    from snakeval.commands.plan import command as plan
-    from snakeval.commands.status import command as status
-    from snakeval.commands.tasks import command as tasks
+def register_contract(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """Add the parser of the subcommand, which has the name that the table gives it, with a default `run`.
 
-    modules = (status, logs, stop, clean, plan, tasks, path)
+    `run` takes the parsed arguments and returns the exit status.
+    """
+
+
+def make_parser() -> Parser:
+    """Return the parser with all subcommands.
+
+    Raises:
+        ExtensionError: one of them is not there, or incomplete.
+    """
     parser = Parser(
         prog="snakeval", description="Look at runs of Snakeval, and end them; snakemake begins them.", epilog=EPILOG
     )
     parser.add_argument("--version", action="version", version=f"snakeval {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in modules:
-        module.register(subparsers)
+    for name, module in COMMANDS.items():
+        where = f"{TABLE}: {name}"
+        load_function(f"{module}:register", where, register_contract)(subparsers)
+        added = subparsers.choices.get(name)
+        if added is None or added.get_default("run") is None:
+            what = "names a module that does not register this subcommand" if added is None else "has nothing to run"
+            hint = "register(subparsers) is subparsers.add_parser(NAME, ...) and set_defaults(run=FUNCTION)"
+            raise ExtensionError(
+                Problem(where, what, f"{module}.register", f"a parser {name} with a default run", hint)
+            )
     return parser

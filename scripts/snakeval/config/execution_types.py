@@ -1,5 +1,6 @@
 """What rules and checks have to know of an execution type beside its keys: read from the `x-` keys of its schema."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,11 +17,13 @@ class ExecutionType:
         name: The value of `execution.type`.
         on_this_machine: Whether that is the machine on which Snakemake runs, so that its ports, programs and images
             can be looked at beforehand.
+        task_resources: Keys of the type -> the resource of Snakemake's executor that they are for tasks.
         container_runtimes: What may run containers there; empty where nothing does.
     """
 
     name: str
     on_this_machine: bool
+    task_resources: Mapping[str, str]
     container_runtimes: tuple[str, ...]
 
 
@@ -28,9 +31,11 @@ class ExecutionType:
 def execution_type(name: str) -> ExecutionType:
     """Return the facts of a type; raises ConfigError when there is no such schema."""
     schema = Schemas(SCHEMAS).effective("execution", name)
-    runtime = schema.properties.get("container_runtime")
-    runtimes = runtime.choices if runtime else ()
-    return ExecutionType(name, schema.place.is_this_machine, tuple(one for one in runtimes if one != NONE))
+    parts = schema.properties
+    resources = {key: part.task_resource for key, part in parts.items() if part.task_resource}
+    runtimes = parts["container_runtime"].choices if "container_runtime" in parts else ()
+    available = tuple(one for one in runtimes if one != NONE)
+    return ExecutionType(name, schema.place.is_this_machine, resources, available)
 
 
 def types_with_containers() -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from snakeval.config.draft import Draft
 from snakeval.config.endpoint import wrong_url
 from snakeval.config.model import Export
+from snakeval.config.reading.schema import Schema
 from snakeval.config.reading.schema_files import Schemas
 from snakeval.config.reading.tree import Node
 from snakeval.config.reading.validate import check
@@ -12,16 +13,18 @@ from snakeval.config.reading.wording import show
 from snakeval.config.secrets import unset
 from snakeval.errors import Problem
 
-TRACKERS = ("mlflow", "wandb")
-_ADDRESS = {"mlflow": "tracking_uri", "wandb": "base_url"}
-_SECRET_NAME = {"mlflow": "token_name", "wandb": "api_key_name"}
-MLFLOW_URI = "MLFLOW_TRACKING_URI"
+_FORMATS = "formats"
+
+
+def trackers(schemas: Schemas) -> list[str]:
+    """Return the trackers: every key of `export` that is not the list of formats."""
+    return [name for name in schemas.read("export").properties if name != _FORMATS]
 
 
 def build_exports(data: Node) -> tuple[Export, ...]:
     """Return the exports of a valid `export`, each once."""
-    formats = [Export(name, Node({})) for name in dict.fromkeys(data["formats"])]
-    return (*formats, *(Export(name, data[name]) for name in TRACKERS if data[name] is not None))
+    formats = [Export(name, Node({})) for name in dict.fromkeys(data[_FORMATS])]
+    return (*formats, *(Export(name, data[name]) for name in data if name != _FORMATS and data[name] is not None))
 
 
 def check_exports(draft: Draft, schemas: Schemas, environ: Mapping[str, str] | None) -> Iterator[Problem]:
@@ -32,36 +35,35 @@ def check_exports(draft: Draft, schemas: Schemas, environ: Mapping[str, str] | N
         schemas: To leave alone what they refuse; `make_draft` reports it.
         environ: Variables of this machine; None to look at none.
     """
-    data = draft.top.data["export"]
-    if check(data, schemas.read("export"), str):
+    data, schema = draft.top.data["export"], schemas.read("export")
+    if check(data, schema, str):
         return
-    for name in TRACKERS:
+    for name in trackers(schemas):
         settings = data[name]
         if settings is None:
             continue
-        yield from _address(draft, name, settings)
-        if environ is not None:
-            yield from _variables(draft, name, settings, environ)
+        parts = schema.properties[name].properties
+        secret = next((key for key, part in parts.items() if part.is_secret), None)
+        for key in (key for key, part in parts.items() if part.destination.address):
+            yield from _address(draft.top.at("export", name, key), settings[key], secret)
+            if environ is not None and settings[key] is None:
+                yield from _elsewhere(draft.top.at("export", name, key), parts[key], environ)
+        if environ is not None and secret and settings[secret] and settings[secret] not in environ:
+            yield unset(draft.top.at("export", name, secret), settings[secret])
 
 
-def _address(draft: Draft, name: str, settings: Node) -> Iterator[Problem]:
-    key = _ADDRESS[name]
-    url = settings[key]
+def _address(where: str, url: str | None, secret: str | None) -> Iterator[Problem]:
     what = wrong_url(url) if url else None
-    if what:
+    if url and what:
         # A URL with a user or a query may hold a password or a key.
         got = f"a text of {len(url)} characters (not shown)" if what.startswith("holds") else show(url)
-        hint = f"give the address alone, and the secret by {_SECRET_NAME[name]}"
-        yield Problem(
-            draft.top.at("export", name, key), what, got, "http(s)://HOST[:PORT], without user and query", hint
-        )
+        hint = "give the address alone" + (f", and the secret by {secret}" if secret else "")
+        yield Problem(where, what, got, "http(s)://HOST[:PORT], without user and query", hint)
 
 
-def _variables(draft: Draft, name: str, settings: Node, environ: Mapping[str, str]) -> Iterator[Problem]:
-    key = _SECRET_NAME[name]
-    if settings[key] and settings[key] not in environ:
-        yield unset(draft.top.at("export", name, key), settings[key])
-    if name == "mlflow" and settings["tracking_uri"] is None and not environ.get(MLFLOW_URI):
-        where = draft.top.at("export", name, "tracking_uri")
-        hint = f"set it, or export {MLFLOW_URI}=... in the same shell"
-        yield Problem(where, "is missing", "nothing", "the address of an MLflow tracking server", hint)
+def _elsewhere(where: str, part: Schema, environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield that an address is missing which the variable of `x-else-variable` does not give either."""
+    variable = part.destination.else_variable
+    if variable and not environ.get(variable):
+        hint = f"set it, or export {variable}=... in the same shell"
+        yield Problem(where, "is missing", "nothing", f"the address of {part.destination.address}", hint)

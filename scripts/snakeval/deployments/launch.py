@@ -14,7 +14,7 @@ from snakeval.config.engines import weights_name
 from snakeval.config.model import Deployment, Execution
 from snakeval.deployments.containers import Container, container_of, options_inside
 from snakeval.deployments.instances import ROUTER_LOCK
-from snakeval.deployments.types import deployment_type, environment_lock
+from snakeval.deployments.types import deployment_type, environment_lock, launch_template
 from snakeval.run.paths import ServerPaths
 from snakeval.system.checkout import PROGRAMS, TEMPLATES
 from snakeval.system.environments import environment_name, environment_python
@@ -57,6 +57,7 @@ def render_launch_script(
     """Return the launch script as text; every value reaches the shell quoted.
 
     Raises:
+        ExtensionError: the type has no template.
         jinja2.UndefinedError: the template asks for a key that the type's schema does not have.
     """
     lock = environment_lock(deployment)
@@ -65,7 +66,7 @@ def render_launch_script(
         deployment = replace(deployment, options=options_inside(deployment))
     return (
         _templates()
-        .get_template(f"launch/{deployment.type}.sh.j2")
+        .get_template(launch_template(deployment.type))
         .render(
             run=run,
             labels={"run": run, "deployment": deployment.name},

@@ -12,8 +12,8 @@ from snakeval.config.execution_types import execution_type
 from snakeval.config.model import Deployment, Execution
 from snakeval.deployments.containers import container_runtime
 from snakeval.deployments.gpus import PARALLEL, gpus_per_node
-from snakeval.deployments.types import mounted_options
-from snakeval.errors import DeploymentError, Problem
+from snakeval.deployments.types import deployment_type, launch_template, mounted_options
+from snakeval.errors import DeploymentError, ExtensionError, Problem
 from snakeval.run.server import ServerRecord
 from snakeval.system.processes import is_alive
 
@@ -37,9 +37,18 @@ def check_deployment(deployment: Deployment, execution: Execution) -> None:
         *_attention_heads(deployment),
         *_port(deployment, execution),
         *_container(deployment, execution),
+        *_template(deployment),
     ]
     if problems:
         raise DeploymentError("\n\n".join(str(problem) for problem in problems))
+
+
+def _template(deployment: Deployment) -> Iterator[Problem]:
+    try:
+        if deployment_type(deployment.type).has_server:
+            launch_template(deployment.type)
+    except ExtensionError as error:
+        yield error.problem
 
 
 def _checkpoint(deployment: Deployment) -> Iterator[Problem]:

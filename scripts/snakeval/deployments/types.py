@@ -10,7 +10,8 @@ import yaml
 from snakeval.config.engines import environment_family
 from snakeval.config.model import Deployment
 from snakeval.config.reading.schema import Schema
-from snakeval.system.checkout import ENVS, SCHEMAS
+from snakeval.errors import ExtensionError, Problem
+from snakeval.system.checkout import ENVS, SCHEMAS, TEMPLATES
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,20 @@ def mounted_options(name: str) -> dict[str, str]:
     """Return the keys of a type that name folders to write to, and where a container has them."""
     parts = _schema(name).properties
     return {key: part.mounted_at for key, part in parts.items() if part.mounted_at}
+
+
+def launch_template(name: str) -> str:
+    """Return the template of a type's launch script, relative to the folder of templates.
+
+    Raises:
+        ExtensionError: there is none.
+    """
+    template = f"launch/{name}.sh.j2"
+    if not (TEMPLATES / template).is_file():
+        where, hint = f"schemas/deployment/{name}.schema.yaml", "a type without server says so by `x-has-server: false`"
+        expected = f"scripts/templates/{template}"
+        raise ExtensionError(Problem(where, "is a deployment type without a launch template", name, expected, hint))
+    return template
 
 
 @cache

@@ -6,8 +6,8 @@ from pathlib import Path
 from snakeval.config.container_syntax import NONE, PYXIS
 from snakeval.config.execution_types import execution_type, types_with_containers
 from snakeval.config.model import Config, Task
-from snakeval.errors import Problem
-from snakeval.harnesses import MODULES
+from snakeval.errors import ExtensionError, Problem
+from snakeval.harnesses import HARNESSES, harness_of
 from snakeval.system.checkout import ENVS
 
 
@@ -23,7 +23,7 @@ def harness_problems(config: Config, as_jobs: bool = True) -> list[Problem]:
 
 def is_runnable(task: Task) -> bool:
     """Return whether there is a module for the task's harness; one in an image needs a container runtime besides."""
-    return (task.module or task.harness) in MODULES
+    return (task.module or task.harness) in HARNESSES
 
 
 def _modules(config: Config) -> Iterator[Problem]:
@@ -36,6 +36,11 @@ def _modules(config: Config) -> Iterator[Problem]:
                 expected="a task that `snakeval tasks` marks",
                 hint="remove the task; `snakeval tasks` marks those that run here, docs/registry.md says why",
             )
+    for name in dict.fromkeys(task.module or task.harness for task in config.tasks if is_runnable(task)):
+        try:
+            harness_of(name)
+        except ExtensionError as error:
+            yield error.problem
 
 
 def _containers(config: Config, as_jobs: bool) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from snakeval.config.execution_types import execution_type
 from snakeval.config.model import Config
 from snakeval.evaluation.concurrency import RequestResources
 from snakeval.workflow.inputs import Wildcards
@@ -31,9 +32,10 @@ class Scheduling:
         return self._requests.needs()
 
     def task_job_resources(self) -> dict[str, str]:
-        """Return where the Slurm executor submits tasks, as far as the configuration and not the profile says it."""
-        options = self.config.execution.options
-        named = {"slurm_account": options.get("account"), "slurm_partition": options.get("cpu_partition")}
+        """Return where the executor submits tasks, as far as the configuration and not the profile says it."""
+        execution = self.config.execution
+        known = execution_type(execution.type).task_resources
+        named = {resource: execution.options.get(key) for key, resource in known.items()}
         return {name: value for name, value in named.items() if value is not None}
 
     def ready_slot(self, wildcards: Wildcards) -> int:

@@ -138,13 +138,16 @@ def _ignore(_number: int, _frame: object) -> None:
 
 
 def end_if_unusable(config: Config, as_jobs: bool) -> None:
-    """End the process with status 1 and every finding when the run's backend or one of its harnesses cannot be used.
+    """End the process with status 1 and every finding when the backend, a harness or an export cannot be used.
 
     Args:
         config: The run.
         as_jobs: Whether every task is a job of a cluster, as the profile says.
     """
-    problems = [*backend_problems(config), *harness_problems(config, as_jobs)]
+    # Not above: a plan and the jobs need none of it, and it is slow to import.
+    from snakeval.results.exports.programs import export_problems
+
+    problems = [*backend_problems(config), *harness_problems(config, as_jobs), *export_problems(config)]
     if problems:
         print("\n\n".join(map(str, problems)), file=sys.stderr)
         sys.exit(1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from config_workflow import ROOT, launchers_tasks
 from snakeval.commands import main
 from snakeval.commands.tasks.catalogue import OWN, Filter, TaskRow
 
@@ -17,8 +18,10 @@ def _json(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
 
 def test_harnesses(capsys: pytest.CaptureFixture[str]) -> None:
     rows = {row["harness"]: row for row in _json(capsys)}
-    assert len(rows) == 26
-    assert sum(row["tasks"] for name, row in rows.items() if name not in OWN) == 421
+    registered = {name: row["tasks"] for name, row in rows.items() if name not in OWN}
+    assert set(registered) == {path.stem for path in (ROOT / "config" / "harnesses").glob("*.yaml")}
+    launchers = {harness for harness, _ in launchers_tasks()}
+    assert (len(launchers), sum(registered[name] for name in launchers)) == (23, 421)
     assert (rows["inspect"]["tasks"], rows["inspect_evals"]["tasks"]) == (0, 250)
     assert rows["bfcl"]["package"] == "nvidia-bfcl==26.3"
     assert rows["bfcl"]["container"].startswith("nvcr.io/nvidia/eval-factory/bfcl:26.03@sha256:")
@@ -26,7 +29,7 @@ def test_harnesses(capsys: pytest.CaptureFixture[str]) -> None:
     assert [(rows[name]["run"], rows[name]["run_in_image"]) for name in ("bfcl", "hle")] == [(6, 0), (0, 2)]
     assert main(["tasks"]) == 0
     shown = capsys.readouterr().out
-    assert "421 tasks in 23 harnesses beside lm-eval" in shown
+    assert f"{sum(registered.values())} tasks in {len(registered)} harnesses beside lm-eval" in shown
     assert "simple_evals" in shown
 
 

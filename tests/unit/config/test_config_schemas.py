@@ -17,7 +17,7 @@ from snakeval.config.reading.validate import check
 from snakeval.config.reading.yamlfile import read_yaml
 
 SCHEMAS = ROOT / "schemas"
-_KINDS = ("config", "evaluation", "task", "target", "compare", "export", "policy", "lepton-config")
+_KINDS = ("config", "evaluation", "task", "target", "compare", "export", "policy", "lepton-config", "harness")
 FILES = [SCHEMAS / f"{name}.schema.yaml" for name in _KINDS]
 FILES += sorted((SCHEMAS / "execution").glob("*.yaml")) + sorted((SCHEMAS / "deployment").glob("*.yaml"))
 
@@ -84,7 +84,7 @@ def _objects_of(schema: Schema) -> st.SearchStrategy[dict[str, Any]]:
     return st.dictionaries(st.sampled_from([*schema.properties, "unknown"]), _VALUES, max_size=4)
 
 
-_NAMES = ["task", "evaluation", "target", "config", "compare", "export", "policy", "lepton-config"]
+_NAMES = ["task", "evaluation", "target", "config", "compare", "export", "policy", "lepton-config", "harness"]
 _NAMES += ["execution/local", "execution/lepton"]
 _NAMES += [f"deployment/{name}" for name in Schemas(SCHEMAS).types("deployment")]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from config_workflow import ROOT, Workflow, make_workflow
+from config_workflow import ROOT, Workflow, launchers_tasks, make_workflow
 from snakeval.commands.tasks.catalogue import index_of
 from snakeval.config import Config, Protocol, load_config
+from snakeval.config.reading.schema_files import Schemas
 from snakeval.config.reading.tree import Node
 from snakeval.config.tasks import registry as registry_module
 from snakeval.config.tasks.registry import Registry
@@ -20,6 +21,8 @@ from snakeval.harnesses.availability import harness_problems, is_runnable
 HARNESSES = ROOT / "config" / "harnesses"
 GOLDEN = ROOT / "tests" / "fixtures" / "registry.tsv"
 REGISTRY = Registry(HARNESSES)
+_INDEXED = launchers_tasks()
+LAUNCHERS = {task: [name for name, one in _INDEXED if one == task] for _, task in _INDEXED}
 NOWHERE = {"deployment": {"type": "none", "url": "http://h/v1", "model_id": "m"}}
 AMBIGUOUS = {
     "mmlu": "lm-eval.mmlu",
@@ -39,11 +42,11 @@ AMBIGUOUS = {
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Config:
     """Every task of the registry, by its full name and by its bare one."""
-    full = sorted(f"{harness}.{task}" for task, harnesses in REGISTRY.tasks().items() for harness in harnesses)
+    full = sorted(f"{harness}.{task}" for harness, task in _INDEXED)
     # Names that differ by case alone cannot be in one run.
-    alike = {task for task in REGISTRY.tasks() if task != task.lower() and task.lower() in REGISTRY.tasks()}
+    alike = {task for task in LAUNCHERS if task != task.lower() and task.lower() in LAUNCHERS}
     alike |= {f"simple_evals.{task}" for task in alike}
-    names = full + sorted(REGISTRY.tasks())
+    names = full + sorted(LAUNCHERS)
     file = tmp_path_factory.mktemp("everything") / "run.yaml"
     configs = []
     for tasks in ([name for name in names if name not in alike], sorted(alike)):
@@ -66,9 +69,9 @@ def test_every_name_resolves_as_in_the_golden_table(everything: Config) -> None:
 
 
 def test_the_launchers_numbers() -> None:
-    tasks = [(harness, task) for task, harnesses in REGISTRY.tasks().items() for harness in harnesses]
-    assert (len(tasks), len(REGISTRY.names())) == (421, 23)
-    assert {task for task, harnesses in REGISTRY.tasks().items() if len(harnesses) > 1} == set(AMBIGUOUS)
+    tasks = [(harness, task) for task, harnesses in LAUNCHERS.items() for harness in harnesses]
+    assert (len(tasks), len({harness for harness, _ in tasks})) == (421, 23)
+    assert {task for task, harnesses in LAUNCHERS.items() if len(harnesses) > 1} == set(AMBIGUOUS)
 
 
 def test_index_and_files_agree() -> None:
@@ -85,13 +88,14 @@ def test_index_and_files_agree() -> None:
 
 
 def test_the_schema_names_every_harness() -> None:
-    schema = yaml.safe_load((ROOT / "schemas" / "task.schema.yaml").read_text(encoding="utf-8"))
-    assert schema["properties"]["harness"]["enum"] == [
+    schema = Schemas(ROOT / "schemas").read("task")
+    assert list(schema.properties["harness"].choices) == [
         "lm-eval",
+        "lm-evaluation-harness",
         "command",
         "inspect",
         "inspect_evals",
-        *REGISTRY.names(),
+        *(name for name in REGISTRY.names() if name != "lm-evaluation-harness"),
         None,
     ]
 
@@ -312,3 +316,50 @@ def test_embeddings_are_asked_of_who_answers_them(workflow: Workflow) -> None:
 def test_the_index_of_a_checkout_knows_both(tmp_path: Path) -> None:
     index = index_of(ROOT, (tmp_path,))
     assert {"gsm8k", "boolean_expressions", "bfclv3"} <= set(index.names())
+
+
+OWN_HARNESS = {
+    "harness": "mine",
+    "version": "1",
+    "module": "command",
+    "container": f"me/mine:1@sha256:{'0' * 64}",
+    "platforms": ["linux/amd64"],
+    "settings": [],
+    "tasks": {"mine": {"protocols": ["chat"]}},
+}
+
+
+def test_a_harness_of_ones_own_is_found_by_its_file_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(OWN_HARNESS), encoding="utf-8")
+    registry = Registry(tmp_path)
+    assert registry.holders("mine") == ["mine"]
+    found = registry.harness("mine")
+    assert found is not None
+    assert (found.package, found.environment, list(found.tasks)) == (None, "", ["mine"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        ({"container": None}, ["mine.yaml: container is missing", "got:      nothing", "hint:     The image that it"]),
+        ({"container": "me/mine:1"}, ["container has the wrong form", "expected: [REGISTRY/]NAME:TAG@sha256:DIGEST"]),
+        ({"modul": "command"}, ["modul is not a known key", "did you mean module?", "config/README.md lists every"]),
+        ({"tasks": {"mine": {}}}, ["tasks.mine.protocols is missing"]),
+        (
+            {"tasks": {"mine": {"protocols": ["talk"]}}},
+            ["mine.protocols.0 is not a known value", "expected: one of chat, completions"],
+        ),
+        ({"tasks": {"mine": {"protocols": ["chat"], "judges": 1}}}, ["tasks.mine.judges is not a known key"]),
+        (
+            {"harness": "other"},
+            ["mine.yaml: harness differs from the file's name", "got:      other", "expected: mine"],
+        ),
+    ],
+)
+def test_a_wrong_file_of_a_harness_is_told(tmp_path: Path, changes: dict[str, object], lines: list[str]) -> None:
+    content = {key: value for key, value in {**OWN_HARNESS, **changes}.items() if value is not None}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        Registry(tmp_path).harness("mine")
+    for line in lines:
+        assert line in str(caught.value)

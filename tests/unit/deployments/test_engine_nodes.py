@@ -122,7 +122,7 @@ def test_vllm_by_ray_waits_for_its_nodes(spies: Spies) -> None:
 def test_vllm_by_ray_does_not_wait_for_ever(spies: Spies) -> None:
     spies.program("ray", "exit 0")
     spies.program("python3", "echo 1")
-    head = (checkout.TEMPLATES / "launch" / "ray-head.sh").read_text(encoding="utf-8")
+    head = (checkout.TEMPLATES / "launch" / "parts" / "ray-head.sh").read_text(encoding="utf-8")
     environment = {"PATH": f"{spies.bin}:{os.environ['PATH']}", "SNAKEVAL_HEAD": "127.0.0.1", "SNAKEVAL_HEAD_PORT": "1"}
     done = subprocess.run(
         [BASH, "-c", "--", head, "ray-head", "2", "1", "vllm"],
@@ -136,7 +136,7 @@ def test_vllm_by_ray_does_not_wait_for_ever(spies: Spies) -> None:
 
 
 def test_a_node_does_not_wait_for_ever_for_ray(spies: Spies) -> None:
-    node = (checkout.TEMPLATES / "launch" / "ray-node.sh").read_text(encoding="utf-8")
+    node = (checkout.TEMPLATES / "launch" / "parts" / "ray-node.sh").read_text(encoding="utf-8")
     environment = {"PATH": os.environ["PATH"], "SNAKEVAL_HEAD": "127.0.0.1", "SNAKEVAL_HEAD_PORT": "1"}
     done = subprocess.run(
         [BASH, "-c", "--", node, "ray-node", "1"],

@@ -12,7 +12,7 @@ from harness_cases import ENDPOINT, a_config, a_task
 from hypothesis import given
 from hypothesis import strategies as st
 from snakeval.endpoint import Protocol
-from snakeval.errors import EndpointError, HarnessError
+from snakeval.errors import EndpointError, ExtensionError, HarnessError
 from snakeval.harnesses import harness_of
 from snakeval.harnesses.lm_eval import build_request
 from snakeval.harnesses.outcome import describe_status
@@ -240,5 +240,5 @@ def test_samples_are_read_line_by_line(tmp_path: Path) -> None:
 
 
 def test_an_unknown_harness_is_refused() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(ExtensionError, match="got:      simple-evals"):
         harness_of("simple-evals")

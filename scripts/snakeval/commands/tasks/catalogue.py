@@ -13,7 +13,7 @@ from snakeval.config.tasks.resolve import TaskIndex, natural_protocol, shipped_t
 from snakeval.config.tasks.settings import REPEATS, SETTINGS
 from snakeval.endpoint import Protocol
 from snakeval.errors import Problem, UsageError
-from snakeval.harnesses import MODULES
+from snakeval.harnesses import HARNESSES
 from snakeval.system.checkout import ENVS
 
 LM_EVAL = "lm-eval"
@@ -185,7 +185,7 @@ def _inspect_document(index: TaskIndex, row: TaskRow, schemas: Path) -> dict[str
 
 def _registered_row(harness: RegisteredHarness, task: RegisteredTask) -> TaskRow:
     protocols = tuple(protocol.value for protocol in task.protocols)
-    runs = harness.module if harness.module in MODULES else None
+    runs = harness.module if harness.module in HARNESSES else None
     image = runs is not None and not (ENVS / f"{harness.environment}.lock").exists()
     if task.native is not None:
         runs, image = f"{LM_EVAL} as {task.native.task}", False

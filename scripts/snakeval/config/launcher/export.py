@@ -1,9 +1,9 @@
 """The launcher's `export` and `execution.auto_export`: which destinations count, and with which settings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from snakeval.config.exports import TRACKERS
+from snakeval.config.exports import trackers
 from snakeval.config.launcher.findings import Findings
 from snakeval.config.reading.schema_files import Schemas
 from snakeval.config.reading.tree import Keys, Tree
@@ -29,8 +29,8 @@ def translate_export(tree: Tree, schemas: Schemas, findings: Findings) -> None:
     if tree.get(("export", "local")) is not None:
         findings.no_meaning(("export", "local"), "summary.csv, .json and .md are always written (docs/results.md)")
     if tree.get(AUTO) is not None:
-        _destinations(tree, findings)
-    for name in TRACKERS:
+        _destinations(tree, trackers(schemas), findings)
+    for name in trackers(schemas):
         settings = tree.get(("export", name))
         known = schemas.read("export").properties[name].properties
         for key in list(settings) if isinstance(settings, dict) else ():
@@ -38,15 +38,15 @@ def translate_export(tree: Tree, schemas: Schemas, findings: Findings) -> None:
                 findings.no_meaning(("export", name, key), _NO_MEANING[key])
 
 
-def _destinations(tree: Tree, findings: Findings) -> None:
+def _destinations(tree: Tree, known: Sequence[str], findings: Findings) -> None:
     settings = tree.get(AUTO)
     wanted = _names(settings.get("destinations") if isinstance(settings, Mapping) else settings)
-    absent = [name for name in wanted if name != "local" and name not in TRACKERS]
+    absent = [name for name in wanted if name != "local" and name not in known]
     if absent:
         hint = "remove it; docs/exports.md lists what results can be exported to"
         what = f"asks for an export that does not exist: {', '.join(absent)}"
-        findings.refused((*AUTO, "destinations"), what, f"local, {', '.join(TRACKERS)}", hint)
-    for name in TRACKERS:
+        findings.refused((*AUTO, "destinations"), what, f"local, {', '.join(known)}", hint)
+    for name in known:
         keys: Keys = ("export", name)
         if name in wanted and tree.get(keys) is None:
             tree.put(keys, {}, tree.origin(AUTO))

@@ -119,6 +119,21 @@ class Schema:
         return dict(self.node.get("x-only-with", {}))
 
     @property
+    def task_resource(self) -> str:
+        """The resource of Snakemake's executor that it is for tasks, empty for what is none."""
+        return str(self.node.get("x-task-resource", ""))
+
+    @property
+    def values(self) -> Mapping[str, "Schema"]:
+        """The values of an enumeration that has keys of ours for each of them."""
+        return {value: Schema(part) for value, part in self.node.get("x-values", {}).items()}
+
+    @property
+    def destination(self) -> "Destination":
+        """What the schema of exports says of a format, a tracker, or a key of a tracker."""
+        return Destination(self.node)
+
+    @property
     def place(self) -> "Place":
         """What the schema of an execution type says of the place where servers run."""
         return Place(self.node)
@@ -234,6 +249,38 @@ class Place:
     def rules(self) -> str | None:
         """The function with rules of this type alone, `module:function`, None without one."""
         return self.node.get("x-rules")
+
+
+@dataclass(frozen=True, eq=False)
+class Destination:
+    """What the schema of exports says of where results go in words of ours."""
+
+    node: Node
+
+    @property
+    def writer(self) -> str | None:
+        """The function that writes a format, `module:function`."""
+        return self.node.get("x-writer")
+
+    @property
+    def sender(self) -> str | None:
+        """The function that sends results to a tracker, `module:function`."""
+        return self.node.get("x-sender")
+
+    @property
+    def environment(self) -> str | None:
+        """The family of `envs/` that it runs in, None where it needs none."""
+        return self.node.get("x-environment")
+
+    @property
+    def address(self) -> str:
+        """Of what a key is the address, empty for a key that is none."""
+        return str(self.node.get("x-address", ""))
+
+    @property
+    def else_variable(self) -> str | None:
+        """The variable that has to be there when the key is null, None without one."""
+        return self.node.get("x-else-variable")
 
 
 def is_missing(value: Any) -> bool:

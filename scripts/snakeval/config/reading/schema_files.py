@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,20 @@ def _resolved(node: Any, path: Path) -> Any:
     rest = Node({key: _resolved(value, path) for key, value in node.items() if key not in done})
     if "unevaluatedProperties" in rest:
         rest["additionalProperties"] = rest.pop("unevaluatedProperties")
+    if all("const" in value for value in rest.get("oneOf", ({},))):
+        # Values with keys of their own: a plain `enum` for all that only asks which values there are.
+        rest["x-values"] = {value["const"]: value for value in rest.pop("oneOf")}
+        rest["enum"] = list(rest["x-values"])
+    if "x-names-of" in rest:
+        rest["enum"] = _with_names(rest["enum"], path.parent / rest.pop("x-names-of"))
     return _joined(merged, rest)
+
+
+def _with_names(values: list[Any], folder: Path) -> list[Any]:
+    """Return the values and the names of the YAML files of a folder, null last."""
+    # Not `resolve`: the folder beside the schemas counts, also where these are links.
+    names = sorted(path.stem for path in Path(normpath(folder)).glob("*.yaml") if path.stem not in values)
+    return sorted([*values, *names], key=lambda value: value is None)
 
 
 def _target(reference: str, path: Path) -> Any:

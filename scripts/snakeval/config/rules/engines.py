@@ -8,9 +8,6 @@ from snakeval.config.reading.entry import Entry
 from snakeval.config.reading.wording import show
 from snakeval.errors import Problem
 
-# Types whose command is the user's own: it may use the nodes of its job as it likes.
-OWN_COMMAND = ("generic",)
-
 
 def check_engines(draft: Draft) -> Iterator[Problem]:
     """Yield what breaks a rule in the deployments that their schemas accept."""
@@ -71,7 +68,7 @@ def _extra_args(entry: Entry, _: Draft) -> Iterator[Problem]:
 
 def _nodes(entry: Entry, draft: Draft) -> Iterator[Problem]:
     nodes = draft.execution.data.get("num_nodes", 1) // draft.execution.data.get("num_instances", 1)
-    known = entry.schema.engine.is_multi_node or entry.data["type"] in OWN_COMMAND or entry.data.get("command")
+    known = entry.schema.engine.is_multi_node or entry.data.get("command")
     if nodes > 1 and entry.schema.engine.has_server and not known:
         name = entry.data["name"]
         hint = "use type vllm or sglang, or one node"

@@ -6,11 +6,16 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
+from snakeval.config.reading.schema import fill
+from snakeval.config.reading.schema_files import Schemas
 from snakeval.config.reading.tree import Node, deep
-from snakeval.config.reading.yamlfile import read_yaml
+from snakeval.config.reading.validate import check
+from snakeval.config.reading.yamlfile import read_yaml, shown
 from snakeval.endpoint import Protocol
+from snakeval.errors import ConfigError, Problem
+from snakeval.system.checkout import SCHEMAS
 
-INDEX = "index.tsv"
+INDEX = "index.tsv"  # Of the launcher's harnesses, so that a bare name is found without reading them all.
 # Who gets a bare name that several harnesses have, after lm-eval itself; all others come between, by name.
 PREFERRED = ("lm-evaluation-harness", "simple_evals", "bigcode-evaluation-harness")
 LAST = ("codec",)  # The same names, but it measures whether a model has seen the benchmark.
@@ -97,11 +102,11 @@ class Registry:
 
     def holders(self, task: str) -> Sequence[str]:
         """Return the harnesses that have a task of this name, the preferred one first."""
-        return sorted(_index(self.folder / INDEX).get(task, ()), key=_rank)
+        return sorted(_index(self.folder).get(task, ()), key=_rank)
 
     def tasks(self) -> Mapping[str, Sequence[str]]:
         """Return every task's name with the harnesses that have it."""
-        return _index(self.folder / INDEX)
+        return _index(self.folder)
 
 
 def _rank(harness: str) -> tuple[int, str]:
@@ -111,33 +116,52 @@ def _rank(harness: str) -> tuple[int, str]:
 
 
 @cache
-def _index(path: Path) -> Mapping[str, Sequence[str]]:
+def _index(folder: Path) -> Mapping[str, Sequence[str]]:
+    """Return every task's name with its harnesses: those of the index, then those of files that it does not know."""
     found: dict[str, list[str]] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = (folder / INDEX).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         lines = []
     for line in lines:
         if line and not line.startswith("#"):
             task, harness, _ = line.split("\t")
             found.setdefault(task, []).append(harness)
+    indexed = {harness for harnesses in found.values() for harness in harnesses}
+    for path in sorted(folder.glob("*.yaml")):
+        if path.stem not in indexed:
+            for task in _read(path).tasks:
+                found.setdefault(task, []).append(path.stem)
     return MappingProxyType(found)
 
 
 @cache
 def _read(path: Path) -> RegisteredHarness:
-    content = read_yaml(path)
-    common = Node(content.get("defaults", {}))
+    content = _checked(path)
+    common = Node(content["defaults"])
     return RegisteredHarness(
         name=content["harness"],
         version=content["version"],
         module=content["module"],
-        package=content.get("package"),
+        package=content["package"],
         container=content["container"],
         platforms=tuple(content["platforms"]),
         settings=frozenset(content["settings"]),
         tasks={name: _task(name, entry, common) for name, entry in content["tasks"].items()},
     )
+
+
+def _checked(path: Path) -> Node:
+    """Return the content of a harness's file, defaults filled in; raises ConfigError with all that is wrong with it."""
+    content, schema = read_yaml(path), Schemas(SCHEMAS).read("harness")
+    problems = check(content, schema, lambda keys: f"{shown(path)}: {'.'.join(map(str, keys))}")
+    if not problems and content["harness"] != path.stem:
+        hint = "a harness is found by the name of its file"
+        where = f"{shown(path)}: harness"
+        problems = [Problem(where, "differs from the file's name", content["harness"], path.stem, hint)]
+    if problems:
+        raise ConfigError(problems)
+    return fill(content, schema)
 
 
 def _task(name: str, entry: Node, common: Node) -> RegisteredTask:

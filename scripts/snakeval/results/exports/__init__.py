@@ -1,14 +1,30 @@
-"""Brings the results of a run into files of other tools and into trackers, one format at a time."""
+"""Brings the results of a run into files of other tools and into trackers, one format at a time.
+
+The table is in `schemas/export.schema.yaml`, because a configuration names formats: each of them says there what writes
+it (`x-writer`; a tracker has `x-sender`), and which environment of `envs/` that needs (`x-environment`).
+"""
 
 from pathlib import Path
 
-from snakeval.system.checkout import ENVS
+from snakeval.config.reading.schema import Schema
+from snakeval.config.reading.schema_files import Schemas
+from snakeval.system.checkout import ENVS, SCHEMAS
 
-# Formats that a program in an environment of its own makes; the others are text, which needs none.
-ENVIRONMENTS = {"parquet": "export-parquet", "mlflow": "export-mlflow", "wandb": "export-wandb"}
+TABLE = "schemas/export.schema.yaml"
 
 
-def export_lock(format: str) -> Path | None:
+def formats() -> dict[str, Schema]:
+    """Return the table: name of a format or tracker -> what the schema says of it."""
+    known = dict(Schemas(SCHEMAS).read("export").properties)
+    return {**known.pop("formats").items.values, **known}
+
+
+def is_tracker(name: str) -> bool:
+    """Return whether results are sent somewhere; else they are written into files."""
+    return bool(formats()[name].properties)
+
+
+def export_lock(name: str) -> Path | None:
     """Return the lock of the environment that an export runs in, None when it needs none."""
-    family = ENVIRONMENTS.get(format)
+    family = formats()[name].destination.environment
     return ENVS / f"{family}.lock" if family else None

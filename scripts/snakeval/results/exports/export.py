@@ -2,28 +2,17 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from snakeval.config.exports import TRACKERS
 from snakeval.config.model import Config, Export
-from snakeval.results.exports.inspect_log import write_inspect_logs
-from snakeval.results.exports.lm_eval import write_lm_eval
-from snakeval.results.exports.measured import Measured, collect
-from snakeval.results.exports.parquet import write_parquet
+from snakeval.results.exports import is_tracker
+from snakeval.results.exports.measured import collect
+from snakeval.results.exports.programs import program_of
 from snakeval.results.exports.record import make_record, summary_of
-from snakeval.results.exports.tables import TABLES
-from snakeval.results.exports.trackers import send_results
-from snakeval.system.files import write_json, write_text
+from snakeval.system.files import write_json
 
-# Writes the files of a format into an empty folder; the log is for a program that helps.
-Writer = Callable[[Sequence[Measured], Path, IO[str]], None]
-_WRITERS: Mapping[str, Writer] = {
-    "parquet": write_parquet,
-    "inspect": lambda found, folder, _: write_inspect_logs(found, folder),
-    "lm-eval": lambda found, folder, _: write_lm_eval(found, folder),
-}
 _KEPT = ("record.json", "log.txt")
 
 
@@ -37,22 +26,21 @@ def write_export(config: Config, export: Export, record: Path, log: IO[str]) -> 
         log: Open log of the job, for what other programs print.
 
     Raises:
+        ExtensionError: nothing writes this format.
         ExportError: it could not be done; an earlier export of a format is then still there, without a record.
     """
+    program, tracked = program_of(export.format), is_tracker(export.format)
     found, folder = collect(config), record.parent
     sent: Sequence[dict[str, Any]] = ()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as name:
         new = Path(name)
-        if export.format in TABLES:
-            file, make = TABLES[export.format]
-            write_text(new / file, make(found))
-        elif export.format in _WRITERS:
-            _WRITERS[export.format](found, new, log)
+        if not tracked:
+            program(found, new, log)
         _replace(folder, new)
-    if export.format in TRACKERS:
+    if tracked:
         # What a tracker keeps for later names its own place.
-        sent = send_results(export, found, folder, log)
+        sent = program(export, found, folder, log)
     kept = [folder / name for name in _KEPT]
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and path not in kept)
     content = make_record(export.format, folder, found, files, sent)

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from snakeval.results.exports.measured import Measured, as_text, sample_id
 from snakeval.system.files import write_text
@@ -17,7 +17,7 @@ _ID_LENGTH = 22
 Content = dict[str, Any]
 
 
-def write_inspect_logs(found: Sequence[Measured], folder: Path) -> None:
+def write_inspect_logs(found: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
     """Write the log of every result; what is missing has none."""
     for one in found:
         if one.result is not None:

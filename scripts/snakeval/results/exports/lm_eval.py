@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from snakeval.results.exports.lm_eval_samples import digest, merged, safe_name
 from snakeval.results.exports.measured import Measured
@@ -19,7 +19,7 @@ from snakeval.system.files import read_json, write_text
 _PARTS = ("results", "group_subtasks", "configs", "versions", "n-shot", "higher_is_better", "n-samples")
 
 
-def write_lm_eval(found: Sequence[Measured], folder: Path) -> None:
+def write_lm_eval(found: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
     """Write one folder per deployment; a deployment without any result has none."""
     for name in dict.fromkeys(one.deployment.name for one in found):
         measured = [one for one in found if one.deployment.name == name and one.result is not None]

@@ -4,14 +4,16 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 from tabulate import tabulate
 
 from snakeval.results.exports.measured import COLUMNS, Measured, as_rows, missing
 from snakeval.results.summary import headline_rows
+from snakeval.system.files import write_text
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -108,12 +110,24 @@ def as_latex(found: Sequence[Measured]) -> str:
     )
 
 
-TABLES: Mapping[str, tuple[str, Callable[[Sequence[Measured]], str]]] = {
-    "csv": ("results.csv", as_csv),
-    "json": ("results.json", as_json),
-    "markdown": ("results.md", as_markdown),
-    "latex": ("results.tex", as_latex),
-}
+def write_csv(found: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
+    """Write results.csv."""
+    write_text(folder / "results.csv", as_csv(found))
+
+
+def write_json(found: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
+    """Write results.json."""
+    write_text(folder / "results.json", as_json(found))
+
+
+def write_markdown(found: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
+    """Write results.md."""
+    write_text(folder / "results.md", as_markdown(found))
+
+
+def write_latex(found: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
+    """Write results.tex."""
+    write_text(folder / "results.tex", as_latex(found))
 
 
 def make_pivot(rows: Sequence[Mapping[str, Any]]) -> Pivot:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
-from snakeval.config.exports import MLFLOW_URI
 from snakeval.config.model import Export
 from snakeval.config.secrets import resolve_env
 from snakeval.results.exports.measured import Measured
 from snakeval.results.exports.runner import run_exporter
 
+MLFLOW_URI = "MLFLOW_TRACKING_URI"
 _NUMBERS = ("value", "stderr", "ci_low", "ci_high")
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_. :/-]")
 _LONGEST_VALUE = 5000  # of MLflow's 6000 characters
