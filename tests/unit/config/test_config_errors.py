@@ -1,15 +1,26 @@
 """Wrong configurations: the exact four lines that users read, all problems at once, each with its file."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from config_workflow import Workflow, make_workflow
+from config_workflow import ROOT, Workflow, make_workflow
 from snakeval.config import load_config
+from snakeval.config.reading.schema_files import Schemas
+from snakeval.config.reading.wording import choices
 from snakeval.errors import ConfigError
 
+SCHEMAS = Schemas(ROOT / "schemas")
+# What may be added to: a case writes <<NAME GOT>> for the choices that are offered instead of GOT.
+CHOICES = {
+    "formats": SCHEMAS.read("export").properties["formats"].items.choices,
+    "deployment types": SCHEMAS.types("deployment"),
+    "execution types": SCHEMAS.types("execution"),
+    "deployment files": [path.stem for path in (ROOT / "config" / "deployment").glob("*.yaml")],
+}
 CASES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 
 
@@ -23,7 +34,8 @@ def workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workflow:
 def test_message(workflow: Workflow, case: Mapping[str, Any]) -> None:
     with pytest.raises(ConfigError) as raised:
         workflow.load(case["config"], overrides=case.get("overrides"))
-    assert str(raised.value) == case["message"].rstrip("\n")
+    message = re.sub(r"<<(.+) (.*)>>", lambda found: choices(found[2], CHOICES[found[1]]), case["message"])
+    assert str(raised.value) == message.rstrip("\n")
     assert "planted" not in str(raised.value)
 
 
