@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cluster.conftest import SlurmWorkspace, slurm_call, small_execution
 from snakeval.system.files import read_json
-from workspace import CHECKPOINT, REPOSITORY, eventually
+from workspace import CHECKPOINT, REPOSITORY, eventually, name_of
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
 REPAIR_PLAN = {"ready": 1, "evaluate": 1, "teardown": 1, "aggregate": 1, "report": 1, "all": 1}
@@ -63,7 +63,7 @@ def test_faults_leave_no_step_and_are_repaired(slurm: SlurmWorkspace, fault: str
     elif fault == "signal to Snakemake":
         running.signal(signal.SIGINT)
     else:
-        several = [one for one in slurm.processes() if one.name() == "srun"]
+        several = [one for one in slurm.processes() if name_of(one) == "srun"]
         # srun has a child of the same name.
         next(one for one in several if one.parent() not in several).kill()
     assert running.wait().returncode != 0

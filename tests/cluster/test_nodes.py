@@ -6,7 +6,7 @@ import sys
 
 from cluster.conftest import SlurmWorkspace
 from snakeval.system.files import read_json
-from workspace import REPOSITORY, eventually
+from workspace import REPOSITORY, command_of, eventually
 
 FAKES = REPOSITORY / "tests" / "fakes"
 PROGRAM = str(FAKES / "command_task.py")
@@ -49,7 +49,7 @@ def test_ranks_meet_on_two_nodes_and_end_together(slurm: SlurmWorkspace) -> None
     first, second = (next(line for line in _log(slurm).splitlines() if f"rank {rank} of 2 on" in line) for rank in "01")
     assert first.split()[-1] != second.split()[-1]
     # The death of the second rank takes the first one along; the supervisor starts both again.
-    other = next(one for one in slurm.processes() if "--node-rank=1" in one.cmdline() and "serve" in one.cmdline())
+    other = next(one for one in slurm.processes() if "--node-rank=1" in command_of(one) and "serve" in command_of(one))
     other.kill()
     state = slurm.results / "large" / "server" / "state.json"
     eventually(lambda: (read_json(state) or {}).get("generation") == 2, 60, "the second start")
@@ -58,4 +58,4 @@ def test_ranks_meet_on_two_nodes_and_end_together(slurm: SlurmWorkspace) -> None
     assert done.returncode == 0, done.output
     assert slurm.result("large", "sums")["samples"] == {"asked": 3, "answered": 3, "failed": 0}
     assert slurm.jobs() == []
-    eventually(lambda: not [one for one in slurm.processes() if "--nnodes=2" in one.cmdline()], 30, "the ranks' end")
+    eventually(lambda: not [one for one in slurm.processes() if "--nnodes=2" in command_of(one)], 30, "the ranks' end")

@@ -2,6 +2,7 @@
 
 from cluster.conftest import SlurmWorkspace
 from engine_bench import define_choice, served_by_vllm, vllm_checkpoint
+from workspace import name_of
 
 
 def test_chat_and_loglikelihood_on_slurm(slurm: SlurmWorkspace) -> None:
@@ -22,4 +23,4 @@ def test_chat_and_loglikelihood_on_slurm(slurm: SlurmWorkspace) -> None:
     for task in ("capitals", "choice"):
         assert slurm.result("smol", task)["samples"] == {"asked": 4, "answered": 4, "failed": 0}
     assert slurm.jobs() == []
-    assert not [one for one in slurm.processes() if one.name().startswith("VLLM::")]
+    assert not [one for one in slurm.processes() if name_of(one).startswith("VLLM::")]

@@ -11,7 +11,7 @@ from typing import Any
 
 from datasets_like import write_gsm8k
 from fakes.openai_server import FakeOpenAIServer
-from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
+from workspace import CHECKPOINT, REPOSITORY, Workspace, command_of, eventually
 
 BY_HAND = str(REPOSITORY / "tests" / "fakes" / "inspect_by_hand.py")
 TASKS = REPOSITORY / "config" / "examples" / "inspect"
@@ -114,7 +114,7 @@ def test_a_killed_task_resumes_and_a_change_of_its_data_measures_again(workspace
         running = workspace.start("--retries", "0")
         server.wait_for_requests(7, 120)
         for process in workspace.processes():
-            if "snakeval_runners.inspect" in process.cmdline():
+            if "snakeval_runners.inspect" in command_of(process):
                 os.kill(process.pid, signal.SIGKILL)
         killed = running.wait()
         assert killed.returncode == 1
@@ -135,4 +135,4 @@ def test_a_killed_task_resumes_and_a_change_of_its_data_measures_again(workspace
         assert workspace.run("--dry-run").plan == {}
         data.write_text(data.read_text().replace("23 + 65", "24 + 65"))
         assert workspace.run("--dry-run").plan.get("evaluate") == 1
-    eventually(lambda: not any("snakeval_runners.inspect" in process.cmdline() for process in workspace.processes()))
+    eventually(lambda: not any("snakeval_runners.inspect" in command_of(process) for process in workspace.processes()))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fakes.openai_server import FakeOpenAIServer
-from workspace import CHECKPOINT, REPOSITORY, Workspace, eventually
+from workspace import CHECKPOINT, REPOSITORY, Workspace, command_of, eventually
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
 REPAIR_PLAN = {"ready": 1, "evaluate": 1, "teardown": 1, "aggregate": 1, "report": 1, "all": 1}
@@ -101,7 +101,9 @@ def test_a_signal_leaves_no_server_and_loses_nothing(workspace: Workspace, numbe
     assert status == (1 if number is not signal.SIGKILL else -signal.SIGKILL)
     eventually(lambda: workspace.servers() == [], 30, "the server's end")
     eventually(
-        lambda: [one for one in workspace.processes() if PROGRAM in " ".join(one.cmdline())] == [], 30, "the task's end"
+        lambda: [one for one in workspace.processes() if PROGRAM in " ".join(command_of(one))] == [],
+        30,
+        "the task's end",
     )
 
     gate.touch()
@@ -114,7 +116,7 @@ def test_a_signal_leaves_no_server_and_loses_nothing(workspace: Workspace, numbe
 
 def _kill_server(workspace: Workspace, supervisor_too: bool) -> None:
     for process in workspace.servers():
-        if supervisor_too or "supervise.py" not in " ".join(process.cmdline()):
+        if supervisor_too or "supervise.py" not in " ".join(command_of(process)):
             os.kill(process.pid, signal.SIGKILL)
 
 
@@ -157,7 +159,7 @@ def test_an_interrupted_lm_eval_task_resumes(workspace: Workspace) -> None:
     running.signal(signal.SIGKILL)
     running.wait(60)
     runner = "snakeval_runners.lm_eval"
-    eventually(lambda: [one for one in workspace.processes() if runner in " ".join(one.cmdline())] == [], 30)
+    eventually(lambda: [one for one in workspace.processes() if runner in " ".join(command_of(one))] == [], 30)
     done = workspace.run()
     assert done.returncode == 0, done.output
     result = workspace.result("smol", "boolean_expressions")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fakes.openai_server import FakeOpenAIServer
-from workspace import CHECKPOINT, REPOSITORY, Finished, Workspace, eventually
+from workspace import CHECKPOINT, REPOSITORY, Finished, Workspace, command_of, eventually
 
 FAKE = str(REPOSITORY / "tests" / "fakes" / "openai_server.py")
 TASK = {"name": "boolean_expressions", "limit": 20, "max_retries": 1}
@@ -153,7 +153,7 @@ def test_a_server_killed_in_the_middle_of_lm_eval(workspace: Workspace) -> None:
     answered = workspace.results / "smol" / "boolean_expressions" / "harness" / "requests.jsonl"
     eventually(lambda: answered.exists() and answered.read_bytes().count(b"\n") >= 3, 120)
     for process in workspace.servers():
-        if "supervise.py" not in " ".join(process.cmdline()):
+        if "supervise.py" not in " ".join(command_of(process)):
             os.kill(process.pid, signal.SIGKILL)
     _assert_no_score(workspace, running.wait(), "smol", "the server of smol died while the task ran")
 

@@ -15,7 +15,7 @@ from containers import Podman, harness_image
 from fakes.openai_server import FakeOpenAIServer
 from nemo_bench import NemoBench
 from snakeval.system.environments import ensure_environment
-from workspace import REPOSITORY, Workspace, eventually
+from workspace import REPOSITORY, Workspace, command_of, eventually
 
 IMAGE = "localhost/snakeval-simple-evals:26.03"
 MISSING = "localhost/snakeval-no-such-image:1"
@@ -113,7 +113,7 @@ def test_a_killed_task_leaves_no_container_and_resumes(images: Images, podman: P
             "snakeval.deployment": "there",
             "snakeval.task": "inside",
         }
-        words = [process for process in psutil.process_iter() if KEY in " ".join(_words(process))]
+        words = [process for process in psutil.process_iter() if KEY in " ".join(command_of(process))]
         assert words == []
         (evaluating,) = [one for one in images.workspace.processes() if _is_evaluation(one)]
         os.kill(evaluating.pid, signal.SIGKILL)
@@ -136,13 +136,6 @@ def _questions(server: FakeOpenAIServer) -> list[dict[str, Any]]:
     return [payload for payload in server.payloads if payload["max_tokens"] == TOKENS]
 
 
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []
-
-
 def _is_evaluation(process: psutil.Process) -> bool:
     """Whether it is the script of rule evaluate, which Snakemake gives a name of its own."""
-    return any(word.endswith("evaluate.py") for word in _words(process))
+    return any(word.endswith("evaluate.py") for word in command_of(process))

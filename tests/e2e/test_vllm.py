@@ -12,7 +12,7 @@ import pytest
 from datasets_like import write_truthful_qa
 from engine_bench import define_choice, served_by_vllm, vllm_checkpoint
 from nemo_by_hand import run_by_hand, scores, scores_of_result
-from workspace import REPOSITORY, Workspace, eventually
+from workspace import REPOSITORY, Workspace, eventually, has_ended, name_of
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
 NVIDIA = "lm-evaluation-harness.adlr_truthfulqa_mc2"
@@ -45,7 +45,7 @@ def _assert_as_by_hand(result: dict[str, Any], output: Path) -> None:
 
 def _engine(workspace: Workspace) -> list[psutil.Process]:
     """Return the processes that do vLLM's work; they rename themselves."""
-    return [one for one in workspace.processes() if one.name().startswith("VLLM::")]
+    return [one for one in workspace.processes() if name_of(one).startswith("VLLM::")]
 
 
 def test_chat_and_loglikelihood_survive_a_killed_server(
@@ -85,12 +85,12 @@ def test_chat_and_loglikelihood_survive_a_killed_server(
 
     state = json.loads((workspace.results / "smol" / "server" / "state.json").read_text())
     engine = _engine(workspace)
-    assert {one.name() for one in engine} >= {"VLLM::EngineCore"}
+    assert {name_of(one) for one in engine} >= {"VLLM::EngineCore"}
     key = psutil.Process(state["pid"]).environ()["SNAKEVAL_API_KEY"]
     assert not any(key in line for line in workspace.command_lines()), "the key stands in no list of processes"
     by_hand = _nvidia_by_hand(workspace, checkpoint, key, tmp_path_factory.mktemp("by-hand"))
     os.kill(state["pid"], signal.SIGKILL)
-    eventually(lambda: not any(one.is_running() and one.status() != "zombie" for one in engine), 60, "no orphans")
+    eventually(lambda: all(map(has_ended, engine)), 60, "no orphans")
     gate.touch()
     done = running.wait()
     assert done.returncode == 0, done.output

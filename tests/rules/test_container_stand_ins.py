@@ -16,7 +16,7 @@ from snakeval.run.paths import RunPaths
 from snakeval.system.files import read_json
 from snakeval.system.processes import family_of, processes_of
 from step_daemon import Slurmstepd
-from workspace import REPOSITORY, eventually
+from workspace import REPOSITORY, command_of, eventually
 
 FAKES = REPOSITORY / "tests" / "fakes"
 SERVE = f'exec {sys.executable} {FAKES}/tiny_server.py "$SNAKEVAL_PORT"'
@@ -105,7 +105,7 @@ def test_a_killed_client_is_a_crash_of_the_server(server: Server) -> None:
 def test_a_step_is_nobodys_child_and_found_all_the_same(server: Server) -> None:
     server.backend.start(server.deployment)
     record = server.wait_for("READY")
-    (listening,) = [one for one in processes_of(record["server_id"]) if one.cmdline()[1].endswith("tiny_server.py")]
+    (listening,) = [one for one in processes_of(record["server_id"]) if f"{FAKES}/tiny_server.py" in command_of(one)]
     is_pyxis = "container_image" in server.asked
     assert (listening in family_of(record["supervisor_pid"])) != is_pyxis
 

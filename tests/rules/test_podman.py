@@ -23,7 +23,7 @@ from snakeval.run.paths import RunPaths
 from snakeval.serving.servers import ensure_server
 from snakeval.system.files import read_json
 from snakeval.system.processes import family_of, processes_of
-from workspace import eventually
+from workspace import command_of, eventually, has_ended, name_of
 
 SERVE = f'exec {PYTHON} {FAKES}/tiny_server.py "$SNAKEVAL_PORT"'
 # By the name that it was called, as the kernel shows it; that of the supervisor is another.
@@ -64,7 +64,7 @@ class Server:
     def process(self, name: str) -> psutil.Process | None:
         """Return the process below the supervisor with this name; of several the newest."""
         below = family_of(self.record["supervisor_pid"])[1:]
-        found = [one for one in below if one.name() == name and one.status() != psutil.STATUS_ZOMBIE]
+        found = [one for one in below if name_of(one) == name and not has_ended(one)]
         return max(found, key=lambda one: one.create_time(), default=None)
 
     def kill(self, name: str) -> None:
@@ -119,7 +119,7 @@ def test_a_container_does_not_outlive_its_supervisor(server: Any, podman: Podman
         one.kill("conmon")
         one.kill("podman")
     os.kill(record["supervisor_pid"], number)
-    eventually(lambda: not inside.is_running() or inside.status() == psutil.STATUS_ZOMBIE, 30, "the server's end")
+    eventually(lambda: has_ended(inside), 30, "the server's end")
     eventually(lambda: not processes_of(record["server_id"]), 90, "the end of all")
     if number == signal.SIGKILL:
         one.backend.stop("tiny")
@@ -143,7 +143,7 @@ def test_what_dies_in_between_is_a_crash_of_the_server(server: Any, podman: Podm
 def test_detached_children_end_with_the_container(server: Any, podman: Podman) -> None:
     one = server(command=f"{SERVE} detach")
     record = one.start()
-    eventually(lambda: sum(p.name() == PYTHON_NAME for p in processes_of(record["server_id"])) >= 2, 10, "the child")
+    eventually(lambda: sum(name_of(p) == PYTHON_NAME for p in processes_of(record["server_id"])) >= 2, 10, "the child")
     one.backend.stop("tiny")
     assert _is_gone(podman, record)
 
@@ -199,10 +199,7 @@ def test_what_the_container_sees(server: Any, podman: Podman, tmp_path: Path, mo
     assert not {"SOMETHING_ELSE", "CONTAINERS_CONF", "SNAKEVAL_SUPERVISED"} & set(inside)
     assert list((tmp_path / "a b").iterdir()) == []
     for process in psutil.process_iter():
-        try:
-            words = " ".join(process.cmdline())
-        except psutil.Error:
-            continue
+        words = " ".join(command_of(process))
         assert SECRET not in words
         assert key not in words
     for file in (one.files.launch_script, one.files.log, one.files.state):

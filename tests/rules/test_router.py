@@ -20,7 +20,7 @@ from snakeval.system.environments import ensure_environment
 from snakeval.system.files import read_json
 from snakeval.system.ports import LOOPBACK, free_port
 from snakeval.system.processes import processes_of
-from workspace import REPOSITORY, eventually
+from workspace import REPOSITORY, command_of, eventually
 
 KEY = "planted-key"
 PROGRAM = REPOSITORY / "scripts" / "snakeval" / "deployments" / "programs" / "router.py"
@@ -202,7 +202,7 @@ def _instance(folder: Path, number: int) -> dict[str, Any]:
 def test_restarts_the_router_and_ends_with_the_last_instance(start: Start, tmp_path: Path) -> None:
     front = start(SERVE)
     eventually(lambda: "routing begins: 2 of 2 instances are ready" in _log(tmp_path), 60)
-    (router,) = [one for one in psutil.Process(front.pid).children() if str(PROGRAM) in one.cmdline()]
+    (router,) = [one for one in psutil.Process(front.pid).children() if str(PROGRAM) in command_of(one)]
     router.kill()
     eventually(lambda: "restart 1 of 1: the router ended with status -9" in _log(tmp_path), 30)
     for number in (0, 1):

@@ -17,7 +17,7 @@ from snakeval.evaluation.place import BEGAN, Place, failed_start, place_of
 from snakeval.harnesses import harness_of
 from snakeval.system.processes import processes_of
 from step_daemon import Slurmstepd
-from workspace import REPOSITORY, eventually
+from workspace import REPOSITORY, eventually, name_of
 
 FAKES = REPOSITORY / "tests" / "fakes"
 HARNESS = harness_of("nemo-evaluator")
@@ -102,7 +102,7 @@ def test_a_container_ends_with_its_task(task: Task) -> None:
     try:
 
         def sleeping() -> bool:
-            return any(one.name() == "sleep" for one in processes_of(identity))
+            return any(name_of(one) == "sleep" for one in processes_of(identity))
 
         eventually(sleeping, 30, "the task's command")
         waiting.kill()

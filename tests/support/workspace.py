@@ -122,11 +122,7 @@ class Workspace:
 
     def command_lines(self) -> set[str]:
         """Return the command lines of the living processes that work in this folder."""
-        lines = set()
-        for process in self.processes():
-            with contextlib.suppress(psutil.Error):
-                lines.add(" ".join(process.cmdline()))
-        return lines
+        return {" ".join(command_of(process)) for process in self.processes()}
 
     def close(self) -> list[psutil.Process]:
         """End everything that still works in this folder; returns the servers that were left."""
@@ -174,6 +170,27 @@ def eventually(condition: Callable[[], Any], timeout_s: float = 60.0, what: str 
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {timeout_s} s for {what or condition}")
         time.sleep(0.1)
+
+
+def name_of(process: psutil.Process) -> str:
+    """Return its name, "" when it has ended meanwhile."""
+    with contextlib.suppress(psutil.Error):
+        return str(process.name())
+    return ""
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Return its command line, nothing when it has ended meanwhile."""
+    with contextlib.suppress(psutil.Error):
+        return list(process.cmdline())
+    return []
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether it is gone, or a zombie that waits for its parent."""
+    with contextlib.suppress(psutil.Error):
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 def _environ(process: psutil.Process) -> dict[str, str]:
