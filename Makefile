@@ -10,7 +10,7 @@ UV := $(BOOTSTRAP)/bin/uv
 INSTALL_CHECKOUT := $(UV) pip install --quiet --no-deps --no-build-isolation --python .venv/bin/python --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-lepton python-on-volume run test test-unit test-long long-chaos long-loaded long- lint install-profiles lock docs clean
+.PHONY: help setup setup-dev setup-lepton python-on-volume run test test-unit test-long long-chaos long-soak long-loaded long- lint install-profiles lock docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,18 +32,21 @@ test: setup-dev ## Run the tests (builds the environments that they need); says 
 test-unit: setup-dev ## Run the tests of functions alone, in about two minutes
 	.venv/bin/python -m pytest -n 2 tests/unit
 
-test-long: setup-dev long-$(PART) ## Run a long part of the tests: PART=chaos SEEDS=1:100, or PART=loaded
+test-long: setup-dev long-$(PART) ## Run a long part of the tests: PART=chaos SEEDS=1:100, soak or loaded
 
 long-chaos:
 	PYTHONPATH=scripts:tests:tests/support .venv/bin/python -m chaos --seeds $(SEEDS) \
 	  $(if $(FAULTS),--faults $(FAULTS)) $(if $(KINDS),--kinds $(KINDS))
+
+long-soak:
+	PYTHONPATH=scripts:tests:tests/support .venv/bin/python -m chaos.soak
 
 # The tests of whole processes again and again on a machine that is busy with other things.
 long-loaded:
 	scripts/dev/beside_load.sh .venv/bin/python -m pytest -n 2 --dist load tests/rules tests/e2e
 
 long-:
-	@echo "PART is missing: make test-long PART=chaos, or PART=loaded" >&2; exit 2
+	@echo "PART is missing: make test-long PART=chaos, soak or loaded" >&2; exit 2
 
 lint: setup-dev ## Run the checks: ruff, mypy, snakefmt, snakemake --lint, what was added is complete
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
