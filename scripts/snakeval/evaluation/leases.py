@@ -14,6 +14,7 @@ from snakeval.run.paths import RunPaths, auxiliary_user
 from snakeval.run.session import refuse_stopped
 from snakeval.serving.servers import asked_of, ensure_server, reach
 from snakeval.serving.slots import slot
+from snakeval.system.caller import refuse_orphaned, snakemake_process
 from snakeval.system.environments import ensure_environment, environment_marker, environment_name
 from snakeval.system.say import Say
 
@@ -45,7 +46,10 @@ def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int,
         return
     backend = backend_of(config)
     with slot(config, paths, backend, deployment.name, task.name, say):
+        snakemake = snakemake_process()
         server, _ = ensure_server(config, deployment, task.protocol, attempt, say)
+        # A lease that nobody works with would keep the slot for ever.
+        refuse_orphaned(snakemake)
         replace(lease, server_id=server.server_id).write(file)
 
 

@@ -3,9 +3,6 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import psutil
 
 from snakeval.backends.base import Backend
 from snakeval.errors import EndpointError
@@ -13,7 +10,7 @@ from snakeval.run.heartbeat import SessionWatch
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import Server, ServerState
 from snakeval.run.session import refuse_stopped
-from snakeval.system.processes import is_alive
+from snakeval.system.caller import refuse_orphaned, snakemake_process
 
 LIVENESS_S = 2.0
 
@@ -30,7 +27,7 @@ class Watch:
     paths: RunPaths
     servers: Mapping[str, Server | None]
     session: SessionWatch
-    snakemake: tuple[int, float] | None = field(default_factory=lambda: _snakemake_process())
+    snakemake: tuple[int, float] | None = field(default_factory=snakemake_process)
     looked: float = field(default_factory=time.monotonic)
 
     def check(self) -> None:
@@ -38,8 +35,7 @@ class Watch:
         if time.monotonic() - self.looked < LIVENESS_S:
             return
         self.looked = time.monotonic()
-        if self.snakemake is not None and not is_alive(*self.snakemake):
-            raise EndpointError("Snakemake is gone")
+        refuse_orphaned(self.snakemake)
         if ended := self.session.ended():
             raise EndpointError(ended)
         for deployment in self.servers:
@@ -65,13 +61,3 @@ class Watch:
                 f"the server of {deployment} died while the task ran ({reason}); "
                 f"the end of its log:\n{self.backend.log_tail(deployment)}"
             )
-
-
-def _snakemake_process() -> tuple[int, float] | None:
-    for parent in psutil.Process().parents():
-        try:
-            if any("snakemake" in Path(word).name for word in parent.cmdline()[:3]):
-                return parent.pid, parent.create_time()
-        except psutil.Error:
-            continue
-    return None

@@ -8,6 +8,7 @@ from snakeval.backends.base import Backend
 from snakeval.config.model import Config
 from snakeval.run.claims import REPORT_S, claim, is_held
 from snakeval.run.paths import RunPaths
+from snakeval.system.caller import refuse_orphaned, snakemake_process
 from snakeval.system.files import locked
 from snakeval.system.say import Say
 
@@ -22,8 +23,11 @@ def slot(config: Config, paths: RunPaths, backend: Backend, deployment: str, tas
     limit = config.execution.max_deployments
     others = [one.name for one in config.deployments if one.name != deployment]
     reported = time.monotonic()
+    snakemake = snakemake_process()
     with ExitStack() as claimed:
         while True:
+            # Whoever outlives Snakemake would take the slot from the next call, which knows nothing of it.
+            refuse_orphaned(snakemake)
             with locked(paths.slots_lock):
                 held = [name for name in others if is_held(paths, name)]
                 if len(held) < limit:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from builders import make_config, make_deployment
 from fake_backend import FakeBackend
 from snakeval.config.model import Config
+from snakeval.errors import EndpointError
 from snakeval.run import claims
 from snakeval.run.claims import claim, is_held
 from snakeval.run.paths import RunPaths
@@ -100,6 +102,20 @@ def test_a_free_slot_is_taken_at_once(tmp_path: Path, paths: RunPaths) -> None:
         assert _is_free(paths.slots_lock)
     assert not is_held(paths, "a")
     assert (backend.calls, said) == ([], [])
+
+
+def test_who_outlives_snakemake_takes_no_slot(tmp_path: Path, paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    living = (os.getpid(), psutil.Process().create_time())
+    monkeypatch.setattr(slots, "snakemake_process", lambda: living)
+    with slot(_config(tmp_path), paths, FakeBackend({}), "a", "sums", lambda _: None):
+        assert is_held(paths, "a")
+    monkeypatch.setattr(slots, "snakemake_process", lambda: (os.getpid(), 0.0))
+    with (
+        pytest.raises(EndpointError, match="Snakemake is gone"),
+        slot(_config(tmp_path), paths, FakeBackend({}), "a", "sums", lambda _: None),
+    ):
+        pass
+    assert not is_held(paths, "a")
 
 
 @pytest.mark.parametrize("held_by", ["lease", "claim"])
