@@ -12,6 +12,7 @@ from chaos.kinds import config_of, results_of
 from chaos.promises import check, repair
 from chaos.run_folder import RunFolder
 from chaos.trial import CALL_TIMEOUT_S, Fault, Trial, remove
+from chaos.trial_processes import end_all
 
 RECORDS = "trials.jsonl"
 
@@ -54,7 +55,10 @@ class Campaign:
         run = RunFolder(self.work / f"undisturbed-{kind}", config, f"{self.work.name}-{kind}")
         run.prepare()
         call = run.start()
-        status = call.process.wait(self.timeout_s)
+        try:
+            status = call.process.wait(self.timeout_s)
+        finally:
+            end_all(run.mark)
         if status != 0:
             raise SystemExit(f"the undisturbed run failed:\n{call.text()[-3000:]}")
         tasks = {"/".join(names): facts_of(run.paths.task(*names)) for names in results_of(config)}

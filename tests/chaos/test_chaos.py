@@ -42,6 +42,11 @@ def test_a_fault_that_hits_nothing_fails_its_trial(campaign: Campaign) -> None:
     assert [one["kind"] for one in record.violations] == ["missed"]
 
 
+def test_one_round_of_seeds_has_every_fault() -> None:
+    around = range(3 * len(HOLDING), 4 * len(HOLDING))
+    assert sorted(fault_of(seed).name for seed in around) == sorted(HOLDING)
+
+
 def test_faults_that_do_not_hold_are_known() -> None:
     assert set(BROKEN_TODAY) < set(FAULTS)
     assert all(BROKEN_TODAY.values())
