@@ -55,12 +55,16 @@ def _story(number: int) -> tuple[str, str, int]:
 
 
 def _ten_choices(number: int) -> dict[str, Any]:
+    """Return a question for a number, every second one for words: a small model answers both in different ways."""
     question, _, right = _story(number)
     place = number * 7 % len(LETTERS)
+    values = [right + other - place for other in range(len(LETTERS))]
+    name, goods = NAMES[number % len(NAMES)], GOODS[number * 3 % len(GOODS)]
+    reasons = [f"Because there are {value} {goods} and {name} has sold none of them to a friend" for value in values]
     return {
         "question_id": number,
-        "question": question,
-        "options": [str(right + other - place) for other in range(len(LETTERS))],
+        "question": f"Why does {name} count {right} {goods}?" if number % 2 else question,
+        "options": reasons if number % 2 else [str(value) for value in values],
         "answer": LETTERS[place],
         "answer_index": place,
         "cot_content": f"A: Let's think step by step. The answer is ({LETTERS[place]}).",
