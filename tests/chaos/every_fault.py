@@ -13,6 +13,7 @@ FAULTS: Mapping[str, Fault] = {
 # Faults that break a promise now and then, with the promise; a run draws none of them unless it names them.
 BROKEN_TODAY: Mapping[str, str] = {
     "config-edited": "jobs read the configuration anew: what is measured is not what was asked for",
+    "kill-aggregate": "the page that a failed run leaves passes for the whole one: lock.yaml is never written",
 }
 HOLDING = tuple(name for name in FAULTS if name not in BROKEN_TODAY)
 
