@@ -1,11 +1,13 @@
 """Who uses a server right now: leases of tasks, heartbeats of processes, and the slots of one machine."""
 
 import os
+import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -16,6 +18,33 @@ from snakeval.system.say import Say
 HEARTBEAT_S = 2.0
 STALE_S = 60.0
 REPORT_S = 30.0
+# Of any system; the question whether a larger one lives is an error.
+LARGEST_PID = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a claim, told by the name of the file `claims/<task>@<host>.<pid>`; the file itself is empty.
+
+    Attributes:
+        task: A task, or at an auxiliary deployment an `auxiliary_user`.
+        host, pid: The process.
+    """
+
+    task: str
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+
+    @property
+    def file_name(self) -> str:
+        """Return the name of its file."""
+        return f"{self.task}@{self.host}.{self.pid}"
+
+    @classmethod
+    def of_file_name(cls, name: str) -> "Holder | None":
+        """Return whom the name of a file tells of; None for a name of another form."""
+        found = re.fullmatch(r"(.+)@([^@]+)\.([0-9]{1,10})", name, re.DOTALL)
+        return cls(found[1], found[2], int(found[3])) if found and int(found[3]) <= LARGEST_PID else None
 
 
 @contextmanager
@@ -56,12 +85,12 @@ def is_held(paths: RunPaths, deployment: str) -> bool:
 
 
 def _claim_file(paths: RunPaths, deployment: str, task: str) -> Path:
-    return paths.server(deployment).claims / f"{task}@{socket.gethostname()}.{os.getpid()}"
+    return paths.server(deployment).claims / Holder(task).file_name
 
 
 def _is_held_by_somebody(file: Path) -> bool:
-    host, _, pid = file.name.rpartition("@")[2].rpartition(".")
-    if host == socket.gethostname() and pid.isdecimal() and not psutil.pid_exists(int(pid)):
+    holder = Holder.of_file_name(file.name)
+    if holder is not None and holder.host == socket.gethostname() and not psutil.pid_exists(holder.pid):
         file.unlink(missing_ok=True)
         return False
     return _is_fresh(file)

@@ -49,10 +49,10 @@ def _check_model(endpoint: Endpoint, timeout_s: float) -> None:
         raise EndpointError(f"{endpoint.base_url} does not serve the model {endpoint.model!r}; it serves: {names}")
 
 
-def _payload(model: str, protocol: Protocol) -> dict[str, Any]:
+def _payload(model: str, protocol: Protocol) -> dict[str, object]:
     if protocol is Protocol.EMBEDDINGS:
         return {"model": model, "input": ["Say yes."]}
-    payload: dict[str, Any] = {"model": model, "max_tokens": 8, "temperature": 0}
+    payload: dict[str, object] = {"model": model, "max_tokens": 8, "temperature": 0}
     if protocol is Protocol.CHAT:
         payload["messages"] = [{"role": "user", "content": "Say yes."}]
     elif protocol is Protocol.COMPLETIONS:

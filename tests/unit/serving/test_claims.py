@@ -11,10 +11,12 @@ import psutil
 import pytest
 from builders import make_config, make_deployment
 from fake_backend import FakeBackend
+from hypothesis import given
+from hypothesis import strategies as st
 from snakeval.config.model import Config
 from snakeval.errors import EndpointError
 from snakeval.run import claims
-from snakeval.run.claims import claim, is_held
+from snakeval.run.claims import Holder, claim, is_held
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import Server, ServerState
 from snakeval.serving import slots
@@ -70,6 +72,20 @@ def test_a_claim_beats_until_its_end(paths: RunPaths, monkeypatch: pytest.Monkey
             eventually(lambda: time.time() - file.stat().st_mtime < 100, 5, "a heartbeat")
         raise KeyError
     assert list(folder.iterdir()) == []
+
+
+@given(st.text(min_size=1), st.from_regex(r"[a-z0-9-]+(\.[a-z0-9-]+)*", fullmatch=True), st.integers(1, 2**31 - 1))
+def test_the_name_of_a_claim_tells_who_holds_it(task: str, host: str, pid: int) -> None:
+    holder = Holder(task, host, pid)
+    assert Holder.of_file_name(holder.file_name) == holder
+
+
+@given(st.text())
+def test_other_names_tell_of_nobody(name: str) -> None:
+    holder = Holder.of_file_name(name)
+    assert holder is None or "@" in name
+    assert Holder.of_file_name("sums.1") is None
+    assert Holder.of_file_name("sums@here.9999999999") is None
 
 
 def test_a_living_claim_or_a_lease_holds(paths: RunPaths) -> None:
