@@ -170,3 +170,20 @@ def test_the_end_of_the_log(config: Config) -> None:
     _files(config).folder.mkdir(parents=True)
     _files(config).log.write_text("one\n", encoding="utf-8")
     assert backend.log_tail("tiny") == "one"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b'{"state": "READY"', b"\xff\xfe", b"[]", b"{}", b'{"state": "NEW", "server_id": "1"}']
+)
+def test_a_damaged_record_counts_as_none_and_is_told(
+    content: bytes, config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend, files = LocalBackend(config), _files(config)
+    files.folder.mkdir(parents=True)
+    files.state.write_bytes(content)
+    files.secrets.write_bytes(content)
+    assert backend.state("tiny") == Server(ServerState.STOPPED)
+    assert f"notice: {files.state} cannot be used and counts as missing: " in capsys.readouterr().err
+    backend.stop("tiny")
+    assert not files.secrets.exists()
+    assert files.state.read_bytes() == content
