@@ -11,7 +11,7 @@ def main(source: Source, name: str, json_path: Path, markdown_path: Path, log: P
     with job(log, f"compare {name}") as journal:
         config = source.load()
         content = write_comparison(config, comparison_named(config, name), json_path, markdown_path)
-        counts = [f"{count} {verdict}" for verdict, count in content["counts"].items() if count]
+        counts = [f"{count} {verdict}" for verdict, count in content.counts.items() if count]
         journal.say(", ".join(counts))
 
 

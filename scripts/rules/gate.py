@@ -1,9 +1,10 @@
 """Entry of rule gate."""
 
-import json
 from pathlib import Path
 
+from snakeval.errors import SnakevalError
 from snakeval.results.compare.gate import check_gate
+from snakeval.results.compare.record import ComparisonRecord
 from snakeval.system.files import write_text
 from snakeval.workflow.job import job
 
@@ -11,8 +12,10 @@ from snakeval.workflow.job import job
 def main(name: str, comparison: Path, passed: Path, log: Path) -> None:
     """Leave `passed` behind when the policy lets the comparison pass, end with status 1 when it does not."""
     with job(log, f"gate {name}") as journal:
-        content = json.loads(comparison.read_text(encoding="utf-8"))
-        words = check_gate(content)
+        found = ComparisonRecord.read(comparison)
+        if found is None:
+            raise SnakevalError(f"there is no comparison in {comparison}")
+        words = check_gate(found.gate, found.tasks)
         journal.say(words)
         write_text(passed, f"{words}\n")
 

@@ -11,7 +11,8 @@ from snakeval.config.model import Config, Export
 from snakeval.config.reading.tree import Node
 from snakeval.harnesses.base import Metric
 from snakeval.results.exports.export import write_export
-from snakeval.results.result import build_result, write_result, write_samples
+from snakeval.results.result import build_result
+from snakeval.results.samples import write_samples
 from snakeval.run.paths import RunPaths
 
 MLFLOW: dict[str, Any] = {
@@ -62,7 +63,7 @@ def finish(
     served = next(one for one in config.deployments if one.name == deployment)
     asked = next(one for one in config.tasks if one.name == task)
     files = RunPaths(config.folder).task(deployment, task)
-    write_result(files.result, build_result(config, served, asked, make_outcome(*metrics), STARTED, ENDED, 1))
+    build_result(config, served, asked, make_outcome(*metrics), STARTED, ENDED, 1).write(files.result)
     write_samples(files.samples, iter(samples))
 
 

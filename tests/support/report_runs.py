@@ -8,7 +8,8 @@ from typing import Any
 from builders import make_config, make_deployment, make_metric, make_outcome, make_task
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.results.lock_file import write_lock_file
-from snakeval.results.result import build_result, write_result, write_samples
+from snakeval.results.result import build_result
+from snakeval.results.samples import write_samples
 from snakeval.results.statistics.estimates import wilson
 from snakeval.results.summary import summarize, write_summary
 from snakeval.run.attempt import Attempt, Course, Stage
@@ -107,7 +108,7 @@ def _score(config: Config, deployment: Deployment, task: Task, right: Sequence[b
     numbers = {"stderr": (value * (1 - value) / n) ** 0.5, "n": n, "ci_low": low, "ci_high": high}
     outcome = make_outcome(make_metric(value=value, ci_method="wilson", **numbers), asked=n, answered=n)
     path = RunPaths(config.folder).task(deployment.name, task.name).result
-    write_result(path, build_result(config, deployment, task, outcome, begin, begin + TASK_S, 1))
+    build_result(config, deployment, task, outcome, begin, begin + TASK_S, 1).write(path)
 
 
 def _samples(task: str, right: Sequence[bool], rng: random.Random) -> Iterator[dict[str, Any]]:

@@ -15,8 +15,8 @@ from snakeval.evaluation.harness_process import Count, HarnessRun, run_harness
 from snakeval.evaluation.watch import ServerComesBack, Watch
 from snakeval.harnesses import harness_of
 from snakeval.harnesses.runner import DATA_CACHE
-from snakeval.results.result import build_result, write_result, write_samples
-from snakeval.results.samples import read_table
+from snakeval.results.result import build_result
+from snakeval.results.samples import Sample, read_table, write_samples
 from snakeval.results.uncertainty import with_uncertainty
 from snakeval.run.claims import await_predecessors, claim
 from snakeval.run.heartbeat import SILENCE_S, SessionWatch
@@ -71,10 +71,11 @@ def evaluate(
                 break
             except ServerComesBack as interruption:
                 say(f"{interruption}; waiting for it, then going on with what is not answered yet")
-        outcome = with_uncertainty(harness.outcome(files.harness), read_table(harness.samples(files.harness)))
+        table = read_table(map(Sample.of, harness.samples(files.harness)))
+        outcome = with_uncertainty(harness.outcome(files.harness), table)
         result = build_result(config, deployment, task, outcome, started_at, time.time(), attempt)
         write_samples(files.samples, harness.samples(files.harness))
-        write_result(files.result, result)
+        result.write(files.result)
         # What let a killed task resume must not answer for a later, complete evaluation.
         (files.harness / "fingerprint").unlink()
         shutil.rmtree(files.harness / DATA_CACHE, ignore_errors=True)

@@ -1,7 +1,7 @@
 """Gives every metric of an outcome its standard error and interval, from the samples where they are recorded."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from snakeval.harnesses.base import Metric, Outcome
 from snakeval.results.samples import SampleTable
@@ -19,7 +19,7 @@ def with_uncertainty(outcome: Outcome, table: SampleTable) -> Outcome:
 
 
 def _metrics(metric: Metric, table: SampleTable) -> Iterator[Metric]:
-    scores = table.scores(asdict(metric))
+    scores = table.scores(metric)
     if scores is None:
         yield _with(metric, estimate_from_stderr(metric.value, metric.stderr, metric.n))
         return

@@ -2,10 +2,10 @@
 
 import sys
 
+from snakeval.results.compare.record import ComparisonRecord
 from snakeval.results.compare.text import comparison_summary
 from snakeval.results.exports.record import export_line
 from snakeval.results.summary import failure_report, leaderboard, summarize, write_summary
-from snakeval.system.files import read_json
 from snakeval.workflow.inputs import Inputs
 
 
@@ -30,10 +30,10 @@ def show_failures(inputs: Inputs) -> None:
 def show_comparisons(inputs: Inputs) -> None:
     """Print the comparisons of the results as they are now, with what their gates say."""
     for name in inputs.current_comparisons():
-        content = read_json(inputs.paths.comparison(name, "json"))
-        if content is not None:
+        comparison = ComparisonRecord.read(inputs.paths.comparison(name, "json"))
+        if comparison is not None:
             page = inputs.paths.comparison(name, "md")
-            print(f"{comparison_summary(content, str(page))}\n", flush=True)
+            print(f"{comparison_summary(comparison, str(page))}\n", flush=True)
 
 
 def show_exports(inputs: Inputs) -> None:

@@ -50,8 +50,8 @@ TIMING = Timing(
 def _write(root: Path, deployment: Deployment, task: Task, seconds: float, start: float = 0.0, **requests: Any) -> None:
     config = make_config(root, [deployment], [task])
     result = build_result(config, deployment, task, make_outcome(), start, start + seconds, 1)
-    result["requests"] |= requests
-    write_json(root / "first" / deployment.name / task.name / "result.json", result)
+    result = replace(result, requests=replace(result.requests, **requests))
+    result.write(root / "first" / deployment.name / task.name / "result.json")
 
 
 def test_timings_are_read_from_results(tmp_path: Path) -> None:

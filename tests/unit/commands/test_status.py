@@ -12,7 +12,7 @@ import jsonschema
 import psutil
 import pytest
 import yaml
-from builders import make_config, make_deployment, make_task
+from builders import make_config, make_deployment, make_outcome, make_task
 from config_workflow import ROOT
 from fake_backend import FakeBackend
 from rich.console import Console
@@ -20,6 +20,7 @@ from snakeval.commands.status.document import status_document
 from snakeval.commands.status.run_status import RunStatus, TaskState, TaskStatus, run_status
 from snakeval.commands.status.table import duration, status_view
 from snakeval.config.model import Config
+from snakeval.results.result import build_result
 from snakeval.run.attempt import Attempt, Course, Stage
 from snakeval.run.failures import FailedStarts
 from snakeval.run.paths import RunPaths
@@ -104,10 +105,9 @@ def test_a_task_without_a_result(
     ],
 )
 def test_a_task_with_a_result(config: Config, attempt: Attempt | None, state: TaskState) -> None:
-    marks = {"deployment": "fingerprint-of-tiny", "task": "fingerprint-of-sums"}
-    samples = {"asked": 20, "answered": 20, "failed": 0}
-    result = {"fingerprint": marks, "samples": samples, "times": {"attempt": 2}}
-    write_json(_paths(config).task("tiny", "sums").result, result)
+    outcome = make_outcome(asked=20, answered=20)
+    result = build_result(config, config.deployments[0], config.tasks[0], outcome, 0.0, 1.0, 2)
+    result.write(_paths(config).task("tiny", "sums").result)
     status = _task(config, HERE, attempt)
     assert status.state is state
     if state is TaskState.SUCCEEDED:

@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from builders import make_config
+from builders import make_config, make_outcome
 from fake_backend import FakeBackend
 from snakeval.commands import make_parser
 from snakeval.commands.chosen_run import ChosenRun
 from snakeval.commands.status import command as status
+from snakeval.results.result import build_result
 from snakeval.run.paths import RunPaths
 from snakeval.run.session import SessionRecord
-from snakeval.system.files import write_json
 
 
 @pytest.fixture
@@ -29,11 +29,12 @@ def chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChosenRu
 def course(chosen: ChosenRun, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let the run begin, succeed in its task, and end, one step whenever the command waits; returns the steps done."""
     session = SessionRecord()
-    result = {"fingerprint": {"deployment": "fingerprint-of-tiny", "task": "fingerprint-of-sums"}}
+    config = chosen.config
+    result = build_result(config, config.deployments[0], config.tasks[0], make_outcome(), 0.0, 1.0, 1)
     steps = {
         "begun": lambda: session.write(chosen.paths.snakemake),
         "nothing new": lambda: None,
-        "task": lambda: write_json(chosen.paths.task("tiny", "sums").result, result),
+        "task": lambda: result.write(chosen.paths.task("tiny", "sums").result),
         "ended": lambda: replace(session, ended_at=session.began_at, outcome="succeeded").write(chosen.paths.snakemake),
     }
     left, done = iter(steps), list[str]()

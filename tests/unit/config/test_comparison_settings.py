@@ -3,26 +3,28 @@
 import gzip
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import make_config, make_deployment, make_metric, make_outcome, make_task
+from msgspec import UNSET
 from snakeval.errors import HarnessError
-from snakeval.results.compare.differences import differences
+from snakeval.results.compare.differences import Setting, differences
 from snakeval.results.compare.task import TaskComparison, compare_task
-from snakeval.results.result import build_result, write_result, write_samples
-from snakeval.results.samples import read_samples_file
+from snakeval.results.result import Components, Fingerprint, Result, build_result
+from snakeval.results.samples import read_samples, write_samples
 from snakeval.run.paths import TaskPaths
 
 
-def _result(task: Mapping[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
-    """Return what `differences` reads of a result; `task` are its components, None for a result that has none."""
-    fingerprint = {"deployment": "d", "task": changes.pop("hash", f"hash of {task}")}
-    if task is not None:
-        fingerprint |= {"components": {"deployment": {}, "task": dict(task)}}
-    plain = {"harness": "lm-eval", "harness_task": "sums", "protocol": "chat", "limit": None, "repeats": 1}
-    return {**plain, "fingerprint": fingerprint, "versions": {"snakeval": "1", "lm-eval": "0.4"}, **changes}
+def _result(task: Mapping[str, Any] | None = None, **changes: Any) -> Result:
+    """Return a result of which `task` are the components, None for a result that has none."""
+    components = UNSET if task is None else Components({}, dict(task))
+    fingerprint = Fingerprint("d", changes.pop("hash", f"hash of {task}"), components)
+    result = build_result(make_config(), make_deployment(), make_task(harness="lm-eval"), make_outcome(), 0.0, 1.0, 1)
+    versions = {"snakeval": "1", "lm-eval": "0.4"}
+    return replace(result, **{"fingerprint": fingerprint, "versions": versions, **changes})
 
 
 CASES = {
@@ -47,11 +49,11 @@ CASES = {
     ("pattern", "accepted"), [(None, False), ("{}", True), ("{}x", False), ("*", True), ("other", False)]
 )
 def test_a_setting_that_differs_is_named(
-    candidate: dict[str, Any], component: str, before: Any, after: Any, pattern: str | None, accepted: bool
+    candidate: Result, component: str, before: Any, after: Any, pattern: str | None, accepted: bool
 ) -> None:
     accept = (pattern.format(component),) if pattern else ()
-    found = [one.as_json() for one in differences("task", _result({}), candidate, accept)]
-    assert found == [{"component": component, "baseline": before, "candidate": after, "accepted": accepted}]
+    found = differences("task", _result({}), candidate, accept)
+    assert found == [Setting(component, before, after, accepted)]
 
 
 def test_the_version_of_snakeval_and_the_spelling_of_a_package_are_no_difference() -> None:
@@ -82,7 +84,7 @@ def _write(
     metric = make_metric(value=value, n=n, higher_is_better=higher_is_better)
     outcome = make_outcome(metric, asked=n, answered=n)
     files.folder.mkdir(parents=True, exist_ok=True)
-    write_result(files.result, build_result(make_config(), make_deployment(), make_task(), outcome, 0.0, 1.0, 1))
+    build_result(make_config(), make_deployment(), make_task(), outcome, 0.0, 1.0, 1).write(files.result)
     write_samples(files.samples, iter(samples))
 
 
@@ -101,7 +103,7 @@ def _compare(pair: tuple[TaskPaths, TaskPaths], *accept: str) -> TaskComparison:
 
 def _flips(found: TaskComparison) -> dict[str, list[int]]:
     assert found.flips is not None
-    return {way: [one["doc_id"] for one in samples] for way, samples in found.flips.items()}
+    return {way: [one["doc_id"] for one in samples] for way, samples in asdict(found.flips).items()}
 
 
 @pytest.mark.parametrize(
@@ -172,14 +174,14 @@ def test_a_damaged_samples_file_is_an_error_with_its_name(pair: tuple[TaskPaths,
     samples = pair[1].samples
     samples.write_bytes(content)
     with pytest.raises(HarnessError, match=f"^{re.escape(str(samples))} is damaged: ."):
-        list(read_samples_file(samples))
+        list(read_samples(samples))
     refusal = _compare(pair, "*").refusal
     assert refusal is not None
     assert refusal.startswith(f"the samples of the candidate cannot be read: {samples} is damaged: ")
 
 
 def test_no_samples_file_is_no_error(tmp_path: Path) -> None:
-    assert list(read_samples_file(tmp_path / "samples.jsonl.gz")) == []
+    assert list(read_samples(tmp_path / "samples.jsonl.gz")) == []
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b"[]", b"{}"])

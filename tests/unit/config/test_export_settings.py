@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 import yaml
+from builders import make_metric
 from config_workflow import BASE, ROOT, make_workflow
 from export_bench import MLFLOW, WANDB, export, make_run
 from snakeval.config.model import Config, Export
 from snakeval.config.reading.tree import Node
 from snakeval.errors import ExportError
-from snakeval.results.exports.measured import collect
 from snakeval.results.exports.record import export_line
 from snakeval.results.exports.trackers import completed, entry, metric_values, without_login
+from snakeval.results.measured import collect, scored
+from snakeval.results.result import Fingerprint
 from snakeval.run.paths import RunPaths
 
 
@@ -40,14 +42,13 @@ def test_the_end_of_a_run_says_where_exports_are(run: Config) -> None:
 
 
 def test_trackers_get_names_that_they_allow(run: Config) -> None:
-    one = collect(run)[0]
-    assert one.result is not None
-    metrics = [
-        {"name": "pass@1", "filter": "none", "subtask": None, "value": 0.5, "stderr": 0.1, "n": 4},
-        {"name": "pass_1", "filter": None, "subtask": None, "value": 0.25, "stderr": None, "n": 4},
-        {"name": "acc", "filter": "strict", "subtask": "hard", "value": 1, "ci_low": 0.9, "ci_high": 1.0, "n": 2},
-    ]
-    assert metric_values("sums", {**one.result, "metrics": metrics}) == {
+    one = scored(collect(run))[0]
+    metrics = (
+        make_metric("pass@1", 0.5, stderr=0.1),
+        make_metric("pass_1", 0.25, filter=None, stderr=None),
+        make_metric("acc", 1, filter="strict", subtask="hard", stderr=None, ci_low=0.9, ci_high=1.0, n=2),
+    )
+    assert metric_values("sums", replace(one.result, metrics=metrics)) == {
         "sums/pass_1": 0.5,
         "sums/pass_1_stderr": 0.1,
         "sums/pass_1_n": 4.0,
@@ -69,28 +70,27 @@ def test_a_result_keeps_its_identity_until_what_it_measures_changes(run: Config)
     assert len({one.fingerprint for one in (first, *others)}) == len(others) + 1
     assert replace(first, run="other").fingerprint != first.fingerprint
     assert first.result is not None
-    other = {**first.result, "fingerprint": {"deployment": "x", "task": "y"}}
+    other = replace(first.result, fingerprint=Fingerprint("x", "y"))
     assert replace(first, result=other).fingerprint != first.fingerprint
 
 
 def test_entries_of_trackers(run: Config) -> None:
-    one = collect(run)[0]
-    assert one.result is not None
+    one = scored(collect(run))[0]
     settings = completed(
         Export("mlflow", Node({**MLFLOW, "description": "d", "tags": {"team": "t"}})),
         "demo",
         {"MLFLOW_TRACKING_URI": "http://h"},
     )
-    made = entry(one, one.result, settings)
-    assert made["name"] == "demo/a/sums"
-    assert made["tags"]["snakeval.fingerprint"] == one.fingerprint
-    assert (made["tags"]["mlflow.note.content"], made["tags"]["team"]) == ("d", "t")
-    assert made["params"]["limit"] == "4"
-    assert all(isinstance(value, str) for value in made["params"].values())
-    assert len(made["artifacts"]) == 2
+    made = entry(one, settings)
+    assert made.name == "demo/a/sums"
+    assert made.tags["snakeval.fingerprint"] == one.fingerprint
+    assert (made.tags["mlflow.note.content"], made.tags["team"]) == ("d", "t")
+    assert made.params["limit"] == "4"
+    assert all(isinstance(value, str) for value in made.params.values())
+    assert len(made.artifacts) == 2
     own = completed(Export("wandb", Node({**WANDB, "copy_artifacts": False})), "demo", {})
-    assert entry(one, one.result, own)["artifacts"] == []
-    assert entry(one, one.result, own)["params"]["limit"] == 4
+    assert entry(one, own).artifacts == []
+    assert entry(one, own).params["limit"] == 4
 
 
 def test_the_login_of_an_address_goes_another_way() -> None:

@@ -83,8 +83,8 @@ def test_a_task_that_succeeds(config: Config) -> None:
     files = _files(config)
     result = read_result(files.result)
     assert result is not None
-    assert (result["metrics"][0]["value"], result["samples"]["asked"]) == (0.5, 2)
-    assert "command" not in result["settings"]
+    assert (result.metrics[0].value, result.samples.asked) == (0.5, 2)
+    assert "command" not in result.settings
     lines = gzip.decompress(files.samples.read_bytes()).splitlines()
     assert [json.loads(line) for line in lines] == [{"answer": 1}, {"answer": 2}]
     assert not (files.harness / "fingerprint").exists()
@@ -114,7 +114,7 @@ def test_commands_of_the_configuration_around_the_harness(config: Config, tmp_pa
     assert _evaluate(config, task) == "first\nfrom the harness\nit's 2\nlast 0\n"
     result = read_result(_files(config).result)
     assert result is not None
-    assert not result["settings"].keys() & {"pre_cmd", "post_cmd"}
+    assert not result.settings.keys() & {"pre_cmd", "post_cmd"}
 
 
 @pytest.mark.parametrize(

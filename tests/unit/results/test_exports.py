@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from snakeval.config.model import Config
 from snakeval.results.exports.inspect_log import chat_messages
-from snakeval.results.exports.measured import COLUMNS
 from snakeval.results.exports.tables import escape_latex, escape_markdown
+from snakeval.results.rows import COLUMNS
 from snakeval.run.paths import RunPaths
 
 MISSING = [{"deployment": "b", "task": "words"}]

@@ -8,6 +8,7 @@ import yaml
 from snakeval.errors import ConfigError, GateError
 from snakeval.results.compare.gate import check_gate, judge
 from snakeval.results.compare.policy import Policy, read_policy
+from snakeval.results.compare.record import Gate, ScoreRecord, TaskRecord
 
 
 def _policy(folder: Path, *entries: dict[str, Any], **keys: Any) -> Policy:
@@ -16,24 +17,24 @@ def _policy(folder: Path, *entries: dict[str, Any], **keys: Any) -> Policy:
     return read_policy(path)
 
 
-def _task(name: str = "sums", drop: float = 0.0, half: float = 0.01, **keys: Any) -> dict[str, Any]:
+def _task(name: str = "sums", drop: float = 0.0, half: float = 0.01, **keys: Any) -> TaskRecord:
     """A compared task with the interval drop - half to drop + half."""
-    plain = {
+    plain: dict[str, Any] = {
         "task": name,
         "verdict": "not distinguishable",
         "reason": "the difference may be chance",
-        "baseline": {"value": 0.5, "stderr": 0.01, "n": 1000},
+        "baseline": ScoreRecord(0.5, 0.01, 1000),
         "higher_is_better": True,
         "difference": -drop,
         "ci_low": -drop - half,
         "ci_high": -drop + half,
         "p": 0.5,
     }
-    return {**plain, **keys}
+    return TaskRecord(**{**plain, **keys})
 
 
-def _judged(policy: Policy, *tasks: dict[str, Any]) -> dict[str, Any]:
-    return judge({"tasks": list(tasks)}, policy)
+def _judged(policy: Policy, *tasks: TaskRecord) -> Gate:
+    return judge(tasks, policy)
 
 
 def _entry(match: str = "sums", tier: str = "critical", **keys: Any) -> dict[str, Any]:
@@ -46,24 +47,24 @@ def _entry(match: str = "sums", tier: str = "critical", **keys: Any) -> dict[str
 )
 def test_the_interval_decides_and_not_the_value(tmp_path: Path, drop: float, outcome: str, verdict: str) -> None:
     gate = _judged(_policy(tmp_path, _entry(max_drop=0.025)), _task(drop=drop))
-    assert (gate["tasks"][0]["outcome"], gate["verdict"]) == (outcome, verdict)
-    assert gate["passed"] == (verdict == "GO")
-    assert gate["tasks"][0]["drop"] == pytest.approx(drop)
-    assert gate["tasks"][0]["drop_low"] == pytest.approx(drop - 0.01)
+    assert (gate.tasks[0].outcome, gate.verdict) == (outcome, verdict)
+    assert gate.passed == (verdict == "GO")
+    assert gate.tasks[0].drop == pytest.approx(drop)
+    assert gate.tasks[0].drop_low == pytest.approx(drop - 0.01)
 
 
 def test_without_a_policy_something_has_to_be_comparable() -> None:
     odd = _task("odd", verdict="incomparable", reason="not measured alike: limit (5 and 6)")
-    assert check_gate({"gate": None, "tasks": [_task("sums"), odd]}) == "1 of 2 tasks compared, no policy"
+    assert check_gate(None, [_task("sums"), odd]) == "1 of 2 tasks compared, no policy"
     with pytest.raises(GateError, match=r"not one task can be compared:\n  odd: not measured alike: limit \(5 and 6\)"):
-        check_gate({"gate": None, "tasks": [odd]})
+        check_gate(None, [odd])
 
 
 def test_the_direction_of_the_metric_counts(tmp_path: Path) -> None:
     policy = _policy(tmp_path, _entry(max_drop=0.02))
     less: dict[str, Any] = {"higher_is_better": False}
-    assert _judged(policy, _task(drop=-0.1, **less))["verdict"] == "NO-GO"
-    assert _judged(policy, _task(drop=0.1, **less))["verdict"] == "GO"
+    assert _judged(policy, _task(drop=-0.1, **less)).verdict == "NO-GO"
+    assert _judged(policy, _task(drop=0.1, **less)).verdict == "GO"
 
 
 def test_the_smaller_of_two_limits_counts(tmp_path: Path) -> None:
@@ -72,21 +73,21 @@ def test_the_smaller_of_two_limits_counts(tmp_path: Path) -> None:
         {"max_drop": 0.03, "max_relative_drop": 0.1},
         {"max_drop": 0.03},
     ]
-    limits = [_judged(_policy(tmp_path, _entry(**keys)), _task())["tasks"][0]["limit"] for keys in several]
+    limits = [_judged(_policy(tmp_path, _entry(**keys)), _task()).tasks[0].limit for keys in several]
     assert limits == pytest.approx([0.05, 0.03, 0.03])
 
 
 def test_tiers_lend_their_limits_to_entries_without(tmp_path: Path) -> None:
     tiers = {"critical": {"max_drop": 0.1}}
     policy = _policy(tmp_path, _entry(), _entry("words", max_relative_drop=0.5), tiers=tiers)
-    assert [task["limit"] for task in _judged(policy, _task(), _task("words"))["tasks"]] == [0.1, 0.25]
+    assert [task.limit for task in _judged(policy, _task(), _task("words")).tasks] == [0.1, 0.25]
 
 
 def test_without_a_limit_it_must_not_be_worse(tmp_path: Path) -> None:
     policy = _policy(tmp_path, _entry())
-    assert _judged(policy, _task(drop=0.3))["verdict"] == "GO"
-    assert _judged(policy, _task(drop=0.3, verdict="worse"))["verdict"] == "NO-GO"
-    assert _judged(policy, _task(p=None, ci_low=None, ci_high=None))["verdict"] == "INCONCLUSIVE"
+    assert _judged(policy, _task(drop=0.3)).verdict == "GO"
+    assert _judged(policy, _task(drop=0.3, verdict="worse")).verdict == "NO-GO"
+    assert _judged(policy, _task(p=None, ci_low=None, ci_high=None)).verdict == "INCONCLUSIVE"
 
 
 def test_tiers_weigh_differently(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_tiers_weigh_differently(tmp_path: Path) -> None:
 
     def verdict(**drops: dict[str, float]) -> str:
         tasks = {"c1": good, "s1": good, "s2": good, "a1": good} | drops
-        return str(_judged(policy, *(_task(name, **drop) for name, drop in tasks.items()))["verdict"])
+        return str(_judged(policy, *(_task(name, **drop) for name, drop in tasks.items())).verdict)
 
     assert verdict() == "GO"
     assert verdict(a1=bad) == "GO"
@@ -112,8 +113,8 @@ def test_tiers_weigh_differently(tmp_path: Path) -> None:
 def test_the_policy_says_what_doubt_means(tmp_path: Path, when: str, verdict: str) -> None:
     policy = _policy(tmp_path, _entry(max_drop=0.02), tiers={"critical": {"when_unsure": when}})
     gate = _judged(policy, _task(drop=0.02))
-    assert gate["verdict"] == verdict
-    assert "spans the limit of 0.0200" in gate["tasks"][0]["reason"]
+    assert gate.verdict == verdict
+    assert "spans the limit of 0.0200" in gate.tasks[0].reason
 
 
 def test_what_was_not_compared_never_passes(tmp_path: Path) -> None:
@@ -121,31 +122,31 @@ def test_what_was_not_compared_never_passes(tmp_path: Path) -> None:
     lenient = {"critical": {"when_unsure": "pass"}}
     refused = _task(verdict="incomparable", reason="not measured alike", difference=None, ci_low=None, baseline=None)
     policy = _policy(tmp_path, _entry(max_drop=0.02), tiers=lenient)
-    assert _judged(policy, refused)["verdict"] == "INCONCLUSIVE"
+    assert _judged(policy, refused).verdict == "INCONCLUSIVE"
     gate = _judged(_policy(tmp_path, _entry(), _entry("gone*"), tiers=lenient), _task())
-    assert gate["verdict"] == "INCONCLUSIVE"
-    assert [task["task"] for task in gate["tasks"]] == ["sums", "gone*"]
+    assert gate.verdict == "INCONCLUSIVE"
+    assert [task.task for task in gate.tasks] == ["sums", "gone*"]
 
 
 def test_the_first_entry_decides_and_others_are_not_gated(tmp_path: Path) -> None:
     policy = _policy(tmp_path, _entry("mmlu_law", "advisory"), _entry("mmlu*"))
     tasks = [_task("mmlu_law"), _task("mmlu_art"), _task("sums", drop=0.9)]
     gate = _judged(policy, *tasks)
-    assert [task["tier"] for task in gate["tasks"]] == ["advisory", "critical", None]
-    assert gate["tasks"][2]["outcome"] == "not gated"
-    assert gate["verdict"] == "GO"
+    assert [task.tier for task in gate.tasks] == ["advisory", "critical", None]
+    assert gate.tasks[2].outcome == "not gated"
+    assert gate.verdict == "GO"
 
 
 def test_the_policy_says_which_verdicts_fail_the_run(tmp_path: Path) -> None:
     entry = _entry(max_drop=0.02)
     for fail_on, drop, passed in (([], 0.1, True), (["NO-GO"], 0.02, True), (["NO-GO"], 0.1, False)):
         gate = _judged(_policy(tmp_path, entry, fail_on=fail_on), _task(drop=drop))
-        assert gate["passed"] is passed
+        assert gate.passed is passed
         if passed:
-            assert check_gate({"gate": gate}).startswith(gate["verdict"])
+            assert check_gate(gate, []).startswith(gate.verdict)
         else:
             with pytest.raises(GateError, match="NO-GO: critical tasks dropped too much: sums"):
-                check_gate({"gate": gate})
+                check_gate(gate, [])
 
 
 def test_a_wrong_policy_is_told_in_full(tmp_path: Path) -> None:

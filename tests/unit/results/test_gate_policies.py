@@ -1,12 +1,14 @@
 """A gate over whole policies: how many may fail, what each tier makes of doubt, and what a limit is."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from snakeval.results.compare.gate import check_gate, judge
 from snakeval.results.compare.policy import Demand, Policy
+from snakeval.results.compare.record import Gate, ScoreRecord, TaskRecord
 
 NAMES = {"c": "critical", "s": "supporting", "a": "advisory"}
 # Drops and the half width of their interval, against a limit of 0.02.
@@ -21,30 +23,28 @@ def _policy(*demands: Demand, allowed: int = 0, fail_on: tuple[str, ...] = ("NO-
     return Policy(Path("policy.yaml"), "0" * 64, demands, allowed, fail_on)
 
 
-def _task(name: str, drop: float, half: float, less: bool = False, baseline: float = 0.5) -> dict[str, Any]:
+def _task(name: str, drop: float, half: float, less: bool = False, baseline: float = 0.5) -> TaskRecord:
     change = drop if less else -drop
-    return {
-        "task": name,
-        "verdict": "not distinguishable",
-        "reason": "the difference may be chance",
-        "baseline": {"value": baseline, "stderr": 0.01, "n": 1000},
-        "higher_is_better": not less,
-        "difference": change,
-        "ci_low": change - half,
-        "ci_high": change + half,
-        "p": 0.5,
-    }
+    return TaskRecord(
+        task=name,
+        verdict="not distinguishable",
+        reason="the difference may be chance",
+        baseline=ScoreRecord(baseline, 0.01, 1000),
+        higher_is_better=not less,
+        difference=change,
+        ci_low=change - half,
+        ci_high=change + half,
+        p=0.5,
+    )
 
 
-def _gate(kinds: Mapping[str, str], when: Mapping[str, str], allowed: int = 0) -> dict[str, Any]:
+def _gate(kinds: Mapping[str, str], when: Mapping[str, str], allowed: int = 0) -> Gate:
     demands = [
         _demand(f"{letter}*", tier, when.get(letter, "inconclusive"), max_drop=0.02)
         for letter, tier in NAMES.items()
         if any(name.startswith(letter) for name in kinds)
     ]
-    return judge(
-        {"tasks": [_task(name, *KINDS[kind]) for name, kind in kinds.items()]}, _policy(*demands, allowed=allowed)
-    )
+    return judge([_task(name, *KINDS[kind]) for name, kind in kinds.items()], _policy(*demands, allowed=allowed))
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def _gate(kinds: Mapping[str, str], when: Mapping[str, str], allowed: int = 0) -
 )
 def test_verdict_of_tiers(kinds: dict[str, str], when: dict[str, str], allowed: int, verdict: str) -> None:
     gate = _gate(kinds, when, allowed)
-    assert (gate["verdict"], gate["passed"]) == (verdict, verdict == "GO")
+    assert (gate.verdict, gate.passed) == (verdict, verdict == "GO")
 
 
 def test_an_advisory_task_that_dropped_is_named_beside_a_go() -> None:
-    assert _gate({"c": "good", "a": "bad"}, {})["reason"].endswith("; advisory tasks that dropped: a")
+    assert _gate({"c": "good", "a": "bad"}, {}).reason.endswith("; advisory tasks that dropped: a")
 
 
 @pytest.mark.parametrize(
@@ -89,17 +89,17 @@ def test_an_advisory_task_that_dropped_is_named_beside_a_go() -> None:
 )
 def test_limit(baseline: float, limits: dict[str, Any], limit: float | None) -> None:
     assert _demand("sums", "critical", **limits).limit(baseline) == pytest.approx(limit)
-    gate = judge({"tasks": [_task("sums", 0.0, 0.01, baseline=baseline)]}, _policy(_demand("*", "critical", **limits)))
-    assert gate["tasks"][0]["limit"] == pytest.approx(limit)
+    gate = judge([_task("sums", 0.0, 0.01, baseline=baseline)], _policy(_demand("*", "critical", **limits)))
+    assert gate.tasks[0].limit == pytest.approx(limit)
 
 
 @pytest.mark.parametrize(("drop", "outcome"), [(0.1, "fail"), (0.02, "inconclusive"), (-0.1, "pass")])
 @pytest.mark.parametrize("less", [False, True], ids=["more is better", "less is better"])
 def test_a_drop_is_what_is_worse(drop: float, outcome: str, less: bool) -> None:
-    gate = judge({"tasks": [_task("rate", drop, 0.01, less)]}, _policy(_demand("rate", "critical", max_drop=0.02)))
-    (judged,) = gate["tasks"]
-    assert judged["outcome"] == outcome
-    assert [judged[key] for key in ("drop", "drop_low", "drop_high")] == pytest.approx([drop, drop - 0.01, drop + 0.01])
+    gate = judge([_task("rate", drop, 0.01, less)], _policy(_demand("rate", "critical", max_drop=0.02)))
+    (judged,) = gate.tasks
+    assert judged.outcome == outcome
+    assert [judged.drop, judged.drop_low, judged.drop_high] == pytest.approx([drop, drop - 0.01, drop + 0.01])
 
 
 @pytest.mark.parametrize(
@@ -109,18 +109,18 @@ def test_a_drop_is_what_is_worse(drop: float, outcome: str, less: bool) -> None:
 def test_an_entry_that_decides_no_task_is_inconclusive(tier: str, verdict: str, matches: str) -> None:
     """Also one that an earlier entry leaves nothing to."""
     policy = _policy(_demand("s*", "critical", max_drop=0.02), _demand(matches, tier, "pass", max_drop=0.02))
-    gate = judge({"tasks": [_task("sums", 0.0, 0.01)]}, policy)
-    assert gate["verdict"] == verdict
-    last = gate["tasks"][-1]
-    assert (last["task"], last["tier"], last["outcome"]) == (matches, tier, "inconclusive")
-    assert last["reason"] == "no task of the comparison is judged by this entry of the policy"
+    gate = judge([_task("sums", 0.0, 0.01)], policy)
+    assert gate.verdict == verdict
+    last = gate.tasks[-1]
+    assert (last.task, last.tier, last.outcome) == (matches, tier, "inconclusive")
+    assert last.reason == "no task of the comparison is judged by this entry of the policy"
 
 
 def test_a_difference_without_an_interval_is_inconclusive_against_a_limit() -> None:
-    task = _task("sums", 0.0, 0.01) | {"ci_low": None, "ci_high": None}
-    gate = judge({"tasks": [task]}, _policy(_demand("sums", "critical", "pass", max_drop=0.02)))
-    assert gate["verdict"] == "INCONCLUSIVE"
-    assert "without an interval, against a limit of 0.0200" in gate["reason"] + gate["tasks"][0]["reason"]
+    task = replace(_task("sums", 0.0, 0.01), ci_low=None, ci_high=None)
+    gate = judge([task], _policy(_demand("sums", "critical", "pass", max_drop=0.02)))
+    assert gate.verdict == "INCONCLUSIVE"
+    assert "without an interval, against a limit of 0.0200" in gate.reason + gate.tasks[0].reason
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_difference_without_an_interval_is_inconclusive_against_a_limit() -> N
 )
 def test_fail_on(fail_on: tuple[str, ...], kind: str, passed: bool) -> None:
     policy = _policy(_demand("sums", "critical", max_drop=0.02), fail_on=fail_on)
-    gate = judge({"tasks": [_task("sums", *KINDS[kind])]}, policy)
-    assert gate["passed"] is passed
+    gate = judge([_task("sums", *KINDS[kind])], policy)
+    assert gate.passed is passed
     if passed:
-        assert check_gate({"gate": gate}) == f"{gate['verdict']}: {gate['reason']}"
+        assert check_gate(gate, []) == f"{gate.verdict}: {gate.reason}"

@@ -4,20 +4,26 @@ import gzip
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import make_metric
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_runs import comparison, make_run
+from snakeval.harnesses.base import Metric
 from snakeval.results.report.data import gather
 from snakeval.results.report.samples import (
     BETWEEN,
     MOST_CHARACTERS,
+    MOST_SAMPLES,
     RIGHT,
     UNSCORED,
     WRONG,
+    Picked,
     Source,
     decode,
     pack,
@@ -25,25 +31,23 @@ from snakeval.results.report.samples import (
     state_of,
 )
 from snakeval.results.report.timings import Life, Phases, covered, life_told_by, make_phases, speed_of
+from snakeval.results.result import read_result
+from snakeval.results.samples import Sample
 from snakeval.run.deployment import ServerTeardown
 from snakeval.run.paths import RunPaths
 from snakeval.system.files import write_json
 from workspace import REPOSITORY
 
-METRIC = {
-    "name": "acc",
-    "filter": None,
-    "subtask": None,
-    "value": 0.5,
-    "stderr": None,
-    "n": 4,
-    "higher_is_better": True,
-}
+METRIC = make_metric("acc", 0.5, filter=None, stderr=None)
 
 
 def _sample(number: int, score: float | None, **more: Any) -> dict[str, Any]:
     metrics = {} if score is None else {"acc": score}
     return {"task": "sums", "doc_id": number, "prompt": f"what is {number}?", "metrics": metrics, **more}
+
+
+def _pick(lines: Sequence[dict[str, Any]], metric: Metric, most: int = MOST_SAMPLES) -> Picked:
+    return pick(map(Sample.of, lines), metric, most)
 
 
 def _write(path: Path, samples: list[dict[str, Any]]) -> Path:
@@ -71,8 +75,8 @@ def test_what_a_score_means(score: float | None, higher_is_better: bool | None, 
 
 def test_the_worst_come_first_and_all_are_counted() -> None:
     scores = [1.0, 0.0, None, 0.5, 0.0, 1.0]
-    found = pick([_sample(number, score) for number, score in enumerate(scores)], METRIC, most=4)
-    assert [(state, entry["doc_id"]) for state, _, entry in found.samples] == [
+    found = _pick([_sample(number, score) for number, score in enumerate(scores)], METRIC, most=4)
+    assert [(one.state, one.shown.doc_id) for one in found.samples] == [
         (WRONG, "1"),
         (WRONG, "4"),
         (BETWEEN, "3"),
@@ -83,20 +87,20 @@ def test_the_worst_come_first_and_all_are_counted() -> None:
 
 
 def test_less_is_better_turns_the_order() -> None:
-    found = pick([_sample(0, 0.2), _sample(1, 0.9)], METRIC | {"higher_is_better": False})
-    assert [entry["doc_id"] for _, _, entry in found.samples] == ["1", "0"]
+    found = _pick([_sample(0, 0.2), _sample(1, 0.9)], replace(METRIC, higher_is_better=False))
+    assert [one.shown.doc_id for one in found.samples] == ["1", "0"]
 
 
 def test_the_filter_of_the_metric_chooses_the_score() -> None:
     sample = {"doc_id": 0, "metrics": {"acc[strict]": 0.0, "acc": 1.0}}
-    assert pick([sample], METRIC | {"filter": "strict"}).counts == {WRONG: 1}
-    assert pick([sample], METRIC | {"filter": "loose"}).counts == {UNSCORED: 1}
-    assert pick([sample], METRIC).counts == {RIGHT: 1}
+    assert _pick([sample], replace(METRIC, filter="strict")).counts == {WRONG: 1}
+    assert _pick([sample], replace(METRIC, filter="loose")).counts == {UNSCORED: 1}
+    assert _pick([sample], METRIC).counts == {RIGHT: 1}
 
 
 @pytest.mark.parametrize("sample", [{}, {"metrics": 3}, {"metrics": {"acc": "high"}}, {"metrics": {"acc": None}}])
 def test_samples_of_own_programs_may_have_any_form(sample: dict[str, Any]) -> None:
-    assert pick([sample], METRIC).counts == {UNSCORED: 1}
+    assert _pick([sample], METRIC).counts == {UNSCORED: 1}
 
 
 def test_long_texts_lose_their_middle_and_say_so(tmp_path: Path) -> None:
@@ -204,9 +208,10 @@ def test_what_is_not_known_has_no_phase() -> None:
 
 def test_answers_that_were_resumed_took_no_time(tmp_path: Path) -> None:
     make_run(tmp_path, ["a"], ["sums"])
-    result = json.loads(RunPaths(tmp_path / "demo").task("a", "sums").result.read_text(encoding="utf-8"))
+    result = read_result(RunPaths(tmp_path / "demo").task("a", "sums").result)
+    assert result is not None
     assert speed_of(result).per_second(120) == 2.0
-    result["requests"] |= {"sent": 10, "resumed": 30}
+    result = replace(result, requests=replace(result.requests, sent=10, resumed=30))
     assert speed_of(result).per_second(120) == 0.5
     assert speed_of(result).per_second(None) is None
 
@@ -249,7 +254,7 @@ def test_a_whole_run(tmp_path: Path) -> None:
     write_json(compared, comparison() | {"gate": None, "deployment_differences": []})
     report = gather(config, [compared, tmp_path / "not there.json"])
     assert report.failures == ()
-    assert [one["name"] for one in report.comparisons] == ["beta-vs-alpha"]
+    assert [one.name for one in report.comparisons] == ["beta-vs-alpha"]
     assert report.lock is not None and "alpha/sums" in report.lock
     assert {(one.deployment, one.metric, one.n) for one in report.scores_of("sums")} == {
         ("alpha", "exact_match", 40),

@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,21 @@ from builders import make_config, make_deployment, make_metric, make_outcome, ma
 from snakeval import __version__
 from snakeval.endpoint import Protocol
 from snakeval.errors import HarnessError
-from snakeval.results.result import build_result, read_result, validate_result, write_result, write_samples
-from snakeval.results.samples import read_samples_file
+from snakeval.harnesses.base import Metric
+from snakeval.results.result import Result, SampleCounts, build_result, decode_result, read_result
+from snakeval.results.samples import Sample, read_samples, write_samples
+from snakeval.run.record import Damage
 
 Change = Callable[[dict[str, Any]], Any]
 
 
-def a_result() -> dict[str, Any]:
+def a_result() -> Result:
     task = make_task(protocol=Protocol.COMPLETIONS, limit=4, repeats=2, command=["secret"], seed=7, temperature=None)
     return build_result(make_config(), make_deployment(), task, make_outcome(), 0.0, 2.5, attempt=2)
 
 
 def test_the_whole_content() -> None:
-    assert a_result() == {
+    assert a_result().as_json() == {
         "schema_version": 1,
         "run": "demo",
         "deployment": "tiny",
@@ -72,7 +75,7 @@ def test_the_whole_content() -> None:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     assert read_result(path) is None
-    write_result(path, a_result())
+    a_result().write(path)
     assert read_result(path) == a_result()
     assert [one.name for one in tmp_path.iterdir()] == ["result.json"]
 
@@ -95,16 +98,26 @@ BAD: dict[str, tuple[Change, str]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_result_is_neither_written_nor_read(name: str, tmp_path: Path) -> None:
     change, message = BAD[name]
-    result, path = a_result(), tmp_path / "result.json"
-    change(result)
+    content, path = json.loads(json.dumps(a_result().as_json())), tmp_path / "result.json"
+    change(content)
     with pytest.raises(HarnessError, match=message):
-        validate_result(result)
-    with pytest.raises(HarnessError, match=message):
-        write_result(path, result)
+        decode_result(content)
+    if "run" in content and "extra" not in content:
+        with pytest.raises(HarnessError, match=message):
+            _unchecked(content).write(path)
     assert list(tmp_path.iterdir()) == []
-    path.write_text(json.dumps(result), encoding="utf-8")
+    path.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(HarnessError, match=message):
         read_result(path)
+    told: list[Damage] = []
+    assert Result.read(path, told.append) is None
+    assert [one.path for one in told] == [path]
+
+
+def _unchecked(content: dict[str, Any]) -> Result:
+    """Return the good result with the metrics and counts of a bad one: a program can put anything into them."""
+    metrics = tuple(Metric(**metric) for metric in content["metrics"])
+    return replace(a_result(), metrics=metrics, samples=SampleCounts(**content["samples"]))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +157,7 @@ def test_half_a_surrogate_pair_is_kept(tmp_path: Path) -> None:
     """JSON can say it, so a model can answer with it, and UTF-8 has no bytes for it."""
     samples: list[dict[str, Any]] = [{"answer": "\ud83d four, 四"}, {"answer": "\udca9"}]
     assert write_samples(tmp_path / "samples.jsonl.gz", iter(samples)) == 2
-    assert list(read_samples_file(tmp_path / "samples.jsonl.gz")) == samples
+    assert list(read_samples(tmp_path / "samples.jsonl.gz")) == [Sample.of(one) for one in samples]
 
 
 def test_samples_that_break_off_leave_nothing(tmp_path: Path) -> None:
@@ -157,8 +170,9 @@ def test_samples_that_break_off_leave_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_several_metrics_keep_their_order() -> None:
+def test_several_metrics_keep_their_order(tmp_path: Path) -> None:
     metrics = (make_metric("acc", subtask="b"), make_metric("acc", subtask="a"), make_metric("f1", stderr=None))
     result = build_result(make_config(), make_deployment(), make_task(), make_outcome(*metrics), 0.0, 1.0, 1)
-    validate_result(result)
-    assert [(one["name"], one["subtask"]) for one in result["metrics"]] == [("acc", "b"), ("acc", "a"), ("f1", None)]
+    result.write(tmp_path / "result.json")
+    assert read_result(tmp_path / "result.json") == result
+    assert [(one.name, one.subtask) for one in result.metrics] == [("acc", "b"), ("acc", "a"), ("f1", None)]

@@ -9,8 +9,9 @@ import pytest
 from builders import make_config, make_deployment, make_metric, make_outcome, make_task
 from snakeval.config.model import Config
 from snakeval.harnesses.base import Metric
-from snakeval.results.result import build_result, write_result
-from snakeval.results.summary import COLUMNS, failure_report, headline_rows, leaderboard, summarize, write_summary
+from snakeval.results.result import build_result
+from snakeval.results.rows import SUMMARY_COLUMNS, Row, headline_rows
+from snakeval.results.summary import failure_report, leaderboard, summarize, write_summary
 from snakeval.run.paths import RunPaths
 
 
@@ -28,12 +29,14 @@ def _finish(config: Config, deployment: str, task: str, *metrics: Metric) -> Non
     done = next(one for one in config.deployments if one.name == deployment)
     scored = next(one for one in config.tasks if one.name == task)
     result = build_result(config, done, scored, make_outcome(*metrics), 0.0, 1.0, 1)
-    write_result(_paths(config).task(deployment, task).result, result)
+    result.write(_paths(config).task(deployment, task).result)
 
 
-def _row(**values: Any) -> dict[str, Any]:
-    plain = {"deployment": "a", "task": "sums", "metric": "acc", "filter": "none", "value": 0.5, "n": 4, "status": "ok"}
-    return dict.fromkeys(COLUMNS) | plain | values
+def _row(**values: Any) -> Row:
+    names = {"run": "demo", "deployment": "a", "served_model_name": "m", "deployment_type": "generic", "task": "sums"}
+    task = {"limit": None, "repeats": 1, "protocol": "chat", "harness": "command", "harness_task": "sums"}
+    score = {"metric": "acc", "filter": "none", "value": 0.5, "n": 4, "status": "ok"}
+    return Row(**{**names, **task, **score, **values})
 
 
 def test_every_task_has_rows(config: Config) -> None:
@@ -48,10 +51,7 @@ def test_every_task_has_rows(config: Config) -> None:
     malformed.parent.mkdir(parents=True)
     malformed.write_text('{"metrics": []}', encoding="utf-8")
     rows = summarize(config)
-    assert all(tuple(row) == COLUMNS for row in rows)
-    shown = [
-        (row["deployment"], row["task"], row["metric"], row["subtask"], row["value"], row["status"]) for row in rows
-    ]
+    shown = [(row.deployment, row.task, row.metric, row.subtask, row.value, row.status) for row in rows]
     assert shown == [
         ("a", "sums", "acc", None, 0.5, "ok"),
         ("a", "sums", "f1", "hard", 0.25, "ok"),
@@ -59,7 +59,7 @@ def test_every_task_has_rows(config: Config) -> None:
         ("b", "sums", None, None, None, "missing"),
         ("b", "words", None, None, None, "missing"),
     ]
-    assert rows[0] == {
+    assert rows[0].cells(SUMMARY_COLUMNS) == {
         "run": "demo",
         "deployment": "a",
         "task": "sums",
@@ -86,8 +86,9 @@ def test_files_agree(config: Config) -> None:
     paths = _paths(config)
     with paths.summary("csv").open(encoding="utf-8", newline="") as stream:
         table = list(csv.DictReader(stream))
-    assert table == [{name: "" if row[name] is None else str(row[name]) for name in COLUMNS} for row in rows]
-    assert json.loads(paths.summary("json").read_text(encoding="utf-8")) == {"run": "demo", "rows": rows}
+    cells = [row.cells(SUMMARY_COLUMNS) for row in rows]
+    assert table == [{name: "" if value is None else str(value) for name, value in row.items()} for row in cells]
+    assert json.loads(paths.summary("json").read_text(encoding="utf-8")) == {"run": "demo", "rows": cells}
     assert paths.summary("md").read_text(encoding="utf-8") == (
         "| deployment   | task   | metric      |   value |   stderr |    95 % interval |   n |   limit |\n"
         "|--------------|--------|-------------|---------|----------|------------------|-----|---------|\n"
@@ -120,7 +121,7 @@ def test_a_name_that_looks_like_a_number_stays_as_it_is() -> None:
 )
 def test_the_best_known_metric_is_the_headline(metrics: list[str], chosen: str) -> None:
     rows = [_row(metric=name) for name in metrics]
-    assert [row["metric"] for row in headline_rows(rows)] == [chosen]
+    assert [row.metric for row in headline_rows(rows)] == [chosen]
 
 
 def test_the_task_itself_goes_before_its_members() -> None:

@@ -10,7 +10,7 @@ from snakeval import __version__
 from snakeval.config.model import Config
 from snakeval.errors import HarnessError
 from snakeval.results.lock_file import write_lock_file
-from snakeval.results.result import build_result, write_result
+from snakeval.results.result import build_result
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import ServerRecord, ServerState
 from snakeval.serving import lifecycle as records
@@ -89,7 +89,7 @@ def test_teardown_of_a_server_that_never_was_and_of_one_that_is_not_ours(
 def test_lock_file_names_what_made_the_numbers(config: Config) -> None:
     result = build_result(config, config.deployments[0], config.tasks[1], make_outcome(), 0.0, 1.0, 1)
     path = _paths(config).task("a", "gsm8k").result
-    write_result(path, result)
+    result.write(path)
     write_lock_file(config)
     content = yaml.safe_load(_paths(config).lock_file.read_text(encoding="utf-8"))
     assert content["snakeval"] == __version__

@@ -1,15 +1,13 @@
 """What earlier runs took: every result.json and every started server under the output folder."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+from snakeval.results.result import Result
 from snakeval.run.deployment import ServedDeployment
 from snakeval.run.paths import ServerPaths
 from snakeval.run.server import ServerRecord
-from snakeval.system.files import read_json
 
 
 @dataclass(frozen=True)
@@ -42,27 +40,27 @@ class Timing:
     duration_s: float
 
     @classmethod
-    def of_result(cls, result: Mapping[str, Any], place: Path) -> "Timing | None":
+    def of_result(cls, result: Result, place: Path) -> "Timing | None":
         """Return the timing of a result; None where a resumed attempt sent too little to tell."""
-        requests, times = result["requests"], result["times"]
-        sent, resumed = requests["sent"], requests["resumed"] or 0
+        times = result.times
+        sent, resumed = result.requests.sent, result.requests.resumed or 0
         if sent is not None and resumed and not sent:
             return None
         share = 1 + resumed / sent if sent else 1.0
         return cls(
             place=place,
-            deployment=result["fingerprint"]["deployment"],
-            task=result["fingerprint"]["task"],
-            kind=(result["harness"], result["harness_task"], result["protocol"]),
-            limit=result["limit"],
-            repeats=result["repeats"],
-            samples=result["samples"]["asked"],
+            deployment=result.fingerprint.deployment,
+            task=result.fingerprint.task,
+            kind=(result.harness, result.harness_task, result.protocol),
+            limit=result.limit,
+            repeats=result.repeats,
+            samples=result.samples.asked,
             requests=None if sent is None else sent + resumed,
-            prompt_tokens=result["tokens"]["prompt"],
-            completion_tokens=result["tokens"]["completion"],
-            begin=datetime.fromisoformat(times["started_at"]).timestamp(),
-            end=datetime.fromisoformat(times["ended_at"]).timestamp(),
-            duration_s=times["duration_s"] * share,
+            prompt_tokens=result.tokens.prompt,
+            completion_tokens=result.tokens.completion,
+            begin=times.began.timestamp(),
+            end=times.ended.timestamp(),
+            duration_s=times.duration_s * share,
         )
 
 
@@ -70,10 +68,8 @@ def read_timings(output_dir: Path) -> list[Timing]:
     """Return the timings of all runs; results that this version does not understand are left out."""
     found = []
     for file in sorted(output_dir.glob("*/*/*/result.json")):
-        try:
-            timing = Timing.of_result(read_json(file) or {}, file.parents[1])
-        except (KeyError, TypeError, ValueError):
-            continue
+        result = Result.read(file)
+        timing = Timing.of_result(result, file.parents[1]) if result is not None else None
         if timing is not None:
             found.append(timing)
     return found

@@ -1,13 +1,13 @@
 """The state of a task, from its result, its latest attempt, and the Snakemake that works on the run."""
 
-from typing import Any
+from dataclasses import replace
 
 from snakeval.commands.status.model import Scene, TaskState, TaskStatus
 from snakeval.config.model import Deployment, Task
+from snakeval.results.result import Result
 from snakeval.run.attempt import Attempt, Course, Stage, evaluation_fingerprint
 from snakeval.run.paths import TaskPaths
 from snakeval.run.session import FAILED
-from snakeval.system.files import read_json
 
 
 def task_status(
@@ -23,35 +23,37 @@ def task_status(
     """
     attempt = Attempt.read(files.attempt)
     fingerprint = evaluation_fingerprint(deployment.fingerprint, task.fingerprint)
-    base: dict[str, Any] = {"deployment": deployment.name, "task": task.name}
+    plain = TaskStatus(deployment.name, task.name, TaskState.QUEUED)
     if files.result.exists():
-        return _with_result(base, files, attempt, fingerprint)
+        return _with_result(plain, files, attempt, fingerprint)
     if attempt is None or attempt.fingerprint != fingerprint or scene.is_earlier(attempt):
         if refused is not None:
-            return TaskStatus(**base, state=TaskState.FAILED, reason=refused)
-        return TaskStatus(**base, state=TaskState.QUEUED, reason=_before(attempt, fingerprint))
+            return replace(plain, state=TaskState.FAILED, reason=refused)
+        return replace(plain, reason=_before(attempt, fingerprint))
     state, reason = _state_of(attempt, scene)
     if refused is not None and state is TaskState.QUEUED:
         state, reason = TaskState.FAILED, refused
-    known = base | _known(attempt, files)
+    known = replace(_attempted(plain, attempt, files), state=state, reason=reason)
     if state is TaskState.RUNNING:
-        known |= {"rate_per_s": attempt.rate_per_s, "remaining_s": _remaining_s(attempt)}
-    return TaskStatus(**known, state=state, reason=reason)
+        return replace(known, rate_per_s=attempt.rate_per_s, remaining_s=_remaining_s(attempt))
+    return known
 
 
-def _with_result(base: dict[str, Any], files: TaskPaths, attempt: Attempt | None, fingerprint: str) -> TaskStatus:
+def _with_result(plain: TaskStatus, files: TaskPaths, attempt: Attempt | None, fingerprint: str) -> TaskStatus:
     """A result that belongs to the configuration is a success; one of other settings will be made again."""
-    if attempt is None or attempt.course is not Course.SUCCEEDED or attempt.stage is not Stage.EVALUATE:
-        result = read_json(files.result) or {}
-        marks, samples = result.get("fingerprint", {}), result.get("samples", {})
-        same = evaluation_fingerprint(str(marks.get("deployment")), str(marks.get("task"))) == fingerprint
-        known = {"done": samples.get("answered"), "total": samples.get("asked")}
-        known |= {"attempt": result.get("times", {}).get("attempt"), "log": str(files.log)}
+    if attempt is not None and attempt.course is Course.SUCCEEDED and attempt.stage is Stage.EVALUATE:
+        same, known = attempt.fingerprint == fingerprint, _attempted(plain, attempt, files)
+    elif (result := Result.read(files.result)) is not None:
+        marks, samples = result.fingerprint, result.samples
+        same = evaluation_fingerprint(marks.deployment, marks.task) == fingerprint
+        known = replace(
+            plain, done=samples.answered, total=samples.asked, attempt=result.times.attempt, log=str(files.log)
+        )
     else:
-        same, known = attempt.fingerprint == fingerprint, _known(attempt, files)
+        same, known = False, plain
     if same:
-        return TaskStatus(**base | known, state=TaskState.SUCCEEDED)
-    return TaskStatus(**base, state=TaskState.QUEUED, reason="its settings have changed since its result")
+        return replace(known, state=TaskState.SUCCEEDED)
+    return replace(plain, reason="its settings have changed since its result")
 
 
 def _state_of(attempt: Attempt, scene: Scene) -> tuple[TaskState, str | None]:
@@ -82,10 +84,17 @@ def _before(attempt: Attempt | None, fingerprint: str) -> str | None:
     return "to be tried again" if attempt.fingerprint == fingerprint else "its settings have changed"
 
 
-def _known(attempt: Attempt, files: TaskPaths) -> dict[str, Any]:
+def _attempted(plain: TaskStatus, attempt: Attempt, files: TaskPaths) -> TaskStatus:
+    """Return the status with what an attempt knows."""
     log = files.ready_log if attempt.stage is Stage.READY else files.log
-    known = {name: getattr(attempt, name) for name in ("done", "total", "attempt", "last_attempt")}
-    return known | {"log": str(log)}
+    return replace(
+        plain,
+        done=attempt.done,
+        total=attempt.total,
+        attempt=attempt.attempt,
+        last_attempt=attempt.last_attempt,
+        log=str(log),
+    )
 
 
 def _remaining_s(attempt: Attempt) -> float | None:

@@ -1,27 +1,20 @@
 """Compares two deployments over all tasks, corrects for their number, has a policy judge, and writes the outcome."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from snakeval.config.model import Comparison, Config
 from snakeval.results.compare.differences import differences
 from snakeval.results.compare.gate import judge
 from snakeval.results.compare.policy import read_policy
-from snakeval.results.compare.task import BETTER, EQUAL, INCOMPARABLE, WORSE, TaskComparison, compare_task
+from snakeval.results.compare.record import VERDICTS, ComparisonRecord, SideRecord
+from snakeval.results.compare.task import compare_task
 from snakeval.results.compare.text import as_markdown
 from snakeval.results.result import read_valid_results
 from snakeval.results.statistics.estimates import SEED
 from snakeval.results.statistics.paired import POWER, holm
 from snakeval.run.paths import TaskPaths
-from snakeval.system.checkout import SCHEMAS
-from snakeval.system.files import write_json, write_text
-
-SCHEMA = SCHEMAS / "comparison.schema.yaml"
+from snakeval.system.files import write_text
 
 
 @dataclass(frozen=True)
@@ -44,9 +37,9 @@ class Side:
         """Return the files of a task."""
         return TaskPaths(self.folder / task)
 
-    def as_json(self) -> dict[str, str]:
-        """Return it as the comparison's file has it."""
-        return {"run": self.run, "deployment": self.deployment, "folder": str(self.folder)}
+    def record(self, run: str) -> SideRecord:
+        """Return it as the comparison's file has it, under the name that the run gave itself."""
+        return SideRecord(run, self.deployment, str(self.folder))
 
 
 def sides(config: Config, comparison: Comparison) -> tuple[Side, Side]:
@@ -61,79 +54,41 @@ def sides(config: Config, comparison: Comparison) -> tuple[Side, Side]:
     return Side(comparison.baseline_results.name, comparison.baseline, folder, there), candidate
 
 
-def compare(comparison: Comparison, baseline: Side, candidate: Side) -> dict[str, Any]:
-    """Return the content of a comparison's file, without a gate; valid by `schemas/comparison.schema.yaml`."""
+def compare(comparison: Comparison, baseline: Side, candidate: Side) -> ComparisonRecord:
+    """Return what a comparison finds, without a gate."""
     names = dict.fromkeys((*candidate.tasks, *baseline.tasks))
     accept, alpha = comparison.accept_differences, comparison.alpha
     found = [compare_task(name, baseline.files(name), candidate.files(name), accept, alpha) for name in names]
     p_values = {one.task: one.difference.p for one in found if one.difference and one.difference.p is not None}
     adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-    tasks = [_entry(one, adjusted.get(one.task), alpha) for one in found]
-    results = [next(read_valid_results(side.folder), None) for side in (baseline, candidate)]
-    before, after = results
+    tasks = tuple(one.record(adjusted.get(one.task), alpha) for one in found)
+    before, after = (next(read_valid_results(side.folder), None) for side in (baseline, candidate))
     served = differences("deployment", before, after, ["*"]) if before and after else []
-    return {
-        "schema_version": 1,
-        "name": comparison.name,
-        "run": candidate.run,
-        "candidate": candidate.as_json(),
-        "baseline": replace(baseline, run=before["run"] if before else baseline.run).as_json(),
-        "alpha": alpha,
-        "power": POWER,
-        "seed": SEED,
-        "deployment_differences": [one.as_json() for one in served],
-        "tasks": tasks,
-        "counts": _counts(tasks),
-        "gate": None,
-    }
+    return ComparisonRecord(
+        name=comparison.name,
+        run=candidate.run,
+        candidate=candidate.record(candidate.run),
+        baseline=baseline.record(before.run if before else baseline.run),
+        alpha=alpha,
+        power=POWER,
+        seed=SEED,
+        deployment_differences=tuple(served),
+        tasks=tasks,
+        counts={verdict: sum(one.verdict == verdict for one in tasks) for verdict in VERDICTS},
+    )
 
 
-def write_comparison(config: Config, comparison: Comparison, json_path: Path, markdown_path: Path) -> dict[str, Any]:
-    """Rule compare: compare, have the policy judge, validate, and write both files; returns the content.
+def write_comparison(config: Config, comparison: Comparison, json_path: Path, markdown_path: Path) -> ComparisonRecord:
+    """Rule compare: compare, have the policy judge, validate, and write both files; returns what was found.
 
-    Incomparable tasks are a part of the content, not an error.
+    Incomparable tasks are a part of it, not an error.
 
     Raises:
         ConfigError: the policy is wrong.
     """
-    import jsonschema
-
     content = compare(comparison, *sides(config, comparison))
-    content["gate"] = judge(content, read_policy(comparison.gate)) if comparison.gate else None
-    # What is checked is what is written, after its way through JSON.
-    content = json.loads(json.dumps(content, allow_nan=False))
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator(schema).validate(content)
+    if comparison.gate:
+        content = replace(content, gate=judge(content.tasks, read_policy(comparison.gate)))
     write_text(markdown_path, as_markdown(content))
-    write_json(json_path, content)
-    return dict(content)
-
-
-def _counts(tasks: Sequence[dict[str, Any]]) -> dict[str, int]:
-    return {
-        verdict: sum(task["verdict"] == verdict for task in tasks) for verdict in (BETTER, WORSE, EQUAL, INCOMPARABLE)
-    }
-
-
-def _entry(found: TaskComparison, p_holm: float | None, alpha: float) -> dict[str, Any]:
-    verdict, reason = found.verdict(p_holm, alpha)
-    metric = found.metric or {}
-    numbers = dict.fromkeys(("difference", "stderr", "ci_low", "ci_high", "test", "p", "mde"))
-    if found.difference:
-        numbers = {name: getattr(found.difference, "value" if name == "difference" else name) for name in numbers}
-    return {
-        "task": found.task,
-        "verdict": verdict,
-        "reason": reason,
-        "metric": metric.get("name"),
-        "filter": metric.get("filter"),
-        # A metric without a direction is taken as one of which more is better.
-        "higher_is_better": metric["higher_is_better"] is not False if metric else None,
-        "baseline": found.baseline,
-        "candidate": found.candidate,
-        "differences": [one.as_json() for one in found.settings],
-        "n_shared": found.n_shared,
-        **numbers,
-        "p_holm": p_holm,
-        "flips": found.flips,
-    }
+    content.write(json_path)
+    return content

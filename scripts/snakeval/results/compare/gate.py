@@ -1,79 +1,87 @@
 """Judges a comparison by a policy: GO, NO-GO or INCONCLUSIVE, with a reason for every task."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from snakeval.errors import GateError
 from snakeval.results.compare.policy import ADVISORY, CRITICAL, SUPPORTING, Demand, Policy
+from snakeval.results.compare.record import INCOMPARABLE, WORSE, Gate, GateTask, TaskRecord
 
 GO, NO_GO, INCONCLUSIVE = "GO", "NO-GO", "INCONCLUSIVE"
 PASS, FAIL, UNSURE, NOT_GATED = "pass", "fail", "inconclusive", "not gated"
 
 
-def judge(comparison: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
-    """Return what the policy says to a comparison: the content of its `gate`.
+def judge(tasks: Sequence[TaskRecord], policy: Policy) -> Gate:
+    """Return what the policy says to the tasks of a comparison.
 
     NO-GO when a critical task fails, or more supporting ones than are allowed. Else INCONCLUSIVE when of a critical or
     supporting task it cannot be told. Else GO. Advisory tasks decide nothing.
     """
-    tasks = [*(_judge_task(task, policy) for task in comparison["tasks"]), *_absent(comparison, policy)]
-    verdict, reason = _verdict(tasks, policy)
-    return {
-        "policy": str(policy.path),
-        "policy_sha256": policy.sha256,
-        "verdict": verdict,
-        "passed": verdict not in policy.fail_on,
-        "reason": reason,
-        "tasks": tasks,
-    }
+    judged = (*(_judge_task(task, policy) for task in tasks), *_absent(tasks, policy))
+    verdict, reason = _verdict(judged, policy)
+    return Gate(
+        policy=str(policy.path),
+        policy_sha256=policy.sha256,
+        verdict=verdict,
+        passed=verdict not in policy.fail_on,
+        reason=reason,
+        tasks=judged,
+    )
 
 
-def check_gate(comparison: Mapping[str, Any]) -> str:
+def check_gate(gate: Gate | None, tasks: Sequence[TaskRecord]) -> str:
     """Return in words why a comparison may stand.
 
+    Args:
+        gate: What its policy says, None without one.
+        tasks: Its tasks.
+
     Raises:
-        GateError: its policy makes the verdict fail the run or, without a policy, not one task could be compared.
+        GateError: the policy makes the verdict fail the run or, without a policy, not one task could be compared.
     """
-    gate = comparison["gate"]
     if gate is None:
-        reasons = [f"{one['task']}: {one['reason']}" for one in comparison["tasks"] if one["verdict"] == "incomparable"]
-        if len(reasons) == len(comparison["tasks"]):
+        reasons = [f"{one.task}: {one.reason}" for one in tasks if one.verdict == INCOMPARABLE]
+        if len(reasons) == len(tasks):
             raise GateError("\n  ".join(["not one task can be compared:", *reasons]))
-        return f"{len(comparison['tasks']) - len(reasons)} of {len(comparison['tasks'])} tasks compared, no policy"
-    words = f"{gate['verdict']}: {gate['reason']}"
-    if not gate["passed"]:
+        return f"{len(tasks) - len(reasons)} of {len(tasks)} tasks compared, no policy"
+    words = f"{gate.verdict}: {gate.reason}"
+    if not gate.passed:
         raise GateError(words)
     return words
 
 
-def _judge_task(task: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
-    demand = policy.demand(task["task"])
-    judged: dict[str, Any] = {"task": task["task"], "tier": demand.tier if demand else None}
-    judged |= dict.fromkeys(("outcome", "reason", "drop", "drop_low", "drop_high", "limit"))
-    if task["difference"] is not None:
-        sign = -1 if task["higher_is_better"] else 1
-        judged["drop"] = sign * task["difference"]
-        if task["ci_low"] is not None:
-            judged["drop_low"], judged["drop_high"] = sorted((sign * task["ci_low"], sign * task["ci_high"]))
+def _judge_task(task: TaskRecord, policy: Policy) -> GateTask:
+    demand = policy.demand(task.task)
+    judged = GateTask(
+        task=task.task,
+        tier=demand.tier if demand else None,
+        outcome=NOT_GATED,
+        reason="no entry of the policy names it",
+    )
+    if task.difference is not None:
+        sign = -1 if task.higher_is_better else 1
+        judged = replace(judged, drop=sign * task.difference)
+        if task.ci_low is not None and task.ci_high is not None:
+            low, high = sorted((sign * task.ci_low, sign * task.ci_high))
+            judged = replace(judged, drop_low=low, drop_high=high)
     if demand is None:
-        judged["outcome"], judged["reason"] = NOT_GATED, "no entry of the policy names it"
         return judged
-    if task["baseline"] and task["difference"] is not None:
-        judged["limit"] = demand.limit(task["baseline"]["value"])
-    judged["outcome"], judged["reason"] = _outcome(task, judged, demand)
-    return judged
+    if task.baseline and task.difference is not None:
+        judged = replace(judged, limit=demand.limit(task.baseline.value))
+    outcome, reason = _outcome(task, judged, demand)
+    return replace(judged, outcome=outcome, reason=reason)
 
 
-def _outcome(task: Mapping[str, Any], judged: Mapping[str, Any], demand: Demand) -> tuple[str, str]:
-    if task["verdict"] == "incomparable":
-        return UNSURE, f"incomparable: {task['reason']}"
-    drop, low, high, limit = (judged[name] for name in ("drop", "drop_low", "drop_high", "limit"))
+def _outcome(task: TaskRecord, judged: GateTask, demand: Demand) -> tuple[str, str]:
+    if task.verdict == INCOMPARABLE:
+        return UNSURE, f"incomparable: {task.reason}"
+    drop, low, high, limit = judged.drop, judged.drop_low, judged.drop_high, judged.limit
     if limit is None:
-        if task["p"] is None:
-            return UNSURE, task["reason"]
-        worse = task["verdict"] == "worse"
+        if task.p is None:
+            return UNSURE, task.reason
+        worse = task.verdict == WORSE
         return (FAIL, "it is worse, and no limit allows that") if worse else (PASS, "it is not detectably worse")
-    if low is None:
+    if low is None or high is None:
         return UNSURE, f"a drop of {drop:.4f} without an interval, against a limit of {limit:.4f}"
     words = f"the drop of {drop:.4f} ({low:.4f} to {high:.4f})"
     if high <= limit:
@@ -86,19 +94,18 @@ def _outcome(task: Mapping[str, Any], judged: Mapping[str, Any], demand: Demand)
     return demand.when_unsure, f"{unsure}, which counts as {demand.when_unsure} in this tier"
 
 
-def _absent(comparison: Mapping[str, Any], policy: Policy) -> Iterator[dict[str, Any]]:
+def _absent(tasks: Sequence[TaskRecord], policy: Policy) -> Iterator[GateTask]:
     """Yield the entries of the policy that decide no task: a critical task that was dropped must not pass."""
-    deciding = {id(policy.demand(task["task"])) for task in comparison["tasks"]}
+    deciding = {id(policy.demand(task.task)) for task in tasks}
     for demand in policy.demands:
         if id(demand) not in deciding:
             reason = "no task of the comparison is judged by this entry of the policy"
-            numbers = dict.fromkeys(("drop", "drop_low", "drop_high", "limit"))
-            yield {"task": demand.match, "tier": demand.tier, "outcome": UNSURE, "reason": reason, **numbers}
+            yield GateTask(task=demand.match, tier=demand.tier, outcome=UNSURE, reason=reason)
 
 
-def _verdict(tasks: Sequence[Mapping[str, Any]], policy: Policy) -> tuple[str, str]:
+def _verdict(tasks: Sequence[GateTask], policy: Policy) -> tuple[str, str]:
     def named(tier: str, outcome: str) -> list[str]:
-        return [task["task"] for task in tasks if (task["tier"], task["outcome"]) == (tier, outcome)]
+        return [task.task for task in tasks if (task.tier, task.outcome) == (tier, outcome)]
 
     critical, supporting = named(CRITICAL, FAIL), named(SUPPORTING, FAIL)
     unsure = named(CRITICAL, UNSURE) + named(SUPPORTING, UNSURE)
@@ -109,7 +116,7 @@ def _verdict(tasks: Sequence[Mapping[str, Any]], policy: Policy) -> tuple[str, s
         return NO_GO, f"{len(supporting)} supporting tasks dropped too much ({allowed} may): {', '.join(supporting)}"
     if unsure:
         return INCONCLUSIVE, f"it cannot be told of: {', '.join(unsure)}"
-    judged = [task for task in tasks if task["tier"] in (CRITICAL, SUPPORTING)]
+    judged = [task for task in tasks if task.tier in (CRITICAL, SUPPORTING)]
     advisory = named(ADVISORY, FAIL)
     aside = f"; advisory tasks that dropped: {', '.join(advisory)}" if advisory else ""
     return GO, f"{len(judged)} critical and supporting tasks hold what the policy asks{aside}"

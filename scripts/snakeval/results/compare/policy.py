@@ -1,15 +1,16 @@
 """A gate's policy: which tasks count, how much worse they may be, and what doubt means."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import msgspec
+
 from snakeval.config.comparisons import policy_problems
-from snakeval.config.reading.schema import Schema, fill
+from snakeval.config.reading.schema import fill
 from snakeval.config.reading.schema_files import Schemas
-from snakeval.config.reading.tree import Node
 from snakeval.config.reading.yamlfile import read_yaml
 from snakeval.errors import ConfigError
 from snakeval.system.checkout import SCHEMAS
@@ -67,6 +68,33 @@ class Policy:
         return next((one for one in self.demands if fnmatchcase(task, one.match)), None)
 
 
+@dataclass(frozen=True)
+class _Limits:
+    max_drop: float | None
+    max_relative_drop: float | None
+
+
+@dataclass(frozen=True)
+class _Entry(_Limits):
+    match: str
+    tier: str
+
+
+@dataclass(frozen=True)
+class _Tier(_Limits):
+    when_unsure: str
+    allowed_failures: int = 0
+
+
+@dataclass(frozen=True)
+class _File:
+    """A policy file, valid by `schemas/policy.schema.yaml`, its defaults filled in."""
+
+    tasks: tuple[_Entry, ...]
+    tiers: Mapping[str, _Tier]
+    fail_on: tuple[str, ...]
+
+
 def read_policy(path: Path) -> Policy:
     """Read a policy file; raises ConfigError with everything that is wrong with it."""
     problems = policy_problems(path, str(path), _SCHEMAS)
@@ -74,19 +102,19 @@ def read_policy(path: Path) -> Policy:
         raise ConfigError(problems)
     schema = _SCHEMAS.read("policy")
     content = fill(read_yaml(path), schema)
+    entry_schema = schema.properties["tasks"].items
+    content["tasks"] = [fill(entry, entry_schema) for entry in content["tasks"]]
+    file = msgspec.convert(content, _File, strict=False)
     return Policy(
         path=path,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        demands=tuple(_demands(content, schema)),
-        allowed_failures=content["tiers"][SUPPORTING]["allowed_failures"],
-        fail_on=tuple(content["fail_on"]),
+        demands=tuple(_demand(entry, file.tiers[entry.tier]) for entry in file.tasks),
+        allowed_failures=file.tiers[SUPPORTING].allowed_failures,
+        fail_on=file.fail_on,
     )
 
 
-def _demands(content: Node, schema: Schema) -> Iterator[Demand]:
-    for entry in content["tasks"]:
-        own = fill(entry, schema.properties["tasks"].items)
-        tier = content["tiers"][own["tier"]]
-        # An entry with a limit of its own has no other: a tier's absolute limit would make a wider relative one void.
-        limits = own if own["max_drop"] is not None or own["max_relative_drop"] is not None else tier
-        yield Demand(own["match"], own["tier"], limits["max_drop"], limits["max_relative_drop"], tier["when_unsure"])
+def _demand(entry: _Entry, tier: _Tier) -> Demand:
+    # An entry with a limit of its own has no other: a tier's absolute limit would make a wider relative one void.
+    limits: _Limits = entry if entry.max_drop is not None or entry.max_relative_drop is not None else tier
+    return Demand(entry.match, entry.tier, limits.max_drop, limits.max_relative_drop, tier.when_unsure)

@@ -4,14 +4,14 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from snakeval.config.model import Config, Export
 from snakeval.results.exports import is_tracker
-from snakeval.results.exports.measured import collect
 from snakeval.results.exports.programs import program_of
-from snakeval.results.exports.record import make_record, summary_of
-from snakeval.system.files import write_json
+from snakeval.results.exports.record import make_record
+from snakeval.results.exports.request import Sent
+from snakeval.results.measured import collect
 
 _KEPT = ("record.json", "log.txt")
 
@@ -31,7 +31,7 @@ def write_export(config: Config, export: Export, record: Path, log: IO[str]) -> 
     """
     program, tracked = program_of(export.format), is_tracker(export.format)
     found, folder = collect(config), record.parent
-    sent: Sequence[dict[str, Any]] = ()
+    sent: Sequence[Sent] = ()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as name:
         new = Path(name)
@@ -44,8 +44,8 @@ def write_export(config: Config, export: Export, record: Path, log: IO[str]) -> 
     kept = [folder / name for name in _KEPT]
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and path not in kept)
     content = make_record(export.format, folder, found, files, sent)
-    write_json(record, content)
-    return summary_of(content, folder)
+    content.write(record)
+    return content.summary(folder)
 
 
 def _replace(folder: Path, new: Path) -> None:

@@ -2,71 +2,91 @@
 
 import hashlib
 import json
-import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from snakeval.results.exports.measured import as_text, sample_id
+from snakeval.results.result import FreeJson
+from snakeval.results.samples import Sample, as_text
 
 _FORBIDDEN = re.compile(r'["<>:/|\\?*\[\]\s]+')
 _FILTERED = re.compile(r"(?P<metric>.+)\[(?P<filter>[^\[\]]*)\]", re.DOTALL)
-Sample = Mapping[str, Any]
 
 
-def merged(samples: Iterable[Sample], name: Callable[[str | None], str]) -> dict[str, list[dict[str, Any]]]:
+@dataclass(frozen=True)
+class Line:
+    """What lm-eval writes of a sample and a filter; `metrics` are means over the repeats."""
+
+    doc_id: int | str
+    prompt: str
+    target: str
+    answers: Sequence[str]
+    filter: str
+    metrics: Mapping[str, float]
+
+    @property
+    def hashes(self) -> tuple[str, str, str]:
+        """Of the question with its right answer, of the prompt, of the right answer."""
+        doc = json.dumps(self._doc, indent=2, ensure_ascii=False)
+        return digest(doc), digest(self.prompt), digest(self.target)
+
+    @property
+    def _doc(self) -> Mapping[str, str]:
+        return {"prompt": self.prompt, "expected": self.target}
+
+    def as_json(self) -> FreeJson:
+        """Return it with lm-eval's keys; the names of metrics stand among them."""
+        doc_hash, prompt_hash, target_hash = self.hashes
+        return {
+            "doc_id": self.doc_id,
+            "doc": self._doc,
+            "target": self.target,
+            "arguments": {"gen_args_0": {"arg_0": self.prompt}},
+            "resps": [self.answers],
+            "filtered_resps": self.answers,
+            "filter": self.filter,
+            "metrics": list(self.metrics),
+            "doc_hash": doc_hash,
+            "prompt_hash": prompt_hash,
+            "target_hash": target_hash,
+            **self.metrics,
+        }
+
+
+def merged(samples: Iterable[Sample], name: Callable[[str | None], str]) -> dict[str, list[Line]]:
     """Return the lines of every task.
 
     Args:
-        samples: As in samples.jsonl.gz, one per sample and repeat.
+        samples: One per sample and repeat.
         name: From the harness's name of a sample's task to the name in the files.
     """
     groups: dict[str, dict[int | str, list[Sample]]] = {}
     for sample in samples:
-        task = sample.get("task")
-        own = groups.setdefault(name(task if isinstance(task, str) else None), {})
-        own.setdefault(sample_id(sample, len(own)), []).append(sample)
+        own = groups.setdefault(name(sample.task), {})
+        own.setdefault(sample.id_or(len(own)), []).append(sample)
     return {
         task: sorted(
-            (line for doc_id, group in own.items() for line in _lines(doc_id, group)),
-            key=lambda line: str(line["filter"]),
+            (line for doc_id, group in own.items() for line in _lines(doc_id, group)), key=lambda line: line.filter
         )
         for task, own in groups.items()
     }
 
 
-def _lines(doc_id: int | str, group: list[Sample]) -> Iterator[dict[str, Any]]:
-    first = group[0]
-    prompt, target = as_text(first.get("prompt")), as_text(first.get("expected"))
-    doc = {"prompt": prompt, "expected": target}
-    answers = [as_text(sample.get("answer")) for sample in group]
+def _lines(doc_id: int | str, group: Sequence[Sample]) -> Iterator[Line]:
+    prompt, target = as_text(group[0].prompt), as_text(group[0].expected)
+    answers = [as_text(sample.answer) for sample in group]
     for kind, metrics in _by_filter(group).items():
-        yield {
-            "doc_id": doc_id,
-            "doc": doc,
-            "target": target,
-            "arguments": {"gen_args_0": {"arg_0": prompt}},
-            "resps": [answers],
-            "filtered_resps": answers,
-            "filter": kind,
-            "metrics": list(metrics),
-            "doc_hash": digest(json.dumps(doc, indent=2, ensure_ascii=False)),
-            "prompt_hash": digest(prompt),
-            "target_hash": digest(target),
-            **metrics,
-        }
+        yield Line(doc_id, prompt, target, answers, kind, metrics)
 
 
-def _by_filter(group: list[Sample]) -> dict[str, dict[str, float]]:
+def _by_filter(group: Sequence[Sample]) -> dict[str, dict[str, float]]:
     """Return filter -> metric -> mean over the repeats; "none" alone when nothing was scored."""
     values: dict[str, dict[str, list[float]]] = {}
     for sample in group:
-        metrics = sample.get("metrics")
-        for name, value in metrics.items() if isinstance(metrics, Mapping) else ():
-            if isinstance(value, int | float) and math.isfinite(value):
-                found = _FILTERED.fullmatch(name)
-                metric, kind = (found["metric"], found["filter"]) if found else (name, "none")
-                values.setdefault(kind, {}).setdefault(metric, []).append(float(value))
+        for name, value in (sample.metrics or {}).items():
+            found = _FILTERED.fullmatch(name)
+            metric, kind = (found["metric"], found["filter"]) if found else (name, "none")
+            values.setdefault(kind, {}).setdefault(metric, []).append(float(value))
     means = {kind: {name: sum(all_) / len(all_) for name, all_ in own.items()} for kind, own in values.items()}
     return means or {"none": {}}
 

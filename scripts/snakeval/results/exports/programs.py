@@ -7,7 +7,8 @@ from typing import IO, Any
 from snakeval.config.model import Config, Export
 from snakeval.errors import ExtensionError, Problem
 from snakeval.results.exports import TABLE, export_lock, formats, is_tracker
-from snakeval.results.exports.measured import Measured
+from snakeval.results.exports.request import Sent
+from snakeval.results.measured import Measured
 from snakeval.system.extensions import load_function
 
 
@@ -24,8 +25,8 @@ def writer_contract(found: Sequence[Measured], folder: Path, log: IO[str]) -> No
     """
 
 
-def sender_contract(export: Export, found: Sequence[Measured], folder: Path, log: IO[str]) -> list[dict[str, Any]]:
-    """Send the results to a tracker and return what was sent, one object per run of it: see `make_record`.
+def sender_contract(export: Export, found: Sequence[Measured], folder: Path, log: IO[str]) -> list[Sent]:
+    """Send the results to a tracker and return what was sent, one object per run of it.
 
     Args:
         export: The tracker and its settings.

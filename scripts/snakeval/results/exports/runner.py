@@ -4,14 +4,18 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
+
+import msgspec
 
 from snakeval.errors import ExportError
 from snakeval.harnesses.outcome import describe_status
 from snakeval.results.exports import export_lock
+from snakeval.results.exports.request import ParquetRequest, Sent, TrackerRequest
 from snakeval.system.environments import ensure_environment
-from snakeval.system.files import read_json, write_json
+from snakeval.system.files import write_json
 
 RUNNERS = Path(__file__).resolve().parent / "runners"
 TIMEOUT_S = 600
@@ -19,8 +23,11 @@ TIMEOUT_OF_ENTRY_S = 60
 
 
 def run_exporter(
-    format: str, request: Mapping[str, Any], log: IO[str], environ: Mapping[str, str] = os.environ
-) -> list[dict[str, Any]]:
+    format: str,
+    request: TrackerRequest | ParquetRequest,
+    log: IO[str],
+    environ: Mapping[str, str] = os.environ,
+) -> list[Sent]:
     """Run an exporter to its end and return what it sent.
 
     Args:
@@ -36,10 +43,10 @@ def run_exporter(
     if lock is None:
         raise ExportError(f"there is no environment for {format}")
     python = ensure_environment(lock)
-    timeout_s = TIMEOUT_S + TIMEOUT_OF_ENTRY_S * len(request["entries"])
+    timeout_s = TIMEOUT_S + TIMEOUT_OF_ENTRY_S * len(request.entries)
     with tempfile.TemporaryDirectory(prefix="snakeval-export-") as name:
         file = Path(name) / "request.json"
-        write_json(file, {"format": format, **request}, mode=0o600)
+        write_json(file, {"format": format, **msgspec.to_builtins(request)}, mode=0o600)
         try:
             done = subprocess.run(
                 [str(python), "-P", "-m", "export_runner", str(file)],
@@ -53,7 +60,22 @@ def run_exporter(
             )
         except subprocess.TimeoutExpired:
             raise ExportError(f"it was not done within {timeout_s} s") from None
-        outcome = read_json(file.with_name("outcome.json")) or {}
-    if done.returncode != 0 or "sent" not in outcome:
-        raise ExportError(outcome.get("error") or f"the exporter {describe_status(done.returncode)}; its log says more")
-    return list(outcome["sent"])
+        outcome = _outcome(file.with_name("outcome.json"))
+    if done.returncode != 0 or outcome.sent is None:
+        raise ExportError(outcome.error or f"the exporter {describe_status(done.returncode)}; its log says more")
+    return outcome.sent
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What an exporter leaves: what it sent, or why it failed."""
+
+    sent: list[Sent] | None = None
+    error: str | None = None
+
+
+def _outcome(path: Path) -> _Outcome:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Outcome)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return _Outcome()

@@ -4,15 +4,15 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from tabulate import tabulate
 
-from snakeval.results.exports.measured import COLUMNS, Measured, as_rows, missing
-from snakeval.results.summary import headline_rows
+from snakeval.results.measured import Measured, missing, scored
+from snakeval.results.rows import COLUMNS, MISSING, Row, headline_rows, rows_of
 from snakeval.system.files import write_text
 
 _LATEX = {
@@ -32,10 +32,7 @@ _LATEX = {
     '"': r"\textquotedbl{}",
     "`": r"\textasciigrave{}",
 }
-MISSING = "missing"
-
-
-Cell = tuple[float, float | None] | tuple[()] | None
+Score = tuple[float, float | None] | tuple[()] | None
 
 
 @dataclass(frozen=True)
@@ -49,15 +46,15 @@ class Pivot:
     """
 
     deployments: tuple[str, ...]
-    lines: tuple[tuple[str, str, str, str, tuple[Cell, ...]], ...]
+    lines: tuple[tuple[str, str, str, str, tuple[Score, ...]], ...]
 
 
 def as_csv(found: Sequence[Measured]) -> str:
     """Return all rows with a header; an unknown number is an empty cell."""
     text = io.StringIO()
-    table = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
-    table.writerows(as_rows(found))
+    table.writerows(row.cells(COLUMNS) for row in rows_of(found))
     return text.getvalue()
 
 
@@ -66,15 +63,15 @@ def as_json(found: Sequence[Measured]) -> str:
     content = {
         "schema_version": 1,
         "run": found[0].run,
-        "results": [one.result for one in found if one.result is not None],
-        "missing": missing(found),
+        "results": [one.result.as_json() for one in scored(found)],
+        "missing": [asdict(one) for one in missing(found)],
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_markdown(found: Sequence[Measured]) -> str:
     """Return the headline scores as a table of GitHub's Markdown."""
-    pivot = make_pivot(as_rows(found))
+    pivot = make_pivot(rows_of(found))
     lines = [
         [*map(escape_markdown, names), *(_cell(cell, "{} ± {}") for cell in cells)] for *names, cells in pivot.lines
     ]
@@ -86,7 +83,7 @@ def as_markdown(found: Sequence[Measured]) -> str:
 
 def as_latex(found: Sequence[Measured]) -> str:
     """Return the headline scores as a LaTeX table; needs the package booktabs."""
-    pivot = make_pivot(as_rows(found))
+    pivot = make_pivot(rows_of(found))
     run = escape_latex(found[0].run)
     head = ["Task", "Limit", "Metric", "$n$", *map(escape_latex, pivot.deployments)]
     lines = [
@@ -130,34 +127,33 @@ def write_latex(found: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
     write_text(folder / "results.tex", as_latex(found))
 
 
-def make_pivot(rows: Sequence[Mapping[str, Any]]) -> Pivot:
-    """Return the headline scores of rows as `as_rows` returns them.
+def make_pivot(rows: Sequence[Row]) -> Pivot:
+    """Return the headline scores of rows.
 
     Deployments may have been scored by another metric or on another number of samples; then a task has several lines,
     each with the cells that belong together.
     """
     chosen = headline_rows(rows)
-    deployments = tuple(dict.fromkeys(row["deployment"] for row in chosen))
-    lines: list[tuple[str, str, str, str, tuple[Cell, ...]]] = []
-    for task in dict.fromkeys(row["task"] for row in chosen):
-        own = {row["deployment"]: row for row in chosen if row["task"] == task}
-        limit = str(next(iter(own.values()))["limit"] or "all")
-        scored = [row for row in own.values() if row["status"] != MISSING]
-        for kind in dict.fromkeys(map(_kind, scored)) or [("", "")]:
+    deployments = tuple(dict.fromkeys(row.deployment for row in chosen))
+    lines: list[tuple[str, str, str, str, tuple[Score, ...]]] = []
+    for task in dict.fromkeys(row.task for row in chosen):
+        own = {row.deployment: row for row in chosen if row.task == task}
+        limit = str(next(iter(own.values())).limit or "all")
+        scored_rows = [row for row in own.values() if row.status != MISSING]
+        for kind in dict.fromkeys(map(_kind, scored_rows)) or [("", "")]:
             lines.append((task, limit, *kind, tuple(_content(own.get(name), kind) for name in deployments)))
     return Pivot(deployments, tuple(lines))
 
 
-def _kind(row: Mapping[str, Any]) -> tuple[str, str]:
+def _kind(row: Row) -> tuple[str, str]:
     """Return metric and number of samples: what scores in one line have in common."""
-    plain = row["filter"] in (None, "", "none")
-    return str(row["metric"]) if plain else f"{row['metric']} ({row['filter']})", str(row["n"])
+    return row.label, str(row.n)
 
 
-def _content(row: Mapping[str, Any] | None, kind: tuple[str, str]) -> Cell:
-    if row is None or row["status"] == MISSING:
+def _content(row: Row | None, kind: tuple[str, str]) -> Score:
+    if row is None or row.value is None:
         return None
-    return (row["value"], row["stderr"]) if _kind(row) == kind else ()
+    return (row.value, row.stderr) if _kind(row) == kind else ()
 
 
 def escape_latex(text: str) -> str:
@@ -176,7 +172,7 @@ def _one_line(text: str) -> str:
     return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
-def _cell(cell: Cell, with_error: str) -> str:
+def _cell(cell: Score, with_error: str) -> str:
     if cell is None:
         return MISSING
     if not cell:

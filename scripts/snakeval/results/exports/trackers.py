@@ -12,11 +12,13 @@ from urllib.parse import unquote, urlsplit
 
 from snakeval.config.model import Export
 from snakeval.config.secrets import resolve_env
-from snakeval.results.exports.measured import Measured
+from snakeval.results.exports.request import Entry, Sent, TrackerRequest
 from snakeval.results.exports.runner import run_exporter
+from snakeval.results.measured import Measured, Scored, scored
+from snakeval.results.metrics import is_plain
+from snakeval.results.result import FreeJson, Result
 
 MLFLOW_URI = "MLFLOW_TRACKING_URI"
-_NUMBERS = ("value", "stderr", "ci_low", "ci_high")
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_. :/-]")
 _LONGEST_VALUE = 5000  # of MLflow's 6000 characters
 _LONGEST_TAG = 4000
@@ -28,7 +30,7 @@ _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_ERROR_REPORTING": "false", 
 _SECRETS = {"mlflow": ("token_name", "MLFLOW_TRACKING_TOKEN"), "wandb": ("api_key_name", "WANDB_API_KEY")}
 
 
-def send_results(export: Export, found: Sequence[Measured], folder: Path, log: IO[str]) -> list[dict[str, Any]]:
+def send_results(export: Export, found: Sequence[Measured], folder: Path, log: IO[str]) -> list[Sent]:
     """Send every result to a tracker, one run each, and return what was sent.
 
     Args:
@@ -43,12 +45,12 @@ def send_results(export: Export, found: Sequence[Measured], folder: Path, log: I
     settings = completed(export, found[0].run, os.environ)
     address, login = without_login(settings.get("tracking_uri") or "")
     if login:
-        settings["tracking_uri"] = address
-    request = {
-        "folder": str(folder.resolve()),
-        "settings": settings,
-        "entries": [entry(one, one.result, settings) for one in found if one.result is not None],
-    }
+        settings = {**settings, "tracking_uri": address}
+    request = TrackerRequest(
+        folder=str(folder.resolve()),
+        settings=settings,
+        entries=[entry(one, settings) for one in scored(found)],
+    )
     key, variable = _SECRETS[export.format]
     named = {variable: f"host:{settings[key]}"} if settings[key] else {}
     more = {**_QUIET, "WANDB_DATA_DIR": str(folder.resolve()), **login, **resolve_env(named, os.environ)}
@@ -60,16 +62,14 @@ def send_results(export: Export, found: Sequence[Measured], folder: Path, log: I
     return sent
 
 
-def completed(export: Export, run: str, environ: Mapping[str, str]) -> dict[str, Any]:
+def completed(export: Export, run: str, environ: Mapping[str, str]) -> FreeJson:
     """Return the settings of a tracker with what they leave to the run and to the environment."""
-    settings = dict(export.settings)
+    settings = export.settings
     if export.format == "mlflow":
-        settings["tracking_uri"] = settings["tracking_uri"] or environ[MLFLOW_URI]
-        settings["name"] = settings.pop("run_name") or run
-    else:
-        settings["name"] = settings["name"] or run
-        settings["group"] = settings["group"] or run
-    return settings
+        others = {name: value for name, value in settings.items() if name != "run_name"}
+        uri = settings["tracking_uri"] or environ[MLFLOW_URI]
+        return {**others, "tracking_uri": uri, "name": settings["run_name"] or run}
+    return {**settings, "name": settings["name"] or run, "group": settings["group"] or run}
 
 
 def without_login(uri: str) -> tuple[str, dict[str, str]]:
@@ -82,46 +82,49 @@ def without_login(uri: str) -> tuple[str, dict[str, str]]:
     return plain, login | ({"MLFLOW_TRACKING_PASSWORD": unquote(parts.password)} if parts.password else {})
 
 
-def entry(one: Measured, result: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def entry(one: Scored, settings: FreeJson) -> Entry:
     """Return what a tracker's run of a result is to hold."""
     task, deployment = one.task.name, one.deployment.name
     mlflow = "tracking_uri" in settings
     own = dict(settings["tags"]) if mlflow else {}
     if mlflow and settings["description"]:
         own["mlflow.note.content"] = settings["description"]
-    params = _params(one, result)
+    params = _params(one)
     files = [one.files.result, one.files.samples] if settings["copy_artifacts"] else []
-    return {
-        "deployment": deployment,
-        "task": task,
-        "name": f"{settings['name']}/{deployment}/{task}",
-        "tags": {**own, **_tags(one, result)},
-        "params": {name: _text(value, _LONGEST_VALUE) for name, value in params.items()} if mlflow else params,
-        "metrics": metric_values(task, result),
-        "artifacts": [str(file.resolve()) for file in files if file.exists()],
-        "artifact_name": re.sub(r"[^\w.-]", "-", f"{one.run}-{deployment}-{task}")[-_LONGEST_ARTIFACT_NAME:],
-        "started_at_ms": _milliseconds(result["times"]["started_at"]),
-        "ended_at_ms": _milliseconds(result["times"]["ended_at"]),
-    }
+    return Entry(
+        deployment=deployment,
+        task=task,
+        name=f"{settings['name']}/{deployment}/{task}",
+        tags={**own, **_tags(one)},
+        params={name: _text(value, _LONGEST_VALUE) for name, value in params.items()} if mlflow else params,
+        metrics=metric_values(task, one.result),
+        artifacts=[str(file.resolve()) for file in files if file.exists()],
+        artifact_name=re.sub(r"[^\w.-]", "-", f"{one.run}-{deployment}-{task}")[-_LONGEST_ARTIFACT_NAME:],
+        started_at_ms=_milliseconds(one.result.times.began),
+        ended_at_ms=_milliseconds(one.result.times.ended),
+    )
 
 
-def metric_values(task: str, result: Mapping[str, Any]) -> dict[str, float]:
+def metric_values(task: str, result: Result) -> dict[str, float]:
     """Return the numbers of a result by names that MLflow and W&B allow.
 
     Names are `task[/subtask]/metric[/filter]`, then `_stderr`, `_ci_low`, `_ci_high` and `_n` of the same; tasks are in
     them because trackers compare runs by names.
     """
     values: dict[str, float] = {}
-    for metric in result["metrics"]:
-        kind = None if metric["filter"] in (None, "none") else metric["filter"]
-        parts = (task, metric["subtask"], metric["name"], kind)
+    for metric in result.metrics:
+        kind = None if is_plain(metric.filter) else metric.filter
+        parts = (task, metric.subtask, metric.name, kind)
         name = _unused("/".join(_FORBIDDEN.sub("_", part) for part in parts if part is not None), values)
-        for number in _NUMBERS:
-            if metric.get(number) is not None:
-                values[name if number == "value" else f"{name}_{number}"] = float(metric[number])
-        values[f"{name}_n"] = float(metric["n"])
-    counts = {"duration_s": result["times"]["duration_s"]}
-    counts |= {f"{kind}_tokens": number for kind, number in result["tokens"].items()}
+        ends = {"_stderr": metric.stderr, "_ci_low": metric.ci_low, "_ci_high": metric.ci_high}
+        for suffix, number in {"": metric.value, **ends, "_n": metric.n}.items():
+            if number is not None:
+                values[f"{name}{suffix}"] = float(number)
+    counts = {
+        "duration_s": result.times.duration_s,
+        "prompt_tokens": result.tokens.prompt,
+        "completion_tokens": result.tokens.completion,
+    }
     return values | {f"{task}/{name}": float(number) for name, number in counts.items() if number is not None}
 
 
@@ -133,8 +136,8 @@ def _unused(name: str, values: Mapping[str, float]) -> str:
     return found
 
 
-def _tags(one: Measured, result: Mapping[str, Any]) -> dict[str, str]:
-    versions = {f"version.{name}": value for name, value in result["versions"].items() if isinstance(value, str)}
+def _tags(one: Scored) -> dict[str, str]:
+    versions = {f"version.{name}": value for name, value in one.result.versions.items() if isinstance(value, str)}
     tags = {
         "run": one.run,
         "fingerprint": one.fingerprint,
@@ -146,18 +149,22 @@ def _tags(one: Measured, result: Mapping[str, Any]) -> dict[str, str]:
     return {f"snakeval.{name}": _text(value, _LONGEST_TAG) for name, value in tags.items()}
 
 
-def _params(one: Measured, result: Mapping[str, Any]) -> dict[str, Any]:
+def _params(one: Scored) -> FreeJson:
     """Return what the result was measured with; nothing in it changes while the fingerprint stays."""
-    prints = result["fingerprint"]
+    result = one.result
     params = {
         "deployment": one.deployment.name,
         "deployment_type": one.deployment.type,
         "served_model_name": one.deployment.served_model_name,
         "task": one.task.name,
-        **{name: result[name] for name in ("harness", "harness_task", "protocol", "limit", "repeats")},
-        "deployment_fingerprint": prints["deployment"],
-        "task_fingerprint": prints["task"],
-        **{f"settings.{name}": value for name, value in result["settings"].items()},
+        "harness": result.harness,
+        "harness_task": result.harness_task,
+        "protocol": result.protocol,
+        "limit": result.limit,
+        "repeats": result.repeats,
+        "deployment_fingerprint": result.fingerprint.deployment,
+        "task_fingerprint": result.fingerprint.task,
+        **{f"settings.{name}": value for name, value in result.settings.items()},
     }
     return {_FORBIDDEN.sub("_", name): value for name, value in params.items()}
 
@@ -167,5 +174,5 @@ def _text(value: Any, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def _milliseconds(moment: str) -> int:
-    return round(datetime.fromisoformat(moment).timestamp() * 1000)
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

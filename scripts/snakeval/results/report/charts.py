@@ -1,15 +1,16 @@
 """The charts of the report, drawn once as SVG; their colours are variables of the page, so they follow its theme."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import altair as alt
 import vl_convert
 
+from snakeval.results.compare.record import ComparisonRecord
 from snakeval.results.report.data import Score
 from snakeval.results.report.timings import Phases
 
-Row = dict[str, Any]
 _WIDTH, _STEP = 165, 18
 # The browser's letters may be wider than those that the renderer measures with: names get room by their number.
 _LABEL, _LETTER, _ROOM = 115, 7, 140
@@ -18,25 +19,39 @@ _LINK_BASE = "https://vega.github.io/vega-datasets/#"
 _PHASES = {"load": "var(--load)", "ready": "var(--ready)", "evaluate": "var(--accent)", "idle": "var(--idle)"}
 
 
+@dataclass(frozen=True)
+class Interval:
+    """A line of a chart of intervals, with what is read out for it."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    words: str
+
+
 def forest(scores: Sequence[Score]) -> str | None:
     """Return value and 95 % interval of one task on every deployment; None when there is no value at all."""
     rows = [_interval(one.deployment, one.value, one.ci_low, one.ci_high) for one in scores if one.value is not None]
     if not rows:
         return None
-    ends = [row[key] for row in rows for key in ("value", "low", "high")]
+    ends = [end for row in rows for end in (row.value, row.low, row.high)]
     domain = [0, 1] if min(ends) >= 0 and max(ends) <= 1 else None
     return _svg(_intervals(rows, [one.deployment for one in scores], domain, "value, 95 % interval"))
 
 
-def differences(comparison: Mapping[str, Any]) -> str | None:
+def differences(comparison: ComparisonRecord) -> str | None:
     """Return candidate minus baseline with its interval, task by task; None when nothing was comparable."""
-    tasks = [task for task in comparison["tasks"] if task["difference"] is not None]
-    if not tasks:
+    rows = [
+        _interval(one.task, one.difference, one.ci_low, one.ci_high)
+        for one in comparison.tasks
+        if one.difference is not None
+    ]
+    if not rows:
         return None
-    rows = [_interval(one["task"], one["difference"], one["ci_low"], one["ci_high"]) for one in tasks]
-    title = f"difference, {100 * (1 - comparison['alpha']):g} % interval"
+    title = f"difference, {100 * (1 - comparison.alpha):g} % interval"
     zero = alt.Chart(alt.Data(values=[{"value": 0}])).mark_rule(color="var(--muted)", strokeDash=[3, 3])
-    return _svg(_intervals(rows, [one["task"] for one in tasks], None, title, zero.encode(x="value:Q")))
+    return _svg(_intervals(rows, [one.name for one in rows], None, title, zero.encode(x="value:Q")))
 
 
 def heat_map(scores: Sequence[Score], links: Mapping[str, str]) -> str | None:
@@ -49,7 +64,7 @@ def heat_map(scores: Sequence[Score], links: Mapping[str, str]) -> str | None:
     if all(one.value is None for one in scores):
         return None
     shades = _shades(scores)
-    rows: list[Row] = [
+    rows = [
         {
             "deployment": one.deployment,
             "task": one.task,
@@ -61,10 +76,11 @@ def heat_map(scores: Sequence[Score], links: Mapping[str, str]) -> str | None:
         }
         for one, shade in zip(scores, shades, strict=True)
     ]
-    orders = {name: list(dict.fromkeys(row[name] for row in rows)) for name in ("deployment", "task")}
+    deployments = list(dict.fromkeys(one.deployment for one in scores))
+    tasks = list(dict.fromkeys(one.task for one in scores))
     base = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X("deployment:N", title=None, sort=orders["deployment"]).axis(orient="top", labelAngle=-35),
-        y=alt.Y("task:N", title=None, sort=orders["task"]).axis(minExtent=_extent(orders["task"])),
+        x=alt.X("deployment:N", title=None, sort=deployments).axis(orient="top", labelAngle=-35),
+        y=alt.Y("task:N", title=None, sort=tasks).axis(minExtent=_extent(tasks)),
         href="link:N",
         description="words:N",
     )
@@ -112,19 +128,18 @@ def _extent(names: Sequence[str]) -> int:
     return min(_ROOM, _LETTER * max(map(len, names)))
 
 
-def _interval(name: str, value: float, low: float | None, high: float | None) -> Row:
+def _interval(name: str, value: float, low: float | None, high: float | None) -> Interval:
     words = f"{name}: {value:.4f}" + ("" if low is None or high is None else f" ({low:.4f} to {high:.4f})")
-    ends = {"low": value if low is None else low, "high": value if high is None else high}
-    return {"name": name, "value": value, **ends, "words": words}
+    return Interval(name, value, value if low is None else low, value if high is None else high, words)
 
 
 def _intervals(
-    rows: Sequence[Row], names: Sequence[str], domain: Sequence[float] | None, title: str, *behind: Any
+    rows: Sequence[Interval], names: Sequence[str], domain: Sequence[float] | None, title: str, *behind: Any
 ) -> Any:
     """Return a line per name, with what is drawn behind the intervals."""
     scale = alt.Scale(domain=domain) if domain else alt.Scale(zero=False, nice=True)
     order = alt.Scale(domain=list(dict.fromkeys(names)))
-    base = alt.Chart(alt.Data(values=list(rows))).encode(
+    base = alt.Chart(alt.Data(values=[asdict(row) for row in rows])).encode(
         y=alt.Y("name:N", title=None, scale=order).axis(minExtent=_extent(names)), description="words:N"
     )
     line = base.mark_rule(strokeWidth=2, color="var(--accent)").encode(

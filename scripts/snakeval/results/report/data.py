@@ -3,18 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from snakeval.config.model import Config, Task
 from snakeval.errors import HarnessError
+from snakeval.results.compare.record import ComparisonRecord
+from snakeval.results.metrics import headline_metric, metric_label
 from snakeval.results.report.timings import Phases, Speed, phases_of, speed_of
-from snakeval.results.result import read_result
-from snakeval.results.summary import headline_metric, metric_label, missing_task
+from snakeval.results.result import Result, read_result
+from snakeval.results.summary import missing_task
 from snakeval.run.attempt import Attempt, Course
 from snakeval.run.paths import RunPaths
-from snakeval.system.files import is_newer, read_json
+from snakeval.system.files import is_newer
 
-Results = dict[tuple[str, str], dict[str, Any]]
+Results = Mapping[tuple[str, str], Result]
 _EXCERPT_LINES = 12
 
 
@@ -67,10 +68,10 @@ class Report:
         root: Its folder.
         deployments: Names, in the order of the configuration.
         tasks: In the order of the configuration.
-        results: (deployment, task) -> content of result.json, of those that are there.
+        results: (deployment, task) -> result, of those that are there.
         scores: One per deployment and task.
         failures: One per missing result.
-        comparisons: Contents of the comparisons' files.
+        comparisons: Those that are there.
         phases: One per deployment.
         speeds: One per result.
         lock: Content of lock.yaml, None when there is none of these results.
@@ -83,7 +84,7 @@ class Report:
     results: Results
     scores: tuple[Score, ...]
     failures: tuple[Failure, ...]
-    comparisons: tuple[Mapping[str, Any], ...]
+    comparisons: tuple[ComparisonRecord, ...]
     phases: tuple[Phases, ...]
     speeds: tuple[Speed, ...]
     lock: str | None
@@ -111,7 +112,7 @@ def gather(config: Config, comparisons: Sequence[Path]) -> Report:
         results=results,
         scores=tuple(_score(pair, results.get(pair)) for pair in pairs),
         failures=tuple(_failure(paths, pair, broken.get(pair)) for pair in pairs if pair not in results),
-        comparisons=tuple(content for path in comparisons if isinstance(content := read_json(path), dict)),
+        comparisons=tuple(one for path in comparisons if (one := ComparisonRecord.read(path)) is not None),
         phases=tuple(phases_of(paths, one, results) for one in config.deployments),
         speeds=tuple(speed_of(result) for result in results.values()),
         lock=_lock(paths, results, pairs),
@@ -120,7 +121,7 @@ def gather(config: Config, comparisons: Sequence[Path]) -> Report:
 
 def _read_results(config: Config, paths: RunPaths) -> tuple[Results, dict[tuple[str, str], str]]:
     """Return the valid results, and what is wrong with the others."""
-    results: Results = {}
+    results = {}
     broken = {}
     for deployment in config.deployments:
         for task in config.tasks:
@@ -135,19 +136,19 @@ def _read_results(config: Config, paths: RunPaths) -> tuple[Results, dict[tuple[
     return results, broken
 
 
-def _score(pair: tuple[str, str], result: Mapping[str, Any] | None) -> Score:
+def _score(pair: tuple[str, str], result: Result | None) -> Score:
     if result is None:
         return Score(*pair)
-    metric = headline_metric(result["metrics"])
+    metric = headline_metric(result.metrics)
     return Score(
         *pair,
-        metric=metric_label(metric),
-        value=metric["value"],
-        stderr=metric["stderr"],
-        ci_low=metric.get("ci_low"),
-        ci_high=metric.get("ci_high"),
-        n=metric["n"],
-        higher_is_better=metric["higher_is_better"],
+        metric=metric_label(metric.name, metric.filter),
+        value=metric.value,
+        stderr=metric.stderr,
+        ci_low=metric.ci_low,
+        ci_high=metric.ci_high,
+        n=metric.n,
+        higher_is_better=metric.higher_is_better,
     )
 
 

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -45,6 +45,27 @@ class TaskSection:
     forest: Markup | None
     samples: Packed | None
     files: str
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over the tasks of a deployment; None where an endpoint does not count."""
+
+    deployment: str
+    tasks: int
+    samples: int | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    requests: int | None
+    resumed: int | None
+    retried: int | None
+
+    @classmethod
+    def of(cls, deployment: str, speeds: Sequence[Speed]) -> Self:
+        """Return the sums of what is known."""
+        names = ("samples", "prompt_tokens", "completion_tokens", "requests", "resumed", "retried")
+        known = {name: [value for one in speeds if (value := getattr(one, name)) is not None] for name in names}
+        return cls(deployment, len(speeds), **{name: sum(values) if values else None for name, values in known.items()})
 
 
 def write_report(config: Config, comparisons: Sequence[Path], path: Path) -> Report:
@@ -108,23 +129,17 @@ def render(report: Report, sections: Sequence[TaskSection]) -> str:
 def _sources(report: Report, task: Task) -> list[Source]:
     paths = RunPaths(report.root)
     return [
-        Source(deployment, paths.task(deployment, task.name).samples, result["metrics"])
+        Source(deployment, paths.task(deployment, task.name).samples, result.metrics)
         for deployment in report.deployments
         if (result := report.results.get((deployment, task.name))) is not None
     ]
 
 
-def _totals(speeds: Sequence[Speed]) -> list[dict[str, Any]]:
-    """Return tokens and requests per deployment; None where an endpoint does not count."""
-    totals = []
-    for deployment in dict.fromkeys(one.deployment for one in speeds):
-        own = [one for one in speeds if one.deployment == deployment]
-        row: dict[str, Any] = {"deployment": deployment, "tasks": len(own)}
-        for name in ("samples", "prompt_tokens", "completion_tokens", "requests", "resumed", "retried"):
-            known = [value for one in own if (value := getattr(one, name)) is not None]
-            row[name] = sum(known) if known else None
-        totals.append(row)
-    return totals
+def _totals(speeds: Sequence[Speed]) -> list[Totals]:
+    return [
+        Totals.of(deployment, [one for one in speeds if one.deployment == deployment])
+        for deployment in dict.fromkeys(one.deployment for one in speeds)
+    ]
 
 
 def _markup(svg: str | None) -> Markup | None:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from snakeval.config.model import Deployment
 from snakeval.deployments.types import deployment_type
+from snakeval.results.result import Result
 from snakeval.run.deployment import ServerTeardown
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import ServerRecord
@@ -93,25 +93,24 @@ class Speed:
         return None if amount is None or self.duration_s <= 0 else amount * self.fresh / self.duration_s
 
 
-def speed_of(result: Mapping[str, Any]) -> Speed:
+def speed_of(result: Result) -> Speed:
     """Return the speed of a task by its result."""
-    tokens, requests, times = result["tokens"], result["requests"], result["times"]
     return Speed(
-        deployment=result["deployment"],
-        task=result["task"],
-        started_at=times["started_at"],
-        duration_s=times["duration_s"],
-        attempt=times["attempt"],
-        samples=result["samples"]["asked"],
-        prompt_tokens=tokens["prompt"],
-        completion_tokens=tokens["completion"],
-        requests=requests["sent"],
-        resumed=requests["resumed"],
-        retried=requests["retried"],
+        deployment=result.deployment,
+        task=result.task,
+        started_at=result.times.started_at,
+        duration_s=result.times.duration_s,
+        attempt=result.times.attempt,
+        samples=result.samples.asked,
+        prompt_tokens=result.tokens.prompt,
+        completion_tokens=result.tokens.completion,
+        requests=result.requests.sent,
+        resumed=result.requests.resumed,
+        retried=result.requests.retried,
     )
 
 
-def phases_of(paths: RunPaths, deployment: Deployment, results: Mapping[tuple[str, str], Mapping[str, Any]]) -> Phases:
+def phases_of(paths: RunPaths, deployment: Deployment, results: Mapping[tuple[str, str], Result]) -> Phases:
     """Return the phases of a deployment by the record of its server and the results of its tasks."""
     spans = [_span(result) for (name, _), result in results.items() if name == deployment.name]
     if not deployment_type(deployment.type).has_server:
@@ -162,10 +161,8 @@ def covered(spans: Sequence[Span]) -> float:
     return total
 
 
-def _span(result: Mapping[str, Any]) -> Span:
-    times = result["times"]
-    begin, end = (datetime.fromisoformat(times[name]).timestamp() for name in ("started_at", "ended_at"))
-    return begin, end
+def _span(result: Result) -> Span:
+    return result.times.began.timestamp(), result.times.ended.timestamp()
 
 
 def _seconds(moment: str | None) -> float | None:

@@ -18,7 +18,7 @@ class ReportedMetric:
 
     Attributes:
         name: The harness's name of it.
-        filter: How answers were extracted, "none" when they were not.
+        filter: How answers were extracted, "none" or None when they were not.
         subtask: Member of a group of tasks, None for the task itself.
         value: The number.
         stderr: Its standard error, None when unknown.
@@ -27,7 +27,7 @@ class ReportedMetric:
     """
 
     name: str
-    filter: str
+    filter: str | None
     subtask: str | None
     value: float
     stderr: float | None

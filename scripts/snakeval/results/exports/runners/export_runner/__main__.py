@@ -8,17 +8,16 @@ import json
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
 
 
 def main(arguments: list[str]) -> int:
     """Run the request in the file named by the only argument; returns the exit status."""
     file = Path(arguments[0])
-    request: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    request = json.loads(file.read_text(encoding="utf-8"))
     try:
         # Each module needs the packages of its own environment.
         sent = importlib.import_module(f".{request['format']}_export", __package__).export(request)
-        outcome: dict[str, Any] = {"sent": sent}
+        outcome = {"sent": sent}
     except Exception as error:
         traceback.print_exc()
         outcome = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"}

@@ -3,17 +3,18 @@
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
+from .request import Entry, MlflowRequest, MlflowSettings, Sent
+
 _PARAMS_PER_CALL = 100
 _METRICS_PER_CALL = 800
 
 
-def export(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+def export(request: MlflowRequest) -> list[Sent]:
     """Create or update the run of every entry; safe to call again, also after it failed in the middle."""
     client = MlflowClient(request["settings"]["tracking_uri"])
     experiment = _experiment(client, request["settings"]["experiment_name"])
@@ -35,9 +36,7 @@ def _experiment(client: MlflowClient, name: str) -> str:
     return str(found.experiment_id)
 
 
-def _send(
-    client: MlflowClient, experiment: str, entry: Mapping[str, Any], settings: Mapping[str, Any]
-) -> dict[str, Any]:
+def _send(client: MlflowClient, experiment: str, entry: Entry, settings: MlflowSettings) -> Sent:
     run = _find(client, experiment, entry["tags"])
     action = "updated" if run else "created"
     if run is None:
@@ -63,7 +62,7 @@ def _find(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> Run
     return found[0] if found else None
 
 
-def _fill(client: MlflowClient, run: Run, entry: Mapping[str, Any]) -> None:
+def _fill(client: MlflowClient, run: Run, entry: Entry) -> None:
     """Write what differs: parameters cannot be changed, and equal metrics would only lengthen their history."""
     run_id, now = run.info.run_id, int(time.time() * 1000)
     tags = [RunTag(name, value) for name, value in {**entry["tags"], "mlflow.runName": entry["name"]}.items()]

@@ -1,12 +1,11 @@
 """Sends results to Weights & Biases, or writes them for `wandb sync`: one run per deployment and task, a stable one."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import wandb
 
+from .request import Entry, Sent, WandbRequest, WandbSettings
 
-def export(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+
+def export(request: WandbRequest) -> list[Sent]:
     """Create or update the run of every entry; ids are stable, so that a second export resumes the first one's runs."""
     settings = request["settings"]
     # What is measured is in the results; the machine that exports them is nobody's business.
@@ -24,7 +23,7 @@ def export(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [_send(entry, settings, request["folder"], quiet) for entry in request["entries"]]
 
 
-def _send(entry: Mapping[str, Any], settings: Mapping[str, Any], folder: str, quiet: wandb.Settings) -> dict[str, Any]:
+def _send(entry: Entry, settings: WandbSettings, folder: str, quiet: wandb.Settings) -> Sent:
     with wandb.init(
         entity=settings["entity"],
         project=settings["project"],
