@@ -1,10 +1,12 @@
 """What `snakeval tasks` shows: every harness and task that can be named, and one task with all that is known of it."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+
+from msgspec import UNSET, UnsetType
 
 from snakeval.config.reading.schema_files import load_schema
 from snakeval.config.tasks.inspect import INSPECT, INSPECT_EVALS, shipped_by_inspect_evals, task_files, tasks_in
@@ -48,6 +50,47 @@ class TaskRow:
 
 
 @dataclass(frozen=True)
+class HarnessRow:
+    """One harness.
+
+    Attributes:
+        harness, version, package, container: Its name, release, PyPI's name of it, and image; None where it has none.
+        tasks, run, run_in_image: How many tasks it has, how many run here, and how many in its image.
+    """
+
+    harness: str
+    version: str | None
+    tasks: int
+    run: int
+    run_in_image: int
+    package: str | None
+    container: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskDocument(TaskRow):
+    """All that is known of a task; what its kind of harness does not have is not shown.
+
+    Attributes:
+        definition, arguments: The file that defines it, and what it takes.
+        version, module, package, container, platforms, settings: Of its harness, as in `RegisteredHarness`.
+        defaults: Settings that it is run with unless others are given.
+        native: What our own lm-eval runs in its place.
+    """
+
+    definition: str | UnsetType | None = UNSET
+    arguments: Sequence[str] | UnsetType | None = UNSET
+    version: str | UnsetType = UNSET
+    module: str | UnsetType = UNSET
+    package: str | UnsetType | None = UNSET
+    container: str | UnsetType = UNSET
+    platforms: Sequence[str] | UnsetType = UNSET
+    settings: Sequence[str] | UnsetType = UNSET
+    defaults: Mapping[str, Any]
+    native: Mapping[str, Any] | UnsetType | None = UNSET
+
+
+@dataclass(frozen=True)
 class Filter:
     """Which tasks are wanted; None for all.
 
@@ -73,7 +116,7 @@ class Filter:
         )
 
 
-def _lm_eval_settings(schemas: Path) -> dict[str, Any]:
+def _lm_eval_settings(schemas: Path) -> Mapping[str, Any]:
     """Return the settings of an lm-eval task with their defaults."""
     properties = load_schema(schemas / "evaluation.schema.yaml").properties
     others = ("tasks", "task_dirs", "data_dir", "env_vars", "extra", "adapter_config")
@@ -86,22 +129,22 @@ def index_of(workflow_dir: Path, task_dirs: tuple[Path, ...] = ()) -> TaskIndex:
     return TaskIndex((*task_dirs, workflow_dir / "config" / "tasks"), harnesses / "lm-eval.tsv", Registry(harnesses))
 
 
-def harness_rows(index: TaskIndex) -> list[dict[str, Any]]:
-    """Return one mapping per harness: name, version, numbers of tasks (all, run, run in its image), package, image."""
+def harness_rows(index: TaskIndex) -> list[HarnessRow]:
+    """Return one row per harness."""
     rows = []
     for name in [*OWN, *index.registry.names()]:
         tasks = list(task_rows(index, Filter(harness=name)))
         harness = index.registry.harness(name)
         rows.append(
-            {
-                "harness": name,
-                "version": harness.version if harness else None,
-                "tasks": len(tasks),
-                "run": sum(task.runs is not None and not task.image for task in tasks),
-                "run_in_image": sum(task.image for task in tasks),
-                "package": harness.package if harness else None,
-                "container": harness.container if harness else None,
-            }
+            HarnessRow(
+                harness=name,
+                version=harness.version if harness else None,
+                tasks=len(tasks),
+                run=sum(task.runs is not None and not task.image for task in tasks),
+                run_in_image=sum(task.image for task in tasks),
+                package=harness.package if harness else None,
+                container=harness.container if harness else None,
+            )
         )
     return rows
 
@@ -120,7 +163,7 @@ def task_rows(index: TaskIndex, wanted: Filter) -> Iterator[TaskRow]:
         yield from filter(wanted.takes, _inspect_rows(index))
 
 
-def task_document(index: TaskIndex, name: str, schemas: Path) -> dict[str, Any]:
+def task_document(index: TaskIndex, name: str, schemas: Path) -> TaskDocument:
     """Return what is known of one task, `harness.task`, ready to be shown.
 
     Args:
@@ -136,7 +179,8 @@ def task_document(index: TaskIndex, name: str, schemas: Path) -> dict[str, Any]:
     if harness and task:
         return _registered_document(harness, task)
     if harness_name == LM_EVAL and (found := next((row for row in _lm_eval_rows(index) if row.name == name), None)):
-        return asdict(found) | {"definition": _definition(index, task_name), "defaults": _lm_eval_settings(schemas)}
+        definition = _definition(index, task_name)
+        return TaskDocument(**vars(found), definition=definition, defaults=_lm_eval_settings(schemas))
     if harness_name in (INSPECT, INSPECT_EVALS):
         for row in _inspect_rows(index):
             if row.name == name:
@@ -172,7 +216,7 @@ def _inspect_rows(index: TaskIndex) -> Iterator[TaskRow]:
         yield TaskRow(f"{INSPECT_EVALS}.{name}", INSPECT_EVALS, chat, None, (), runs)
 
 
-def _inspect_document(index: TaskIndex, row: TaskRow, schemas: Path) -> dict[str, Any]:
+def _inspect_document(index: TaskIndex, row: TaskRow, schemas: Path) -> TaskDocument:
     """Return what is known of a task of Inspect; what the tasks of inspect_evals take is known to the package alone."""
     name = row.name.partition(".")[2]
     file = next((one for one in task_files(index.folders) if name in tasks_in(one)), None)
@@ -180,7 +224,7 @@ def _inspect_document(index: TaskIndex, row: TaskRow, schemas: Path) -> dict[str
     unused = ("num_fewshot", "tokenizer", "protocol")
     defaults = {key: value for key, value in _lm_eval_settings(schemas).items() if key not in unused}
     arguments = list(tasks_in(file)[name] or ()) if file else None
-    return asdict(row) | {"definition": str(file) if file else None, "arguments": arguments, "defaults": defaults}
+    return TaskDocument(**vars(row), definition=str(file) if file else None, arguments=arguments, defaults=defaults)
 
 
 def _registered_row(harness: RegisteredHarness, task: RegisteredTask) -> TaskRow:
@@ -192,19 +236,19 @@ def _registered_row(harness: RegisteredHarness, task: RegisteredTask) -> TaskRow
     return TaskRow(f"{harness.name}.{task.name}", harness.name, protocols, task.judge, task.secrets, runs, image)
 
 
-def _registered_document(harness: RegisteredHarness, task: RegisteredTask) -> dict[str, Any]:
-    row = asdict(_registered_row(harness, task))
+def _registered_document(harness: RegisteredHarness, task: RegisteredTask) -> TaskDocument:
     native = task.native
-    return row | {
-        "version": harness.version,
-        "module": harness.module,
-        "package": harness.package,
-        "container": harness.container,
-        "platforms": list(harness.platforms),
-        "settings": sorted(OUR_NAMES.get(name, name) for name in harness.settings),
-        "defaults": dict(task.defaults),
-        "native": {"task": native.task, **native.settings} if native is not None else None,
-    }
+    return TaskDocument(
+        **vars(_registered_row(harness, task)),
+        version=harness.version,
+        module=harness.module,
+        package=harness.package,
+        container=harness.container,
+        platforms=harness.platforms,
+        settings=tuple(sorted(OUR_NAMES.get(name, name) for name in harness.settings)),
+        defaults=task.defaults,
+        native={"task": native.task, **native.settings} if native is not None else None,
+    )
 
 
 def _definition(index: TaskIndex, name: str) -> str | None:

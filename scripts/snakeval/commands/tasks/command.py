@@ -6,12 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from snakeval.endpoint import Protocol
 from snakeval.errors import Problem, UsageError
 from snakeval.system.checkout import ROOT, SCHEMAS
 
 if TYPE_CHECKING:
-    from snakeval.commands.tasks.catalogue import TaskRow
+    from snakeval.commands.tasks.catalogue import HarnessRow, TaskDocument, TaskRow
 
 EPILOG = """examples:
   snakeval tasks                                 the harnesses
@@ -56,21 +58,21 @@ def show_tasks(arguments: argparse.Namespace) -> int:
         raise UsageError(Problem("--harness", "is not a harness", got, expected, "`snakeval tasks` lists them"))
     if words[:1] == [SHOW] and len(words) == 2:
         document = task_document(index, words[1], SCHEMAS)
-        print(json.dumps(document, indent=2) if arguments.json else _one(document))
+        print(json.dumps(msgspec.to_builtins(document), indent=2) if arguments.json else _one(document))
         return 0
     if len(words) > 1 or words == [SHOW]:
         hint = "write `snakeval tasks show harness.task` for one task"
         raise UsageError(Problem("snakeval tasks", "takes one pattern", " ".join(words), "one pattern", hint))
     if not words and not arguments.harness and not arguments.protocol:
         rows = harness_rows(index)
-        print(json.dumps(rows, indent=2) if arguments.json else _harnesses(rows))
+        print(json.dumps([asdict(row) for row in rows], indent=2) if arguments.json else _harnesses(rows))
         return 0
     found = list(task_rows(index, Filter(words[0] if words else None, arguments.harness, arguments.protocol)))
     print(json.dumps([asdict(row) for row in found], indent=2) if arguments.json else _tasks(found))
     return 0 if found else 1
 
 
-def _harnesses(rows: list[dict[str, Any]]) -> str:
+def _harnesses(rows: "list[HarnessRow]") -> str:
     from tabulate import tabulate
 
     from snakeval.commands.tasks.catalogue import OWN
@@ -83,8 +85,8 @@ def _harnesses(rows: list[dict[str, Any]]) -> str:
         "run_in_image": "in image",
         "package": "package",
     }
-    total = sum(row["tasks"] for row in rows if row["harness"] not in OWN)
-    table = tabulate([[row[column] for column in columns] for row in rows], list(columns.values()))
+    total = sum(row.tasks for row in rows if row.harness not in OWN)
+    table = tabulate([[getattr(row, column) for column in columns] for row in rows], list(columns.values()))
     said = "`snakeval tasks PATTERN` lists tasks"
     return f"{table}\n\n{total} tasks in {len(rows) - len(OWN)} harnesses beside lm-eval and Inspect; {said}"
 
@@ -101,9 +103,9 @@ def _runs(row: "TaskRow") -> str | None:
     return f"{row.runs}, in its image" if row.image else row.runs
 
 
-def _one(document: dict[str, Any]) -> str:
+def _one(document: "TaskDocument") -> str:
     import yaml
 
-    shown = {key: value for key, value in document.items() if value not in (None, [], (), {})}
-    shown = json.loads(json.dumps(shown))
+    content = json.loads(json.dumps(msgspec.to_builtins(document)))
+    shown = {key: value for key, value in content.items() if value not in (None, [], {})}
     return str(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=120)).rstrip("\n")
