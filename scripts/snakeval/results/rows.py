@@ -3,7 +3,7 @@
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import get_args, get_type_hints
+from typing import NamedTuple, get_args, get_type_hints
 
 from snakeval.harnesses.base import Metric
 from snakeval.results.measured import Measured
@@ -68,8 +68,7 @@ SUMMARY_COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Heading:
+class Heading(NamedTuple):
     """A column of a table for people: its name, and whether it is sorted and aligned as "text" or as "number"."""
 
     name: str

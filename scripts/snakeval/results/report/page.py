@@ -17,6 +17,7 @@ from snakeval.results.report import charts
 from snakeval.results.report.data import Report, Score, gather
 from snakeval.results.report.samples import Packed, Source, pack
 from snakeval.results.report.timings import Speed
+from snakeval.results.rows import LEADERBOARD, comparison_headings
 from snakeval.run.paths import RunPaths
 from snakeval.system.checkout import TEMPLATES
 from snakeval.system.files import write_text
@@ -123,6 +124,8 @@ def render(report: Report, sections: Sequence[TaskSection]) -> str:
         phases_chart=_markup(charts.phases(report.phases)),
         comparisons=[(one, _markup(charts.differences(one))) for one in report.comparisons],
         totals=_totals(report.speeds),
+        leaderboard_headings=LEADERBOARD,
+        comparison_headings=comparison_headings,
     )
 
 
