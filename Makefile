@@ -48,8 +48,9 @@ long-loaded:
 long-:
 	@echo "PART is missing: make test-long PART=chaos, soak or loaded" >&2; exit 2
 
-lint: setup-dev ## Run the checks: ruff, mypy, snakefmt, snakemake --lint, what was added is complete
+lint: setup-dev ## Run the checks: ruff, mypy, deptry, snakefmt, snakemake --lint, what was added is complete
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+	.venv/bin/deptry scripts
 	.venv/bin/snakefmt --check Snakefile rules && .venv/bin/python scripts/dev/lint_workflow.py
 	.venv/bin/python scripts/dev/check_extensions.py
 
