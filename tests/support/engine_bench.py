@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gguf_to_checkpoint import make_checkpoint
+from dev.gguf_to_checkpoint import make_checkpoint
 from snakeval.system.checkout import ENVS
 from snakeval.system.environments import ensure_environment, environment_marker, environment_name
 from workspace import CHECKPOINT, ENVIRONMENTS

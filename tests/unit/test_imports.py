@@ -1,5 +1,6 @@
-"""Every module can be imported first."""
+"""Every module can be imported first, and no name is taken that others may use."""
 
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,3 +35,13 @@ def test_no_module_needs_another_to_be_imported_first() -> None:
     command = [sys.executable, "-c", PROGRAM, *modules]
     done = subprocess.run(command, cwd=SCRIPTS, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+def test_nothing_but_the_package_and_the_plugins_can_be_imported_by_a_common_word() -> None:
+    lepton = SCRIPTS / "plugins" / "snakemake-executor-plugin-lepton" / "src"
+    # What the Snakefile and an installed checkout put on sys.path. Folders without __init__.py give way to all else.
+    found = {folder.name: {one.name for one in pkgutil.iter_modules([str(folder)])} for folder in (SCRIPTS, lepton)}
+    assert found == {"scripts": {"snakeval"}, "src": {"snakemake_executor_plugin_lepton"}}
+    assert {one.name for one in pkgutil.iter_modules([str(SCRIPTS / "plugins")])} == {
+        "snakemake_logger_plugin_snakeval"
+    }

@@ -4,10 +4,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-import generate_config_reference
 import jsonschema
 import pytest
 from config_workflow import ROOT
+from dev import generate_config_reference
 from hypothesis import given
 from hypothesis import strategies as st
 from snakeval.config.reading.schema import Schema, fill

@@ -9,9 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import generate_demo_tasks
 import pytest
 import yaml
+from dev import generate_demo_tasks
 
 TASK_DIR = Path(__file__).resolve().parents[3] / "config" / "tasks"
 DEMO_TASKS = sorted(generate_demo_tasks.TASKS)

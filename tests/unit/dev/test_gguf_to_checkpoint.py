@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import gguf_to_checkpoint
 import pytest
-from gguf_to_checkpoint import make_checkpoint
+from dev import gguf_to_checkpoint
+from dev.gguf_to_checkpoint import make_checkpoint
 from snakeval.system.files import locked
 
 CONVERT = """\

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from install_profiles import PROFILES, install
+from dev.install_profiles import PROFILES, install
 
 
 def test_every_profile_but_default_is_linked_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
