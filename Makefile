@@ -10,7 +10,7 @@ UV := $(BOOTSTRAP)/bin/uv
 INSTALL_CHECKOUT := $(UV) pip install --quiet --no-deps --no-build-isolation --python .venv/bin/python --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-lepton python-on-volume run test test-unit test-long long-chaos long-soak long-loaded long- lint install-profiles lock docs clean
+.PHONY: help setup setup-dev setup-lepton python-on-volume run test test-unit coverage test-long long-chaos long-soak long-loaded long- lint install-profiles lock docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: setup-dev ## Run the tests (builds the environments that they need); says 
 
 test-unit: setup-dev ## Run the tests of functions alone, in about two minutes
 	.venv/bin/python -m pytest -n 2 tests/unit
+
+coverage: setup-dev ## The same, and show how much of the package they run, module by module
+	.venv/bin/python -m pytest -n 2 --cov --cov-report=term:skip-covered tests/unit
 
 test-long: setup-dev long-$(PART) ## Run a long part of the tests: PART=chaos SEEDS=1:100, soak or loaded
 
