@@ -21,6 +21,8 @@ PROGRAMS = (RUNNERS, "snakeval.deployments.programs", "snakeval.results.exports.
 DESCRIPTIONS = re.compile(rf"{re.escape(RUNNERS)}\.(shared(\.\w+)?|\w+\.request(\.\w+)?)")
 # Who calls the package. The executor's plugin is not among them: it is a library that knows nothing of Snakeval.
 CALLERS = ("rules", "programs", "dev", "command", "snakemake_logger_plugin_snakeval")
+# How tables of backends, harnesses, ... name what they load.
+TABLE_ENTRY = re.compile(r"snakeval(\.\w+)+:\w+")
 
 Graph = dict[str, set[str]]
 
@@ -53,6 +55,8 @@ def _imported_names(tree: ast.Module, package: str) -> Iterator[str]:
                 args=[ast.Constant(value=str(name)), *_],
             ):
                 yield resolve_name(name, package)
+            case ast.Constant(value=str(text)) if TABLE_ENTRY.fullmatch(text):
+                yield text.partition(":")[0]
 
 
 def _longest_module(name: str, modules: dict[str, Path]) -> str:
@@ -168,6 +172,7 @@ FORMS = {
     "for types only": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import snakeval.commands.plan",
     "by name": "import importlib\nimportlib.import_module('snakeval.commands.plan')",
     "by relative name": "from importlib import import_module\nimport_module('..commands.plan', __package__)",
+    "by a table": "BACKENDS = {'cloud': 'snakeval.commands.plan:Cloud'}",
     "of a caller": "from snakemake_logger_plugin_snakeval.handler import LogHandler",
     "of a program": "from snakeval.harnesses.runners.snakeval_runners import one",
     "of a program's file": "from snakeval.harnesses.runners.snakeval_runners.one.request import Request",

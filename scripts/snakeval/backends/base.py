@@ -87,8 +87,8 @@ class Leftovers(Protocol):
             DeploymentError: where it would be cannot be asked.
         """
 
-    def delete(self, found: list[Leftover]) -> None:
-        """Delete what `find` has found; what is gone already is fine.
+    def delete(self, leftovers: list[Leftover]) -> None:
+        """Delete what `find` has returned; what is gone already is fine.
 
         Raises:
             DeploymentError: with all that could not be deleted.

@@ -1,4 +1,4 @@
-"""What a task is told of the auxiliary deployments that it uses: URL and model as texts, the key by a variable."""
+"""Fills into a task where its auxiliary deployments answer: URL and model as texts, the key by a variable."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,26 +11,28 @@ from snakeval.endpoint import Endpoint
 NO_KEY = "none"
 
 
-def informed(task: Task, auxiliary: Sequence[tuple[Deployment, Endpoint]]) -> tuple[Task, Mapping[str, str]]:
-    """Return the task with what it says of auxiliary deployments replaced, and the keys by names of variables.
+def with_auxiliaries(task: Task, endpoints: Sequence[tuple[Deployment, Endpoint]]) -> tuple[Task, Mapping[str, str]]:
+    """Return the task with its references to auxiliary deployments replaced, and the keys by names of variables.
 
     Args:
         task: The task.
-        auxiliary: Those that it uses, and where they answer.
+        endpoints: The auxiliary deployments that it uses, each with its endpoint.
 
     Returns:
         The task, and name -> secret: variables that its `env_vars` refer to as `host:NAME`.
     """
-    facts = {one.name: _facts(endpoint) for one, endpoint in auxiliary}
+    facts = {deployment.name: _facts(endpoint) for deployment, endpoint in endpoints}
     variables: dict[str, str] = {}
     keys: dict[str, str] = {}
-    for one, endpoint in auxiliary:
-        variables |= {f"{one.env_prefix}_{name}": f"lit:{value}" for name, value in facts[one.name].items()}
-        name = f"{one.env_prefix}_{KEY}"
+    for deployment, endpoint in endpoints:
+        prefix = deployment.env_prefix
+        variables |= {f"{prefix}_{name}": f"lit:{value}" for name, value in facts[deployment.name].items()}
+        name = f"{prefix}_{KEY}"
         variables[name] = f"host:{name}"
         keys[name] = endpoint.api_key or NO_KEY
-    own = with_references(task.env_vars, facts)
-    return replace(task, settings=with_references(task.settings, facts), env_vars=variables | own), keys
+    # What the task itself says of a variable wins.
+    env_vars = variables | with_references(task.env_vars, facts)
+    return replace(task, settings=with_references(task.settings, facts), env_vars=env_vars), keys
 
 
 def _facts(endpoint: Endpoint) -> dict[str, str]:

@@ -44,7 +44,11 @@ class RequestResources:
 
     def limits(self) -> dict[str, int]:
         """Return resource -> how much of it there is."""
-        return {name: limit for name, one in self._limited.items() if (limit := one.max_concurrency) is not None}
+        return {
+            name: deployment.max_concurrency
+            for name, deployment in self._limited.items()
+            if deployment.max_concurrency is not None
+        }
 
     def needs(self) -> dict[str, "partial[int]"]:
         """Return resource -> function of a job's wildcards that tells how much of it the job takes."""

@@ -3,13 +3,14 @@
 import hashlib
 import shutil
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import IO
 
 from snakeval.backends import backend_of
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.endpoint import Endpoint
-from snakeval.evaluation.auxiliary import informed
+from snakeval.evaluation.auxiliary import with_auxiliaries
 from snakeval.evaluation.concurrency import within_limit
 from snakeval.evaluation.harness_process import Count, HarnessRun, run_harness
 from snakeval.evaluation.watch import ServerComesBack, Watch
@@ -21,7 +22,7 @@ from snakeval.results.uncertainty import with_uncertainty
 from snakeval.run.claims import await_predecessors, claim
 from snakeval.run.heartbeat import SILENCE_S, SessionWatch
 from snakeval.run.paths import RunPaths, TaskPaths, auxiliary_user
-from snakeval.serving.servers import asked_of, reach
+from snakeval.serving.servers import probe_protocol, reach_deployment
 from snakeval.system.files import write_text
 from snakeval.system.say import Say
 
@@ -53,21 +54,19 @@ def evaluate(
     paths = RunPaths(config.folder)
     files = paths.task(deployment.name, task.name)
     harness = harness_of(task.module or task.harness)
-    limited = task
-    for one in (deployment, *config.used_by(task)):
-        limited = within_limit(one, limited)
+    limited_task = task
+    for used in (deployment, *config.used_by(task)):
+        limited_task = within_limit(used, limited_task)
     await_predecessors(paths, deployment.name, task.name, say)
-    with ExitStack() as claims:
-        claims.enter_context(claim(paths, deployment.name, task.name))
-        for name in task.auxiliaries:
-            claims.enter_context(claim(paths, name, auxiliary_user(deployment.name, task.name)))
+    with _servers_claimed(paths, deployment, task):
         started_at = time.time()
         while True:
-            watch, endpoint, auxiliary = _reach(config, deployment, task, attempt, say)
+            watch, endpoint, auxiliary_endpoints = _reach(config, deployment, task, attempt, say)
             _prepare(files, deployment, task)
-            told, keys = informed(limited, auxiliary)
+            ready_task, keys = with_auxiliaries(limited_task, auxiliary_endpoints)
+            run = HarnessRun(config, ready_task, endpoint, files.harness, harness, watch, log, say, count, keys)
             try:
-                run_harness(HarnessRun(config, told, endpoint, files.harness, harness, watch, log, say, count, keys))
+                run_harness(run)
                 break
             except ServerComesBack as interruption:
                 say(f"{interruption}; waiting for it, then going on with what is not answered yet")
@@ -81,19 +80,30 @@ def evaluate(
         shutil.rmtree(files.harness / DATA_CACHE, ignore_errors=True)
 
 
+@contextmanager
+def _servers_claimed(paths: RunPaths, deployment: Deployment, task: Task) -> Iterator[None]:
+    """Claim the servers that the task uses, while the block runs."""
+    with ExitStack() as claims:
+        claims.enter_context(claim(paths, deployment.name, task.name))
+        for name in task.auxiliaries:
+            claims.enter_context(claim(paths, name, auxiliary_user(deployment.name, task.name)))
+        yield
+
+
 def _reach(
     config: Config, deployment: Deployment, task: Task, attempt: int, say: Say
-) -> tuple["Watch", Endpoint, list[tuple[Deployment, Endpoint]]]:
+) -> tuple[Watch, Endpoint, list[tuple[Deployment, Endpoint]]]:
     """Return the endpoint that is evaluated, those of the auxiliary deployments, and what watches all of them."""
     paths = RunPaths(config.folder)
     session = SessionWatch(paths.session, min(SILENCE_S, config.execution.idle_timeout_s))
-    server, endpoint = reach(config, deployment, task.protocol, attempt, say)
+    server, endpoint = reach_deployment(config, deployment, task.protocol, attempt, say)
     servers = {deployment.name: server}
-    auxiliary = []
-    for one in config.used_by(task):
-        servers[one.name], its = reach(config, one, asked_of(one), attempt, say)
-        auxiliary.append((one, its))
-    return Watch(backend_of(config), paths, servers, session), endpoint, auxiliary
+    auxiliary_endpoints = []
+    for auxiliary in config.used_by(task):
+        protocol = probe_protocol(auxiliary)
+        servers[auxiliary.name], auxiliary_endpoint = reach_deployment(config, auxiliary, protocol, attempt, say)
+        auxiliary_endpoints.append((auxiliary, auxiliary_endpoint))
+    return Watch(backend_of(config), paths, servers, session), endpoint, auxiliary_endpoints
 
 
 def _prepare(files: TaskPaths, deployment: Deployment, task: Task) -> None:

@@ -35,6 +35,21 @@ Count = Callable[[Progress | None], None]
 
 @dataclass
 class HarnessRun:
+    """What a harness needs to run one task.
+
+    Attributes:
+        config: The run.
+        task: The task, its references to auxiliary deployments filled in.
+        endpoint: Of the deployment that is evaluated.
+        folder: The harness's work folder.
+        harness: The program.
+        watch: Notices when a server, or Snakemake, is gone.
+        log: Open log of the task; the harness writes into it too.
+        say: Where progress goes, a line at a time.
+        count: Where every count of samples goes.
+        keys: Keys of auxiliary deployments by the name of the variable that holds them.
+    """
+
     config: Config
     task: Task
     endpoint: Endpoint
@@ -78,10 +93,10 @@ def run_harness(job: HarnessRun) -> None:
     if process.returncode != 0:
         # A dead server explains a failed harness better than the harness can.
         job.watch.check_servers()
-        said = last_lines(Path(job.log.name), since=before)
+        log_tail = last_lines(Path(job.log.name), since=before)
         raise (
             failed_command(job.folder)
-            or failed_start(job.config, job.task, job.folder, process.returncode, said)
+            or failed_start(job.config, job.task, job.folder, process.returncode, log_tail)
             or job.harness.failure(job.folder, process.returncode)
         )
 

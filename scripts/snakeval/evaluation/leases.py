@@ -12,7 +12,7 @@ from snakeval.run.claims import claim
 from snakeval.run.lease import Lease
 from snakeval.run.paths import RunPaths, auxiliary_user
 from snakeval.run.session import refuse_stopped
-from snakeval.serving.servers import asked_of, ensure_server, reach
+from snakeval.serving.servers import ensure_server, probe_protocol, reach_deployment
 from snakeval.serving.slots import slot
 from snakeval.system.caller import refuse_orphaned, snakemake_process
 from snakeval.system.environments import ensure_environment, environment_marker, environment_name
@@ -41,7 +41,7 @@ def make_ready(config: Config, deployment: Deployment, task: Task, attempt: int,
     await_environments(config, deployment, task, say)
     require_container(config, task, say)
     if not deployment_type(deployment.type).has_server:
-        reach(config, deployment, task.protocol, attempt, say)
+        reach_deployment(config, deployment, task.protocol, attempt, say)
         lease.write(file)
         return
     backend = backend_of(config)
@@ -76,7 +76,7 @@ def make_auxiliary_ready(
     refuse_stopped(paths.server(auxiliary.name), auxiliary.name)
     await_environments(config, auxiliary, task, say)
     with claim(paths, auxiliary.name, user):
-        server, _ = reach(config, auxiliary, asked_of(auxiliary), attempt, say)
+        server, _ = reach_deployment(config, auxiliary, probe_protocol(auxiliary), attempt, say)
         Lease(auxiliary.name, user, last_attempt, server.server_id if server else None).write(file)
 
 

@@ -80,7 +80,7 @@ def place_of(
         return Place(step.command(argv) if step else argv, command.cwd, step=step)
     runtime = str(config.execution.container_runtime)
     if runtime == PYXIS and step is None:
-        step = beside(config, _own_job(task))
+        step = beside(config, _enclosing_job(task))
     container = container_of_task(config, task, command, folder, step.place if step and runtime == PYXIS else None)
     labels = {"run": config.run, "deployment": deployment, "task": task.name}
     script = folder.absolute() / SCRIPT
@@ -98,7 +98,7 @@ def place_of(
     return Place(step.command(["bash", str(script)]), None, env | {LIFELINE: "0"}, lifeline, step=step, family=family)
 
 
-def failed_start(config: Config, task: Task, folder: Path, returncode: int, said: str) -> DeploymentError | None:
+def failed_start(config: Config, task: Task, folder: Path, returncode: int, log_tail: str) -> DeploymentError | None:
     """Return what to say of a container that ended before the harness in it began; None when it is the harness's turn.
 
     Args:
@@ -106,15 +106,15 @@ def failed_start(config: Config, task: Task, folder: Path, returncode: int, said
         task: The task.
         folder: Its work folder.
         returncode: How the container's client ended.
-        said: Its last words.
+        log_tail: The last lines of its output.
     """
     if not task.container or (folder / BEGAN).exists():
         return None
     runtime = str(config.execution.container_runtime)
-    return DeploymentError(not_there(task, runtime, f"{runtime} {describe_status(returncode)}:\n{said}"))
+    return DeploymentError(not_there(task, runtime, f"{runtime} {describe_status(returncode)}:\n{log_tail}"))
 
 
-def _own_job(task: Task) -> str:
+def _enclosing_job(task: Task) -> str:
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
         raise DeploymentError(

@@ -1,4 +1,4 @@
-"""`result.json`, the only thing that later steps know of a task: what it holds, its only reader and its only writer."""
+"""`result.json`, from which later steps know a task: what it holds, its only reader and its only writer."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Who uses a server right now: leases of tasks, heartbeats of processes, and the slots of one machine."""
+"""Who uses a server right now: the leases of tasks, and the heartbeats of the processes that need it."""
 
 import os
 import re

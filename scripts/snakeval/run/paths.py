@@ -1,4 +1,4 @@
-"""Where a run keeps what; no other module joins these names."""
+"""The names of all files and folders of a run; other modules ask here and join no names themselves."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ class TaskPaths:
 
     @property
     def result(self) -> Path:
-        """Scores, counts, settings and versions: the only thing later steps read."""
+        """Scores, counts, settings and versions; the summary reads nothing else of a task."""
         return self.folder / "result.json"
 
     @property

@@ -1,4 +1,4 @@
-"""The small records of a run: what is deployed, what was torn down, and what everything resolved to."""
+"""Rules deploy and teardown: write what is served, and stop the server and write how it lived."""
 
 import time
 from dataclasses import replace

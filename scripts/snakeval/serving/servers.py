@@ -19,16 +19,18 @@ from snakeval.system.files import locked
 from snakeval.system.say import Say
 
 
-def asked_of(auxiliary: Deployment) -> Protocol:
-    """Return the kind of request that an auxiliary deployment is asked for before it is used: chat, where it can."""
-    answered = auxiliary.options.get("protocols") or [Protocol.CHAT.value]
-    return Protocol.CHAT if Protocol.CHAT.value in answered else Protocol(answered[0])
+def probe_protocol(auxiliary: Deployment) -> Protocol:
+    """Return the kind of request by which an auxiliary deployment is probed: chat, if it answers chat requests."""
+    protocols = auxiliary.options.get("protocols") or [Protocol.CHAT.value]
+    return Protocol.CHAT if Protocol.CHAT.value in protocols else Protocol(protocols[0])
 
 
-def reach(
+def reach_deployment(
     config: Config, deployment: Deployment, protocol: Protocol, attempt: int, say: Say
 ) -> tuple[Server | None, Endpoint]:
-    """Return a deployment's endpoint, which has just answered, and its server: started when it was not up, or none.
+    """Return a deployment's server, or None if it has none, and its endpoint, which has just answered.
+
+    A server that is not up is started.
 
     Raises:
         DeploymentError, EndpointError: As `make_ready`.

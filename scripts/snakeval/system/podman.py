@@ -53,8 +53,8 @@ def pull_image(image: str, say: Callable[[str], None]) -> str | None:
     begin = time.monotonic()
     while True:
         try:
-            _, said = process.communicate(timeout=REPORT_S)
-            return _complaint(said) if process.returncode != 0 else None
+            _, output = process.communicate(timeout=REPORT_S)
+            return _complaint(output) if process.returncode != 0 else None
         except subprocess.TimeoutExpired:
             waited = time.monotonic() - begin
             say(f"waiting for podman to pull {image}, {waited:.0f} s")
@@ -64,9 +64,9 @@ def pull_image(image: str, say: Callable[[str], None]) -> str | None:
             return f"podman did not pull it within {PULL_TIMEOUT_S} s"
 
 
-def _complaint(said: str) -> str:
+def _complaint(output: str) -> str:
     """Return what podman says without the warnings before each of its attempts, which say it too."""
-    lines = said.strip().splitlines()
+    lines = output.strip().splitlines()
     return "\n".join([line for line in lines if not line.startswith("time=")] or lines)
 
 

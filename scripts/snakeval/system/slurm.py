@@ -13,9 +13,9 @@ BATCH_VARIABLES = ("SLURM_", "SBATCH_", "SRUN_")
 
 
 def call(
-    command: list[str], timeout_s: float = COMMAND_TIMEOUT_S, given: str = ""
+    command: list[str], timeout_s: float = COMMAND_TIMEOUT_S, input_text: str = ""
 ) -> "subprocess.CompletedProcess[str]":
-    """Run one of Slurm's commands, free of what an enclosing job has set, with `given` as its standard input.
+    """Run one of Slurm's commands, free of what an enclosing job has set, with `input_text` as its standard input.
 
     Raises:
         DeploymentError: the command is not there or does not answer.
@@ -24,7 +24,7 @@ def call(
         return subprocess.run(
             command,
             env=clean_environment(),
-            input=given,
+            input=input_text,
             capture_output=True,
             text=True,
             timeout=timeout_s,

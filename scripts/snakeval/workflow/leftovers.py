@@ -1,4 +1,4 @@
-"""What runs have left behind where it is paid for, and its end."""
+"""Lists and deletes what a run has left behind: servers, and on Lepton endpoints, jobs and secrets."""
 
 from pathlib import Path
 
@@ -30,8 +30,8 @@ def leftovers(config: Config, state_dir: Path) -> list[Leftover]:
     return [Leftover("server", name, server.state) for name, server in states.items() if server.lives]
 
 
-def clean_up(config: Config, state_dir: Path, found: list[Leftover], say: Say) -> None:
-    """Delete what `leftovers` has found, and put the servers' records right; safe to call twice.
+def clean_up(config: Config, state_dir: Path, existing: list[Leftover], say: Say) -> None:
+    """Delete what `leftovers` has returned, and put the servers' records right; safe to call twice.
 
     Raises:
         DeploymentError: a Snakemake works on the run, or something could not be deleted.
@@ -48,8 +48,8 @@ def clean_up(config: Config, state_dir: Path, found: list[Leftover], say: Say) -
             lease.unlink(missing_ok=True)
         special = leftovers_of(config)
         if special is not None:
-            special.delete(found)
+            special.delete(existing)
     finally:
         lock.release()
-    for one in found:
-        say(f"deleted: {one}")
+    for leftover in existing:
+        say(f"deleted: {leftover}")

@@ -8,7 +8,7 @@ from snakeval.config import Config
 from snakeval.config.secrets import resolve_env
 from snakeval.endpoint import Endpoint
 from snakeval.errors import ConfigError
-from snakeval.evaluation.auxiliary import informed
+from snakeval.evaluation.auxiliary import with_auxiliaries
 
 TOP = """
 deployment: {type: none, url: 'http://h/v1', model_id: m}
@@ -82,7 +82,7 @@ def test_a_task_is_told_url_and_model_by_value_and_the_key_by_name(workflow: Wor
         (judge, Endpoint("http://j:1/v1", "wise", "sesame")),
         (simulator, Endpoint("http://u/v1", "chatty", None)),
     ]
-    told, keys = informed(config.tasks[0], endpoints)
+    told, keys = with_auxiliaries(config.tasks[0], endpoints)
     assert told.settings["extra"]["judge"]["url"] == "http://j:1/v1/chat/completions"
     assert told.settings["extra"]["judge"]["model_id"] == "wise"
     assert told.settings["extra"]["judge"]["api_key"] == "JUDGE_API_KEY"

@@ -183,7 +183,7 @@ def test_a_server_that_dies_is_the_reason(
     backend = FakeBackend({"tiny": later})
     monkeypatch.setattr(evaluation, "backend_of", lambda _: backend)
     endpoint = existing_endpoint(THERE)
-    monkeypatch.setattr(evaluation, "reach", lambda *_: (READY, endpoint))
+    monkeypatch.setattr(evaluation, "reach_deployment", lambda *_: (READY, endpoint))
     before = set(psutil.Process().children())
     with pytest.raises(EndpointError) as raised:
         _evaluate(config, _program(source), make_deployment())

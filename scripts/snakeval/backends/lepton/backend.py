@@ -1,7 +1,7 @@
 """Servers as endpoints of DGX Cloud Lepton, which runs their image, restarts them and asks clients for their key.
 
 Only processes of the machine where Snakemake runs have a token. Jobs on Lepton read the state that the main process
-keeps (lepton_keeper.py) on the shared volume, and ask it there to start a server that is gone.
+keeps (keeper.py) on the shared volume, and ask it there to start a server that is gone.
 """
 
 import os

@@ -40,7 +40,7 @@ class LeptonLeftovers:
             raise DeploymentError(f"Lepton cannot be asked for what is left: {error}") from None
         return found
 
-    def delete(self, found: list[Leftover]) -> None:
+    def delete(self, leftovers: list[Leftover]) -> None:
         """Delete endpoints, secrets and jobs; what is gone already is fine.
 
         Raises:
@@ -52,10 +52,10 @@ class LeptonLeftovers:
         except LeptonError as error:
             raise DeploymentError(f"nothing could be deleted: {error}") from None
         delete = {"endpoint": lepton.delete_endpoint, "job": lepton.delete_job, "secret": lepton.delete_secret}
-        for one in found:
+        for leftover in leftovers:
             try:
-                delete[one.kind](one.name)
+                delete[leftover.kind](leftover.name)
             except LeptonError as error:
-                failed.append(f"{one.kind} {one.name} ({error})")
+                failed.append(f"{leftover.kind} {leftover.name} ({error})")
         if failed:
             raise DeploymentError(f"could not be deleted: {', '.join(failed)}")

@@ -35,9 +35,9 @@ def port_of(deployment: Deployment) -> int:
 
 def named_token(deployment: Deployment, execution: Execution) -> str | None:
     """Return the Lepton secret whose value is the endpoint's key; None when every start makes a key of its own."""
-    own = (deployment.options.get("lepton_config") or {}).get("api_tokens") or []
-    if own:
-        return str(own[0]["value_from"]["token_name_ref"])
+    tokens = (deployment.options.get("lepton_config") or {}).get("api_tokens") or []
+    if tokens:
+        return str(tokens[0]["value_from"]["token_name_ref"])
     found: str | None = execution.options["api_token_secret"]
     return found
 
@@ -49,7 +49,7 @@ def secret_references(deployment: Deployment, execution: Execution) -> dict[str,
         name: value.removeprefix("host:") for name, value in deployment.env_vars.items() if value.startswith("host:")
     }
     found = {name: str(renamed.get(source, source)) for name, source in names.items()}
-    for name, value in _own_envs(deployment).items():
+    for name, value in _platform_envs(deployment).items():
         if isinstance(value, dict):
             found[name] = str(value["value_from"]["secret_name_ref"])
     return found
@@ -67,24 +67,24 @@ def endpoint_spec(
         token: Name of the secret with the endpoint's key.
         group_ids: Name of a node group -> id; without it the name stands for the id, in what is only hashed.
     """
-    own, options = deployment.options.get("lepton_config") or {}, execution.options
+    platform, options = deployment.options.get("lepton_config") or {}, execution.options
     spec: dict[str, Any] = {
         "container": {
             "image": image_of(deployment, execution),
             "ports": [{"container_port": port_of(deployment)}],
             "command": ["/bin/bash", "-c", script],
         },
-        "resource_requirement": _resources(own, execution, group_ids),
-        "auto_scaler": _auto_scaler(own, execution),
+        "resource_requirement": _resources(platform, execution, group_ids),
+        "auto_scaler": _auto_scaler(platform, execution),
         "api_tokens": [{"value_from": {"token_name_ref": token}}],
         "envs": _envs(deployment, execution),
-        "mounts": _mounts(own, options),
-        "image_pull_secrets": own.get("image_pull_secrets") or options["image_pull_secrets"],
-        "health": _said(own.get("health") or {}) or _health(deployment, execution),
+        "mounts": _mounts(platform, options),
+        "image_pull_secrets": platform.get("image_pull_secrets") or options["image_pull_secrets"],
+        "health": _without_nulls(platform.get("health") or {}) or _health(deployment, execution),
         "log": {"enable_collection": True},
     }
-    priority = own.get("queue_config") or options["queue_config"]
-    return spec | ({"queue_config": _said(priority)} if priority else {})
+    priority = platform.get("queue_config") or options["queue_config"]
+    return spec | ({"queue_config": _without_nulls(priority)} if priority else {})
 
 
 def spec_hash(spec: Mapping[str, Any]) -> str:
@@ -99,14 +99,14 @@ def image_of(deployment: Deployment, execution: Execution) -> str | None:
 
 
 def _resources(
-    own: Mapping[str, Any], execution: Execution, group_ids: Mapping[str, str] | None
+    platform: Mapping[str, Any], execution: Execution, group_ids: Mapping[str, str] | None
 ) -> dict[str, str | int | dict[str, list[str]]]:
     options = execution.options
     found = {
-        "resource_shape": own.get("resource_shape") or options["resource_shape"],
-        "min_replicas": own.get("min_replicas") or options["min_replicas"],
-        "max_replicas": own.get("max_replicas") or max(options["max_replicas"], own.get("min_replicas") or 1),
-        "shared_memory_size": own.get("shared_memory_size") or options["shared_memory_mb"],
+        "resource_shape": platform.get("resource_shape") or options["resource_shape"],
+        "min_replicas": platform.get("min_replicas") or options["min_replicas"],
+        "max_replicas": platform.get("max_replicas") or max(options["max_replicas"], platform.get("min_replicas") or 1),
+        "shared_memory_size": platform.get("shared_memory_size") or options["shared_memory_mb"],
     }
     group = options["node_group"]
     if group:
@@ -114,10 +114,10 @@ def _resources(
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _auto_scaler(own: Mapping[str, Any], execution: Execution) -> dict[str, Any]:
+def _auto_scaler(platform: Mapping[str, Any], execution: Execution) -> dict[str, Any]:
     """Scale to zero what nobody asks, and what never gets ready: the net for a run that was killed."""
     longest_start_s = execution.options["pending_timeout_s"] + execution.readiness_timeout_s
-    given = _said(own.get("auto_scaler") or {})
+    given = _without_nulls(platform.get("auto_scaler") or {})
     down = {"no_traffic_timeout": execution.idle_timeout_s, "not_ready_timeout": longest_start_s}
     return {**given, "scale_down": {**down, **(given.get("scale_down") or {})}}
 
@@ -126,22 +126,22 @@ def _envs(deployment: Deployment, execution: Execution) -> list[dict[str, Any]]:
     plain = {
         name: value.removeprefix("lit:") for name, value in deployment.env_vars.items() if value.startswith("lit:")
     }
-    plain |= {name: str(value) for name, value in _own_envs(deployment).items() if not isinstance(value, dict)}
+    plain |= {name: str(value) for name, value in _platform_envs(deployment).items() if not isinstance(value, dict)}
     secrets = secret_references(deployment, execution)
     return [{"name": name, "value": plain[name]} for name in sorted(plain)] + [
         {"name": name, "value_from": {"secret_name_ref": secrets[name]}} for name in sorted(secrets)
     ]
 
 
-def _own_envs(deployment: Deployment) -> Mapping[str, Any]:
+def _platform_envs(deployment: Deployment) -> Mapping[str, Any]:
     found: Mapping[str, Any] = (deployment.options.get("lepton_config") or {}).get("envs") or {}
     return found
 
 
-def _mounts(own: Mapping[str, Any], options: Mapping[str, Any]) -> list[dict[str, str]]:
+def _mounts(platform: Mapping[str, Any], options: Mapping[str, Any]) -> list[dict[str, str]]:
     volumes = options["volumes"]
     mounts = [{"path": one.get("path", "/"), "from": one["from"], "mount_path": one["mount_path"]} for one in volumes]
-    cache = own.get("mounts") or {}
+    cache = platform.get("mounts") or {}
     if cache.get("enabled"):
         source = cache.get("from") or volumes[0]["from"]
         mounts.append({"path": cache["cache_path"], "from": source, "mount_path": cache["mount_path"]})
@@ -154,9 +154,9 @@ def _health(deployment: Deployment, execution: Execution) -> dict[str, Any]:
     return {"liveness": {"initial_delay_seconds": delay_s, "tcp": {"port": port_of(deployment)}}}
 
 
-def _said(mapping: Mapping[str, Any]) -> dict[str, Any]:
+def _without_nulls(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is not null, at every level."""
-    found = {name: _said(value) if isinstance(value, Mapping) else value for name, value in mapping.items()}
+    found = {name: _without_nulls(value) if isinstance(value, Mapping) else value for name, value in mapping.items()}
     return {name: value for name, value in found.items() if value is not None and value != {}}
 
 

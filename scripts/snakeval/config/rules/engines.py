@@ -1,4 +1,4 @@
-"""Rules about the servers of deployments, beside those of `rules.py`: weights, arguments, nodes."""
+"""Rules about the servers of deployments, beside those of `check.py`: weights, arguments, nodes."""
 
 from collections.abc import Iterator
 

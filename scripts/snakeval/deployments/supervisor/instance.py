@@ -164,21 +164,21 @@ class Instance:
         record = ServerRecord.read(self.files.state)
         return record if record is not None and record.server_id == self._server_id else None
 
-    def _ended(self, what: str, record: ServerRecord | None) -> None:
+    def _ended(self, event: str, record: ServerRecord | None) -> None:
         self._step = None
         if record is not None and record.state is ServerState.FAILED:
-            self._give_up(record.reason or what)
+            self._give_up(record.reason or event)
         elif not self._was_ready or self.restarts >= self.settings.max_restarts:
-            self._give_up(what)
+            self._give_up(event)
         else:
-            self._start_later(what)
+            self._start_later(event)
 
-    def _start_later(self, what: str) -> None:
+    def _start_later(self, event: str) -> None:
         self.restarts += 1
         delay_s = min(2.0 ** (self.restarts - 1), LONGEST_DELAY_S)
         self._next_start = time.monotonic() + delay_s
         again = f"start {self.restarts} of {self.settings.max_restarts} more in {delay_s:.0f} s"
-        self._notes.append(f"instance {self.number}: {what}; {again}")
+        self._notes.append(f"instance {self.number}: {event}; {again}")
 
     def _give_up(self, why: str) -> None:
         self.gone = why
