@@ -75,9 +75,7 @@ def evaluate(
         result = build_result(config, deployment, task, outcome, started_at, time.time(), attempt)
         write_samples(files.samples, harness.samples(files.harness))
         result.write(files.result)
-        # What let a killed task resume must not answer for a later, complete evaluation.
-        (files.harness / "fingerprint").unlink()
-        shutil.rmtree(files.harness / DATA_CACHE, ignore_errors=True)
+        _forget_attempt(files)
 
 
 @contextmanager
@@ -113,4 +111,10 @@ def _prepare(files: TaskPaths, deployment: Deployment, task: Task) -> None:
     if not mark.exists() or mark.read_text(encoding="utf-8") != fingerprint:
         shutil.rmtree(files.harness, ignore_errors=True)
         write_text(mark, fingerprint)
+    shutil.rmtree(files.harness / DATA_CACHE, ignore_errors=True)
+
+
+def _forget_attempt(files: TaskPaths) -> None:
+    """Remove what let a killed task resume: it must not answer for a later, complete evaluation."""
+    (files.harness / "fingerprint").unlink()
     shutil.rmtree(files.harness / DATA_CACHE, ignore_errors=True)
