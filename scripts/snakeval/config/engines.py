@@ -5,7 +5,8 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from snakeval.config.reading.schema import Engine, Schema
+from snakeval.config.reading.own_words import Engine
+from snakeval.config.reading.schema import Schema
 from snakeval.config.reading.tree import Node
 from snakeval.config.reading.wording import show
 
