@@ -24,7 +24,7 @@ rule aggregate:
         md=RUN.summary("md"),
         lock=RUN.lock_file,
     log:
-        RUN.root / "aggregate.log",
+        RUN.aggregate_log,
     script:
         "../scripts/rules/aggregate.py"
 
@@ -43,7 +43,7 @@ rule report:
             category="Results",
         ),
     log:
-        RUN.root / "report.log",
+        RUN.report_log,
     # A gate that fails the run does not come before it.
     priority: 1
     script:

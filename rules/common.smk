@@ -5,7 +5,7 @@ from pathlib import Path
 
 from snakeval.config import load_config
 from snakeval.errors import ConfigError
-from snakeval.run.paths import RunPaths
+from snakeval.run.paths import STATE_DIR, RunPaths
 from snakeval.system.checkout import ROOT
 from snakeval.system.environments import environment_marker, environments_dir
 from snakeval.workflow.inputs import Inputs, any_of
@@ -37,7 +37,7 @@ config.update(SOURCE)
 RUN = RunPaths(CONFIG.folder)
 INPUTS = Inputs(CONFIG)
 SCHEDULING = Scheduling(CONFIG)
-SESSION = Session(CONFIG, Path(".snakemake"))
+SESSION = Session(CONFIG, STATE_DIR)
 
 if workflow.is_main_process:
     for notice in CONFIG.notices:

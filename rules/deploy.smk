@@ -74,7 +74,7 @@ rule teardown:
     output:
         RUN.server("{deployment}").teardown,
     log:
-        RUN.server("{deployment}").folder / "teardown.log",
+        RUN.server("{deployment}").teardown_log,
     priority: SCHEDULING.teardown_priority
     threads: 0
     script:

@@ -21,7 +21,7 @@ rule evaluate:
     log:
         RUN.task("{deployment}", "{task}").log,
     benchmark:
-        RUN.task("{deployment}", "{task}").folder / "benchmark.tsv"
+        RUN.task("{deployment}", "{task}").benchmark
     priority: SCHEDULING.evaluate_priority
     threads: 1
     resources:

@@ -17,7 +17,7 @@ rule export:
     output:
         record=RUN.export_record("{format}"),
     log:
-        RUN.export("{format}") / "log.txt",
+        RUN.export_log("{format}"),
     resources:
         attempt=attempt_number,
     params:

@@ -1,6 +1,5 @@
 """Servers as detached processes of this machine, each under a supervisor."""
 
-import hashlib
 import os
 import secrets
 import socket
@@ -19,6 +18,7 @@ from snakeval.run.record import Pid, Record
 from snakeval.run.server import Server, ServerRecord, ServerState, mark_stopped
 from snakeval.system.environments import ensure_environment
 from snakeval.system.files import last_lines, write_text
+from snakeval.system.hashing import sha256_hex
 from snakeval.system.podman import remove_container
 from snakeval.system.processes import end_processes, is_alive, processes_of, start_time
 from snakeval.system.slurm import clean_environment
@@ -49,7 +49,7 @@ class LocalBackend:
     def definition(self, deployment: Deployment) -> str:
         """Hash the launch script without what differs from start to start."""
         script = self._script(deployment, Placement(LOOPBACK, LOOPBACK, server_id=""))
-        return hashlib.sha256(script.encode()).hexdigest()[:16]
+        return sha256_hex(script, 16)
 
     def start(self, deployment: Deployment) -> None:
         """Render launch.sh and start it in a session of its own, so that it outlives the rule that started it."""

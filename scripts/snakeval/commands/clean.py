@@ -1,10 +1,10 @@
 """`snakeval clean`: list and delete what a run has left behind: servers, and on Lepton endpoints, jobs and secrets."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from snakeval.commands.chosen_run import add_run_arguments, choose_run
+from snakeval.run.paths import STATE_DIR
 
 EPILOG = """examples:
   snakeval clean --dry-run                         list what the run of config/config.yaml has left
@@ -28,7 +28,7 @@ def clean(arguments: argparse.Namespace) -> int:
     """List what is left, and delete it unless told not to; returns 0."""
     from snakeval.workflow.leftovers import clean_up, leftovers
 
-    config, state_dir = choose_run(arguments).config, Path(".snakemake")
+    config, state_dir = choose_run(arguments).config, STATE_DIR
     found = leftovers(config, state_dir)
     if not found:
         print(f"run {config.run} has left nothing behind")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from snakeval.config.reading.tree import Node
 from snakeval.config.secrets import without_secrets
+from snakeval.system.hashing import sha256_hex
 
 LENGTH = 16
 _SAMPLED_ABOVE_BYTES = 64 * 2**20
@@ -28,7 +29,7 @@ def fingerprint(content: Mapping[str, object]) -> str:
     """
     said = {key: value for key, value in content.items() if value is not None and value != {}}
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
+    return sha256_hex(text, LENGTH)
 
 
 def components(content: Node) -> Node:
@@ -45,7 +46,7 @@ def components(content: Node) -> Node:
             value = without_secrets(value)
         if key in ("command", "pre_cmd", "post_cmd"):
             text = json.dumps(value, ensure_ascii=False)
-            value = f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:LENGTH]}"
+            value = f"sha256:{sha256_hex(text, LENGTH)}"
         parts = {f"{key}.{name}": part for name, part in value.items()} if isinstance(value, Mapping) else {key: value}
         shown.update(parts)
     return shown

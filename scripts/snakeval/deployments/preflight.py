@@ -14,6 +14,7 @@ from snakeval.deployments.containers import container_runtime
 from snakeval.deployments.gpus import PARALLEL, gpus_per_node
 from snakeval.deployments.types import deployment_type, launch_template, mounted_options
 from snakeval.errors import DeploymentError, ExtensionError, Problem
+from snakeval.run.paths import all_started_servers
 from snakeval.run.server import ServerRecord
 from snakeval.system.processes import is_alive
 
@@ -131,8 +132,8 @@ def _port(deployment: Deployment, execution: Execution) -> Iterator[Problem]:
 
 def _is_our_port(port: int, output_dir: Path) -> bool:
     """Whether a server of our runs has it: that one ends before the port is needed, or the backend tells."""
-    for file in output_dir.glob("*/*/server/state.json"):
-        record = ServerRecord.read(file)
+    for server in all_started_servers(output_dir):
+        record = ServerRecord.read(server.state)
         if record is None or record.port != port or record.supervisor_pid is None:
             continue
         if is_alive(record.supervisor_pid, record.supervisor_start):

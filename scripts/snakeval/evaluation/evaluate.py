@@ -1,6 +1,5 @@
 """Runs one task's harness against a deployment, watches both, and turns the outcome into a result."""
 
-import hashlib
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,15 +14,17 @@ from snakeval.evaluation.concurrency import within_limit
 from snakeval.evaluation.harness_process import Count, HarnessRun, run_harness
 from snakeval.evaluation.watch import ServerComesBack, Watch
 from snakeval.harnesses import harness_of
-from snakeval.harnesses.runner import DATA_CACHE
 from snakeval.results.result import build_result
 from snakeval.results.samples import Sample, read_table, write_samples
 from snakeval.results.uncertainty import with_uncertainty
+from snakeval.run.attempt import evaluation_fingerprint
 from snakeval.run.claims import await_predecessors, claim
+from snakeval.run.harness_paths import HarnessPaths
 from snakeval.run.heartbeat import SILENCE_S, SessionWatch
-from snakeval.run.paths import RunPaths, TaskPaths, auxiliary_user
+from snakeval.run.paths import RunPaths, auxiliary_user
 from snakeval.serving.servers import probe_protocol, reach_deployment
 from snakeval.system.files import write_text
+from snakeval.system.hashing import sha256_hex
 from snakeval.system.say import Say
 
 
@@ -62,7 +63,7 @@ def evaluate(
         started_at = time.time()
         while True:
             watch, endpoint, auxiliary_endpoints = _reach(config, deployment, task, attempt, say)
-            _prepare(files, deployment, task)
+            _prepare(HarnessPaths(files.harness), deployment, task)
             ready_task, keys = with_auxiliaries(limited_task, auxiliary_endpoints)
             run = HarnessRun(config, ready_task, endpoint, files.harness, harness, watch, log, say, count, keys)
             try:
@@ -75,7 +76,7 @@ def evaluate(
         result = build_result(config, deployment, task, outcome, started_at, time.time(), attempt)
         write_samples(files.samples, harness.samples(files.harness))
         result.write(files.result)
-        _forget_attempt(files)
+        _forget_attempt(HarnessPaths(files.harness))
 
 
 @contextmanager
@@ -104,17 +105,16 @@ def _reach(
     return Watch(backend_of(config), paths, servers, session), endpoint, auxiliary_endpoints
 
 
-def _prepare(files: TaskPaths, deployment: Deployment, task: Task) -> None:
+def _prepare(files: HarnessPaths, deployment: Deployment, task: Task) -> None:
     """Keep the harness's folder when it belongs to an interrupted attempt of the very same evaluation."""
-    mark = files.harness / "fingerprint"
-    fingerprint = hashlib.sha256(f"{deployment.fingerprint} {task.fingerprint}".encode()).hexdigest()
-    if not mark.exists() or mark.read_text(encoding="utf-8") != fingerprint:
-        shutil.rmtree(files.harness, ignore_errors=True)
-        write_text(mark, fingerprint)
-    shutil.rmtree(files.harness / DATA_CACHE, ignore_errors=True)
+    own = sha256_hex(evaluation_fingerprint(deployment.fingerprint, task.fingerprint))
+    if not files.evaluation.exists() or files.evaluation.read_text(encoding="utf-8") != own:
+        shutil.rmtree(files.folder, ignore_errors=True)
+        write_text(files.evaluation, own)
+    shutil.rmtree(files.data_cache, ignore_errors=True)
 
 
-def _forget_attempt(files: TaskPaths) -> None:
+def _forget_attempt(files: HarnessPaths) -> None:
     """Remove what let a killed task resume: it must not answer for a later, complete evaluation."""
-    (files.harness / "fingerprint").unlink()
-    shutil.rmtree(files.harness / DATA_CACHE, ignore_errors=True)
+    files.evaluation.unlink()
+    shutil.rmtree(files.data_cache, ignore_errors=True)

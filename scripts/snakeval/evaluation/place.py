@@ -1,6 +1,5 @@
 """Where a task's harness runs: on this machine, as a step beside its server, or in a container on either."""
 
-import hashlib
 import os
 import subprocess
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from snakeval.harnesses.base import HarnessCommand
 from snakeval.harnesses.containers import container_of_task, not_there
 from snakeval.harnesses.outcome import describe_status
 from snakeval.system.files import write_text
+from snakeval.system.hashing import sha256_hex
 from snakeval.system.processes import SERVER_ID_VARIABLE
 
 SCRIPT = "container.sh"
@@ -87,7 +87,7 @@ def place_of(
     write_text(script, render_task_script(labels, container, argv))
     (folder / BEGAN).unlink(missing_ok=True)
     # The same for every attempt: podman replaces what is left of an earlier one.
-    identity = hashlib.sha256(str(script).encode()).hexdigest()[:16]
+    identity = sha256_hex(str(script), 16)
     # What is in a step is Slurm's, and maybe on another machine.
     family = Family(identity, PYXIS if step else runtime)
     env = {SERVER_ID_VARIABLE: identity, **family.environment()}

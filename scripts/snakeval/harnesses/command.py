@@ -11,6 +11,7 @@ from snakeval.errors import HarnessError, SnakevalError
 from snakeval.harnesses.base import HarnessCommand, Outcome
 from snakeval.harnesses.outcome import describe_status, outcome_of, read_content, read_progress, read_samples
 from snakeval.run.attempt import Progress
+from snakeval.run.harness_paths import HarnessPaths
 from snakeval.system.checkout import SCHEMAS
 
 SCHEMA = SCHEMAS / "command-result.schema.yaml"
@@ -21,17 +22,17 @@ class CommandHarness:
 
     def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:
         """Return the task's command; what an earlier attempt reported is removed, other files of its stay."""
-        work_dir = work_dir.resolve()
-        work_dir.mkdir(parents=True, exist_ok=True)
-        for name in ("result.json", "samples.jsonl", "progress.json"):
-            (work_dir / name).unlink(missing_ok=True)
+        files = HarnessPaths(work_dir.resolve())
+        files.folder.mkdir(parents=True, exist_ok=True)
+        for file in (files.result, files.samples, files.progress):
+            file.unlink(missing_ok=True)
         command = task.settings["command"]
         argv = ["bash", "-c", command] if isinstance(command, str) else [str(word) for word in command]
-        return HarnessCommand(argv, build_environment(task, endpoint, work_dir, config), None)
+        return HarnessCommand(argv, build_environment(task, endpoint, files.folder, config), None)
 
     def progress(self, work_dir: Path) -> Progress | None:
         """Return what the program says in progress.json, if it does."""
-        return read_progress(work_dir / "progress.json")
+        return read_progress(HarnessPaths(work_dir).progress)
 
     def failure(self, work_dir: Path, returncode: int) -> SnakevalError:
         """Return an error about the exit status; the program's own words are in the log."""
@@ -41,7 +42,7 @@ class CommandHarness:
         """Return the content of result.json, validated by schemas/command-result.schema.yaml."""
         import jsonschema
 
-        path = work_dir / "result.json"
+        path = HarnessPaths(work_dir).result
         content = read_content(path)
         errors = list(jsonschema.Draft202012Validator(load_schema(SCHEMA).node).iter_errors(content))
         if errors:
@@ -51,7 +52,7 @@ class CommandHarness:
 
     def samples(self, work_dir: Path) -> Iterator[dict[str, Any]]:
         """Yield the objects of samples.jsonl, if the program wrote one."""
-        return read_samples(work_dir / "samples.jsonl")
+        return read_samples(HarnessPaths(work_dir).samples)
 
 
 def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, config: Config) -> dict[str, str]:

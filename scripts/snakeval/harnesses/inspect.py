@@ -7,6 +7,7 @@ from snakeval.endpoint import Endpoint
 from snakeval.harnesses.base import HarnessCommand
 from snakeval.harnesses.runner import CACHE_VARIABLE, RUNNERS, RunnerHarness, data_cache, empty_folder, runner_command
 from snakeval.harnesses.runners.snakeval_runners.inspect.request import Generation, InspectRequest
+from snakeval.run.harness_paths import HarnessPaths
 
 
 class InspectHarness(RunnerHarness):
@@ -32,7 +33,7 @@ class InspectHarness(RunnerHarness):
 
 def build_request(task: Task, endpoint: Endpoint, work_dir: Path, data_cache: str | None = None) -> InspectRequest:
     """Return the content of request.json; the API key is not in it."""
-    sampling = task.sampling
+    sampling, files = task.sampling, HarnessPaths(work_dir)
     return InspectRequest(
         task=task.task,
         spec=f"{task.definition.absolute()}@{task.task}" if task.definition else f"inspect_evals/{task.task}",
@@ -53,10 +54,10 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path, data_cache: st
         request_timeout_s=task.settings["request_timeout_s"],
         max_retries=task.settings["max_retries"],
         journal_path=work_dir / "requests.jsonl",
-        outcome_path=work_dir / "outcome.json",
-        samples_path=work_dir / "samples.jsonl",
-        progress_path=work_dir / "progress.json",
-        error_path=work_dir / "error.json",
+        outcome_path=files.outcome,
+        samples_path=files.samples,
+        progress_path=files.progress,
+        error_path=files.error,
         log_dir=work_dir / "inspect",
         data_cache=data_cache,
     )

@@ -7,6 +7,7 @@ from snakeval.endpoint import Endpoint
 from snakeval.harnesses.base import HarnessCommand
 from snakeval.harnesses.runner import RUNNERS, RunnerHarness, data_cache, empty_folder, runner_command
 from snakeval.harnesses.runners.snakeval_runners.lm_eval.request import Generation, LmEvalRequest
+from snakeval.run.harness_paths import HarnessPaths
 
 SEED = 1234
 PARALLELISM = 8
@@ -37,6 +38,7 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path, config: Config
     """
     sampling, traffic = task.sampling, task.traffic
     is_defined_here = task.definition is not None
+    files = HarnessPaths(work_dir)
     return LmEvalRequest(
         task=task.task,
         include_paths=[str(folder.absolute()) for folder in config.task_dirs] if is_defined_here else [],
@@ -60,10 +62,10 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path, config: Config
         request_timeout_s=REQUEST_TIMEOUT_S if traffic.request_timeout_s is None else traffic.request_timeout_s,
         max_retries=MAX_RETRIES if traffic.max_retries is None else traffic.max_retries,
         cache_path=work_dir / "requests.jsonl",
-        outcome_path=work_dir / "outcome.json",
-        samples_path=work_dir / "samples.jsonl",
-        progress_path=work_dir / "progress.json",
-        error_path=work_dir / "error.json",
+        outcome_path=files.outcome,
+        samples_path=files.samples,
+        progress_path=files.progress,
+        error_path=files.error,
         harness_output_path=work_dir / "lm_eval",
     )
 

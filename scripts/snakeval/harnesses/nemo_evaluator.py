@@ -18,6 +18,7 @@ from snakeval.errors import HarnessError
 from snakeval.harnesses.base import HarnessCommand
 from snakeval.harnesses.runner import RUNNERS, RunnerHarness, data_cache, empty_folder, runner_command
 from snakeval.harnesses.runners.snakeval_runners.nemo.request import NemoRequest
+from snakeval.run.harness_paths import HarnessPaths
 from snakeval.system.checkout import CONFIG
 from snakeval.system.ports import LOOPBACK
 
@@ -148,6 +149,7 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> NemoRequest
     _require_secrets(task, registered)
     retried = "max_retries" in registered.settings
     retries = RETRIES if task.traffic.max_retries is None else task.traffic.max_retries
+    files = HarnessPaths(work_dir)
     return NemoRequest(
         run_config=_run_config(task, registered, endpoint, work_dir / "nemo_evaluator"),
         framework=task.harness,
@@ -161,10 +163,10 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> NemoRequest
         retries=0 if retried else retries,
         tries=max(retries, 1) if retried else 1,
         answers_path=work_dir / "answers.jsonl",
-        outcome_path=work_dir / "outcome.json",
-        samples_path=work_dir / "samples.jsonl",
-        progress_path=work_dir / "progress.json",
-        error_path=work_dir / "error.json",
+        outcome_path=files.outcome,
+        samples_path=files.samples,
+        progress_path=files.progress,
+        error_path=files.error,
         output_path=work_dir / "nemo_evaluator",
     )
 

@@ -15,12 +15,11 @@ from snakeval.harnesses.outcome import describe_status, read_outcome, read_progr
 from snakeval.harnesses.runners.snakeval_runners.shared.outcome import read_failure
 from snakeval.harnesses.runners.snakeval_runners.shared.request import Request
 from snakeval.run.attempt import Progress
+from snakeval.run.harness_paths import HarnessPaths
 from snakeval.system.files import write_json
 
 # A folder of its own: on sys.path, the modules beside this one would hide packages of the same name.
 RUNNERS = Path(__file__).resolve().parent / "runners"
-# Of a task's work folder: what the package datasets makes of data that lies in folders of ours.
-DATA_CACHE = "data-cache"
 CACHE_VARIABLE = "HF_DATASETS_CACHE"
 
 
@@ -31,11 +30,11 @@ class RunnerHarness:
 
     def progress(self, work_dir: Path) -> Progress | None:
         """Return answered and expected requests or samples, over all repeats."""
-        return read_progress(work_dir / "progress.json")
+        return read_progress(HarnessPaths(work_dir).progress)
 
     def failure(self, work_dir: Path, returncode: int) -> SnakevalError:
         """Return the error in error.json, or one about the exit status."""
-        path, status = work_dir / "error.json", describe_status(returncode)
+        path, status = HarnessPaths(work_dir).error, describe_status(returncode)
         if not path.exists():
             return HarnessError(f"{self.program} {status} and left no error.json; its log says more")
         try:
@@ -47,20 +46,20 @@ class RunnerHarness:
 
     def outcome(self, work_dir: Path) -> Outcome:
         """Return the validated content of outcome.json."""
-        return read_outcome(work_dir / "outcome.json")
+        return read_outcome(HarnessPaths(work_dir).outcome)
 
     def samples(self, work_dir: Path) -> Iterator[dict[str, Any]]:
         """Yield one object per sample and repeat."""
-        return read_samples(work_dir / "samples.jsonl")
+        return read_samples(HarnessPaths(work_dir).samples)
 
 
 def empty_folder(work_dir: Path) -> Path:
     """Return the absolute work folder, without what an earlier attempt left there beside its answers."""
-    work_dir = work_dir.resolve()
-    work_dir.mkdir(parents=True, exist_ok=True)
-    for name in ("outcome.json", "error.json", "samples.jsonl", "progress.json"):
-        (work_dir / name).unlink(missing_ok=True)
-    return work_dir
+    files = HarnessPaths(work_dir.resolve())
+    files.folder.mkdir(parents=True, exist_ok=True)
+    for file in (files.outcome, files.error, files.samples, files.progress):
+        file.unlink(missing_ok=True)
+    return files.folder
 
 
 def data_cache(task: Task, work_dir: Path, config: Config) -> dict[str, str]:
@@ -72,11 +71,11 @@ def data_cache(task: Task, work_dir: Path, config: Config) -> dict[str, str]:
     in_folders = config.data_dir or task.dataset_dir or task.definition
     if not in_folders or CACHE_VARIABLE in task.env_vars:
         return {}
-    return {CACHE_VARIABLE: str(work_dir / DATA_CACHE)}
+    return {CACHE_VARIABLE: str(HarnessPaths(work_dir).data_cache)}
 
 
 def runner_command(python: Path, runner: str, work_dir: Path, request: Request) -> list[str]:
     """Write request.json; return the command line of the runner that reads it."""
-    path = work_dir / "request.json"
+    path = HarnessPaths(work_dir).request
     write_json(path, request.content())
     return [str(python), "-P", "-m", runner, str(path)]

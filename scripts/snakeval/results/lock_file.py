@@ -1,6 +1,5 @@
 """`lock.yaml`: the versions and digests that made the numbers."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import TypedDict
@@ -18,6 +17,7 @@ from snakeval.results.result import read_result
 from snakeval.run.paths import RunPaths, ServerPaths
 from snakeval.run.server import ServerRecord
 from snakeval.system.files import write_text
+from snakeval.system.hashing import sha256_hex
 
 
 class _Image(TypedDict):
@@ -42,7 +42,7 @@ def write_lock_file(config: Config) -> None:
     content = {
         "snakeval": __version__,
         "environments": {
-            family: {"lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest(), "packages": pinned_versions(lock)}
+            family: {"lock_sha256": sha256_hex(lock.read_bytes()), "packages": pinned_versions(lock)}
             for family, lock in locks.items()
         },
         **_images(config),

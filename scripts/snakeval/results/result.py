@@ -16,6 +16,7 @@ from snakeval import __version__
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.errors import HarnessError
 from snakeval.harnesses.base import Metric, Outcome
+from snakeval.run.paths import finished_tasks
 from snakeval.run.record import Damage, Record
 from snakeval.system.checkout import SCHEMAS
 from snakeval.system.files import write_json
@@ -219,8 +220,8 @@ def read_result(path: Path) -> Result | None:
 
 def read_valid_results(folder: Path) -> Iterator[Result]:
     """Yield the results of a deployment's folder by name of the task, malformed ones left out."""
-    for path in sorted(folder.glob("*/result.json")):
-        result = Result.read(path)
+    for task in finished_tasks(folder):
+        result = Result.read(task.result)
         if result is not None:
             yield result
 

@@ -1,7 +1,6 @@
 """`samples.jsonl.gz`: what a line of it says, its only reader, its only writer, and tables of the scores in it."""
 
 import gzip
-import hashlib
 import json
 import math
 import os
@@ -17,6 +16,7 @@ from snakeval.harnesses.base import Metric
 from snakeval.results.metrics import names_in_samples
 from snakeval.results.result import FreeJson
 from snakeval.results.statistics.scores import Scores, make_scores
+from snakeval.system.hashing import sha256_hex
 
 SampleId = tuple[str | None, int | str]
 _SAME = 1e-6
@@ -117,7 +117,7 @@ def read_table(samples: Iterable[Sample]) -> SampleTable:
             table.clusters[one] = (one[0], sample.group)
         if sample.expected is not None:
             text = json.dumps(sample.expected, sort_keys=True, ensure_ascii=False, default=str)
-            table.expected[one] = hashlib.sha256(text.encode()).hexdigest()[:16]
+            table.expected[one] = sha256_hex(text, 16)
     return table
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 
 from snakeval.run.paths import RunPaths
+from snakeval.run.server import is_fresh, is_in_use
 from snakeval.system.say import Say
 
 HEARTBEAT_S = 2.0
-STALE_S = 60.0
 REPORT_S = 30.0
 # Of any system; the question whether a larger one lives is an error.
 LARGEST_PID = 2**31 - 1
@@ -81,7 +81,7 @@ def await_predecessors(paths: RunPaths, deployment: str, task: str, say: Say) ->
 
 def is_held(paths: RunPaths, deployment: str) -> bool:
     """Return whether a lease or a living claim is on the deployment."""
-    return bool(paths.leases(deployment)) or any(_is_fresh(file) for file in paths.server(deployment).claims.glob("*"))
+    return bool(paths.leases(deployment)) or is_in_use(paths.server(deployment))
 
 
 def _claim_file(paths: RunPaths, deployment: str, task: str) -> Path:
@@ -93,11 +93,4 @@ def _is_held_by_somebody(file: Path) -> bool:
     if holder is not None and holder.host == socket.gethostname() and not psutil.pid_exists(holder.pid):
         file.unlink(missing_ok=True)
         return False
-    return _is_fresh(file)
-
-
-def _is_fresh(file: Path) -> bool:
-    try:
-        return time.time() - file.stat().st_mtime < STALE_S
-    except FileNotFoundError:
-        return False
+    return is_fresh(file)

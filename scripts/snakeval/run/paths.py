@@ -1,7 +1,13 @@
-"""The names of all files and folders of a run; other modules ask here and join no names themselves."""
+"""The names of all files and folders of a run; other modules ask here and join no names themselves.
+
+Those of a harness's own folder are in `harness_paths`.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
+
+# Snakemake's own folder in the working directory.
+STATE_DIR = Path(".snakemake")
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,11 @@ class ServerPaths:
     def state(self) -> Path:
         """State, address and process ids, written by the supervisor."""
         return self.folder / "state.json"
+
+    @property
+    def state_lock(self) -> Path:
+        """Held while several processes change the state."""
+        return self.folder / ".state.lock"
 
     @property
     def starter(self) -> Path:
@@ -70,6 +81,35 @@ class ServerPaths:
         """The record of a finished deployment: the tracked output of rule teardown."""
         return self.folder / "teardown.json"
 
+    @property
+    def teardown_log(self) -> Path:
+        """Log of rule teardown."""
+        return self.folder / "teardown.log"
+
+    @property
+    def instances(self) -> Path:
+        """Where the files of its instances are, when it has several."""
+        return self.folder / "instances"
+
+    def instance(self, number: int) -> "ServerPaths":
+        """Return the files of one instance, which has a supervisor of its own."""
+        return ServerPaths(self.instances / str(number))
+
+    @property
+    def router_log(self) -> Path:
+        """Output of the router in front of the instances."""
+        return self.instances / "router.log"
+
+    @property
+    def run(self) -> "RunPaths":
+        """The run that the server belongs to."""
+        return RunPaths(self.folder.parents[1])
+
+    @property
+    def leases(self) -> list[Path]:
+        """The leases on the server that exist."""
+        return self.run.leases(self.folder.parent.name)
+
 
 @dataclass(frozen=True)
 class TaskPaths:
@@ -101,6 +141,11 @@ class TaskPaths:
     def log(self) -> Path:
         """Log of rule evaluate, all attempts of the latest call."""
         return self.folder / "log.txt"
+
+    @property
+    def benchmark(self) -> Path:
+        """What rule evaluate took of the machine, as Snakemake measures it."""
+        return self.folder / "benchmark.tsv"
 
     @property
     def ready_log(self) -> Path:
@@ -149,6 +194,10 @@ class RunPaths:
         """Return the lease files that exist, of one deployment or of all."""
         return sorted(self.root.glob(f"{deployment}/*/lease.json"))
 
+    def servers(self) -> list[ServerPaths]:
+        """Return the files of every server that there is a folder of."""
+        return [ServerPaths(folder) for folder in sorted(self.root.glob("*/server"))]
+
     @property
     def resolved_config(self) -> Path:
         """The effective configuration, secrets as names only."""
@@ -194,9 +243,19 @@ class RunPaths:
         return self.root / f"summary.{suffix}"
 
     @property
+    def aggregate_log(self) -> Path:
+        """Log of rule aggregate."""
+        return self.root / "aggregate.log"
+
+    @property
     def report(self) -> Path:
         """The whole run as one page."""
         return self.root / "report.html"
+
+    @property
+    def report_log(self) -> Path:
+        """Log of rule report."""
+        return self.root / "report.log"
 
     def comparison(self, name: str, suffix: str) -> Path:
         """Return a file of a comparison: json, md, passed (its gate let it pass), compare.log or gate.log."""
@@ -209,3 +268,32 @@ class RunPaths:
     def export_record(self, format: str) -> Path:
         """Return what an export says of itself when it is complete: the tracked output of rule export."""
         return self.export(format) / "record.json"
+
+    def export_log(self, format: str) -> Path:
+        """Return the log of rule export, beside what it writes."""
+        return self.export(format) / "log.txt"
+
+
+def finished_tasks(deployment: Path) -> list[TaskPaths]:
+    """Return the files of the tasks that have a result, from a deployment's folder in a run."""
+    return [TaskPaths(result.parent) for result in sorted(deployment.glob("*/result.json"))]
+
+
+def all_finished_tasks(output_dir: Path) -> list[TaskPaths]:
+    """Return the files of the tasks that have a result, of all runs in a folder."""
+    return [TaskPaths(result.parent) for result in sorted(output_dir.glob("*/*/*/result.json"))]
+
+
+def all_started_servers(output_dir: Path) -> list[ServerPaths]:
+    """Return the files of the servers that were ever started, of all runs in a folder."""
+    return [ServerPaths(state.parent) for state in sorted(output_dir.glob("*/*/server/state.json"))]
+
+
+def run_lock(state_dir: Path, run: str) -> Path:
+    """Return what whoever works on a run holds, in Snakemake's own folder of the working directory."""
+    return state_dir / "snakeval" / f"{run}.lock"
+
+
+def run_locks(state_dir: Path) -> list[Path]:
+    """Return the locks of all runs of the working directory; their stems are the names of the runs."""
+    return sorted(run_lock(state_dir, "").parent.glob("*.lock"))

@@ -9,7 +9,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
 
+from snakeval.run.paths import ServerPaths
 from snakeval.run.record import Pid, Record
+
+CLAIM_STALE_S = 60.0
 
 
 class ServerState(StrEnum):
@@ -26,6 +29,19 @@ class ServerState(StrEnum):
     def is_over(self) -> bool:
         """Whether no process or job is left that may still become or be ready."""
         return self in (ServerState.STOPPED, ServerState.FAILED)
+
+
+def is_in_use(files: ServerPaths) -> bool:
+    """Return whether a process uses a server right now."""
+    return any(is_fresh(claim) for claim in files.claims.glob("*"))
+
+
+def is_fresh(claim: Path) -> bool:
+    """Return whether the process that keeps a claim has touched it lately."""
+    try:
+        return time.time() - claim.stat().st_mtime < CLAIM_STALE_S
+    except FileNotFoundError:
+        return False
 
 
 @dataclass(frozen=True)

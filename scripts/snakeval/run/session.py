@@ -10,7 +10,7 @@ import psutil
 
 from snakeval.errors import DeploymentError
 from snakeval.run.heartbeat import SILENCE_S
-from snakeval.run.paths import RunPaths, ServerPaths
+from snakeval.run.paths import RunPaths, ServerPaths, run_locks
 from snakeval.run.record import Pid, Record
 from snakeval.system.files import HeldLock
 from snakeval.system.processes import SESSION_VARIABLE, is_alive
@@ -99,7 +99,7 @@ def refuse_stopped(files: ServerPaths, deployment: str) -> None:
 def others_at_work(state_dir: Path, run: str) -> list[str]:
     """Return the other runs of this working directory that a Snakemake works on right now."""
     busy = []
-    for file in sorted((state_dir / "snakeval").glob("*.lock")):
+    for file in run_locks(state_dir):
         lock = HeldLock(file)
         if file.stem != run and not lock.acquire():
             busy.append(file.stem)

@@ -11,7 +11,7 @@ from snakeval.config.model import Comparison, Config, Deployment, Export, Task
 from snakeval.deployments.instances import server_locks
 from snakeval.harnesses.availability import harness_lock
 from snakeval.results.exports import export_lock
-from snakeval.run.paths import RunPaths, TaskPaths
+from snakeval.run.paths import RunPaths, TaskPaths, finished_tasks
 from snakeval.system.environments import environment_marker, environment_name
 from snakeval.system.files import is_newer
 
@@ -184,5 +184,5 @@ class Inputs:
             baseline = [self.paths.task(comparison.baseline, task) for task in self.tasks]
             return files + [file for task in baseline for file in task.tracked]
         folder = comparison.baseline_results / comparison.baseline
-        earlier = [TaskPaths(path.parent) for path in folder.glob("*/result.json")]
+        earlier = finished_tasks(folder)
         return files + sorted(file for task in earlier for file in task.tracked if file.exists())

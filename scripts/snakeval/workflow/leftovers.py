@@ -7,7 +7,7 @@ from snakeval.backends.base import Leftover
 from snakeval.config.model import Config
 from snakeval.deployments.types import deployment_type
 from snakeval.errors import DeploymentError
-from snakeval.run.paths import RunPaths
+from snakeval.run.paths import RunPaths, run_lock
 from snakeval.system.files import HeldLock
 from snakeval.system.say import Say
 
@@ -36,7 +36,7 @@ def clean_up(config: Config, state_dir: Path, existing: list[Leftover], say: Say
     Raises:
         DeploymentError: a Snakemake works on the run, or something could not be deleted.
     """
-    lock = HeldLock(state_dir / "snakeval" / f"{config.run}.lock")
+    lock = HeldLock(run_lock(state_dir, config.run))
     if not lock.acquire():
         raise DeploymentError(f"a Snakemake is working on run {config.run}; end it first, then nothing is left over")
     try:

@@ -20,7 +20,7 @@ from snakeval.deployments.types import deployment_type
 from snakeval.errors import DeploymentError
 from snakeval.harnesses.availability import harness_problems
 from snakeval.run.heartbeat import Heartbeat
-from snakeval.run.paths import RunPaths
+from snakeval.run.paths import RunPaths, run_lock
 from snakeval.run.session import FAILED, INTERRUPTED, SessionRecord
 from snakeval.system.files import HeldLock, write_text
 from snakeval.system.processes import SESSION_VARIABLE, end_processes
@@ -46,7 +46,7 @@ class Session:
         self._heartbeat = Heartbeat(self._paths.session)
         self._record: SessionRecord | None = None
         self._attendant: Attendant | None = None
-        self._lock = HeldLock(state_dir / "snakeval" / f"{config.run}.lock")
+        self._lock = HeldLock(run_lock(state_dir, config.run))
 
     def recover(self) -> None:
         """Forget the leases and locks of a call that died, so that the plan is right; does nothing while one runs."""
@@ -75,9 +75,9 @@ class Session:
         os.environ[SESSION_VARIABLE] = self._record.name
         self._heartbeat.begin(self._record.name)
         self._record.write(self._paths.snakemake)
-        for failures in self._paths.root.glob("*/server/failures.json"):
+        for server in self._paths.servers():
             # Those of an earlier call count no more, also for jobs that cannot tell one call from another.
-            failures.unlink(missing_ok=True)
+            server.failures.unlink(missing_ok=True)
         self._attendant = attendant_of(self._config)
         if self._attendant is not None:
             self._attendant.begin()

@@ -14,7 +14,7 @@ from snakeval.backends.base import Backend
 from snakeval.config.model import Config, Deployment
 from snakeval.deployments.types import deployment_type
 from snakeval.errors import DeploymentError, Problem, UsageError
-from snakeval.run.paths import RunPaths, ServerPaths
+from snakeval.run.paths import STATE_DIR, RunPaths, ServerPaths, run_lock
 from snakeval.run.session import SessionRecord, StopMark, read_session
 from snakeval.system.files import HeldLock
 from snakeval.system.say import Say
@@ -117,10 +117,10 @@ def _still_there(session: SessionRecord) -> bool:
 def _owned(config: Config, session: SessionRecord | None) -> Iterator[None]:
     """Hold the lock of the run, so that no Snakemake begins to start servers while they are stopped."""
     directory = Path(session.directory) if session is not None and session.is_here else Path()
-    folder = directory / ".snakemake" / "snakeval"
-    lock = HeldLock(folder / f"{config.run}.lock")
+    file = run_lock(directory / STATE_DIR, config.run)
+    lock = HeldLock(file)
     # Where Snakemake never ran there is no lock to take, and no folder to leave behind.
-    if folder.is_dir() and not lock.acquire():
+    if file.parent.is_dir() and not lock.acquire():
         raise UsageError(
             Problem(
                 f"run {config.run}",

@@ -18,6 +18,7 @@ from snakeval.deployments.supervisor.instance import (
     leftover_steps,
     step_command,
 )
+from snakeval.run.paths import ServerPaths
 from snakeval.run.server import ServerRecord, ServerState
 from snakeval.system.checkout import ENVS
 
@@ -25,7 +26,8 @@ STEPS = "7.0|snakeval-instance-0\n7.3|snakeval-instance-1\n7.4|evaluate\n7.batch
 
 
 def _settings(folder: Path, **changes: Any) -> InstanceSettings:
-    plain = InstanceSettings(folder, folder / "launch.sh", Path("/s/supervise.py"), "id", 2, "/health", 1, 600.0)
+    files = ServerPaths(folder)
+    plain = InstanceSettings(files, folder / "launch.sh", Path("/s/supervise.py"), "id", 2, "/health", 1, 600.0)
     return replace(plain, **changes)
 
 
@@ -61,7 +63,7 @@ def test_a_step_is_on_nodes_of_its_own(number: int, nodes: int, first: int, host
     assert supervisor == [
         "/s/supervise.py",
         "--folder",
-        str(tmp_path / str(number)),
+        str(tmp_path / "instances" / str(number)),
         "--server-id",
         "id.x",
         "--host",

@@ -26,6 +26,7 @@ from snakeval.evaluation.harness_process import ProgressReport
 from snakeval.evaluation.watch import ServerComesBack, Watch
 from snakeval.results.result import read_result
 from snakeval.run.attempt import Progress
+from snakeval.run.harness_paths import HarnessPaths
 from snakeval.run.heartbeat import Owner, SessionWatch
 from snakeval.run.paths import RunPaths, TaskPaths
 from snakeval.run.server import Server, ServerState
@@ -152,8 +153,8 @@ def test_environment_of_the_harness(config: Config, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_files_of_the_same_evaluation_alone_are_resumed(config: Config) -> None:
-    files = _files(config)
-    answers = files.harness / "answers.db"
+    files = HarnessPaths(_files(config).harness)
+    answers = files.folder / "answers.db"
     evaluation._prepare(files, THERE, make_task())
     write_text(answers, "half")
     evaluation._prepare(files, THERE, make_task())

@@ -18,7 +18,7 @@ from snakeval.errors import EndpointError
 from snakeval.run import claims
 from snakeval.run.claims import Holder, claim, is_held
 from snakeval.run.paths import RunPaths
-from snakeval.run.server import Server, ServerState
+from snakeval.run.server import CLAIM_STALE_S, Server, ServerState
 from snakeval.serving import slots
 from snakeval.serving.slots import slot
 from snakeval.system.files import HeldLock, write_json
@@ -105,9 +105,9 @@ def test_the_claim_of_a_dead_process_holds_for_a_while(paths: RunPaths) -> None:
     file = paths.server("a").claims / "sums.1"
     file.parent.mkdir(parents=True)
     file.touch()
-    _age(file, claims.STALE_S - 5)
+    _age(file, CLAIM_STALE_S - 5)
     assert is_held(paths, "a")
-    _age(file, claims.STALE_S + 5)
+    _age(file, CLAIM_STALE_S + 5)
     assert not is_held(paths, "a")
 
 

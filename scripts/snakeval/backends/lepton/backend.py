@@ -232,13 +232,13 @@ class LeptonBackend:
 
     def _write(self, record: ServerRecord, deployment: str) -> None:
         paths = self._paths.server(deployment)
-        with locked(paths.folder / ".state.lock"):
+        with locked(paths.state_lock):
             record.write(paths.state)
 
     def _change(self, deployment: str, before: ServerRecord, now: ServerRecord) -> None:
         """Bring what differs between two states of a record into the file, unless it is of another start by now."""
         paths = self._paths.server(deployment)
-        with locked(paths.folder / ".state.lock"):
+        with locked(paths.state_lock):
             latest = ServerRecord.read(paths.state)
             if latest is None or latest.server_id != before.server_id:
                 return

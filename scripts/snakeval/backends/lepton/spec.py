@@ -3,13 +3,13 @@
 The fields and what becomes of them: leptonai 0.47.1, `LeptonDeploymentUserSpec`.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from snakeval.config.model import Deployment, Execution
+from snakeval.system.hashing import sha256_hex
 
 PREFIX = "sv-"
 PORT = 8000
@@ -24,7 +24,7 @@ def run_prefix(owner: str) -> str:
 def endpoint_name(owner: str, run: str, deployment: Deployment) -> str:
     """Return the name of a deployment's endpoint, at most 36 characters; it finds one that was never recorded."""
     base = (deployment.options.get("lepton_config") or {}).get("endpoint_name") or deployment.name
-    digest = hashlib.sha256(f"{run}\0{deployment.name}".encode()).hexdigest()[:4]
+    digest = sha256_hex(f"{run}\0{deployment.name}", 4)
     return f"{run_prefix(owner)}{_slug(run)[:9].strip('-')}-{_slug(base)[:11].strip('-')}-{digest}"
 
 
@@ -89,7 +89,7 @@ def endpoint_spec(
 
 def spec_hash(spec: Mapping[str, Any]) -> str:
     """Return the hash that tells one server from another."""
-    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
+    return sha256_hex(json.dumps(spec, sort_keys=True), 16)
 
 
 def image_of(deployment: Deployment, execution: Execution) -> str | None:

@@ -1,6 +1,5 @@
 """Servers as Slurm jobs of their own, each under a supervisor inside the job."""
 
-import hashlib
 import os
 import secrets
 import time
@@ -17,6 +16,7 @@ from snakeval.run.paths import RunPaths
 from snakeval.run.server import Server, ServerRecord, ServerState, mark_stopped
 from snakeval.system.environments import ensure_environment
 from snakeval.system.files import last_lines, write_text
+from snakeval.system.hashing import sha256_hex
 from snakeval.system.ports import AUTO, LOOPBACK
 from snakeval.system.processes import SESSION_VARIABLE
 from snakeval.system.slurm import call
@@ -40,7 +40,7 @@ class SlurmBackend:
 
     def definition(self, deployment: Deployment) -> str:
         """Hash the launch script without what differs from start to start."""
-        return hashlib.sha256(self._script(deployment, "").encode()).hexdigest()[:16]
+        return sha256_hex(self._script(deployment, ""), 16)
 
     def start(self, deployment: Deployment) -> None:
         """Render launch.sh and submit it; Slurm's own words reach the user when it is refused."""

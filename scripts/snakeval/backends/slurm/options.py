@@ -1,10 +1,10 @@
 """What is asked of Slurm for a server: the `#SBATCH` lines of its job. Facts: sbatch(1) of 22.05 and later."""
 
-import hashlib
 import re
 from pathlib import Path
 
 from snakeval.config.model import Execution
+from snakeval.system.hashing import sha256_hex
 
 
 def job_name(results: Path, run: str, deployment: str) -> str:
@@ -12,7 +12,7 @@ def job_name(results: Path, run: str, deployment: str) -> str:
 
     Two checkouts may have runs of the same name: the folder of the results tells them apart.
     """
-    place = hashlib.sha256(str(results.absolute()).encode()).hexdigest()[:8]
+    place = sha256_hex(str(results.absolute()), 8)
     return f"snakeval-{run}-{deployment}-{place}"
 
 

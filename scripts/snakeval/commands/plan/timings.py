@@ -6,7 +6,7 @@ from pathlib import Path
 
 from snakeval.results.result import Result
 from snakeval.run.deployment import ServedDeployment
-from snakeval.run.paths import ServerPaths
+from snakeval.run.paths import all_finished_tasks, all_started_servers
 from snakeval.run.server import ServerRecord
 
 
@@ -67,9 +67,9 @@ class Timing:
 def read_timings(output_dir: Path) -> list[Timing]:
     """Return the timings of all runs; results that this version does not understand are left out."""
     found = []
-    for file in sorted(output_dir.glob("*/*/*/result.json")):
-        result = Result.read(file)
-        timing = Timing.of_result(result, file.parents[1]) if result is not None else None
+    for task in all_finished_tasks(output_dir):
+        result = Result.read(task.result)
+        timing = Timing.of_result(result, task.folder.parent) if result is not None else None
         if timing is not None:
             found.append(timing)
     return found
@@ -102,8 +102,7 @@ def _overlap(together: Sequence[Timing]) -> float:
 
 
 def _load_times(output_dir: Path) -> Iterator[tuple[str, float]]:
-    for file in sorted(output_dir.glob("*/*/server/state.json")):
-        files = ServerPaths(file.parent)
+    for files in all_started_servers(output_dir):
         record, deployment = ServerRecord.read(files.state), ServedDeployment.read(files.deployment)
         if record is None or deployment is None or record.ready_at is None or record.started_at is None:
             continue

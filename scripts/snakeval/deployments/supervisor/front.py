@@ -16,6 +16,7 @@ from pathlib import Path
 from snakeval.deployments.supervisor.instance import Instance, InstanceSettings, end_leftovers
 from snakeval.deployments.supervisor.router import Router, RouterSettings
 from snakeval.errors import SnakevalError
+from snakeval.run.paths import ServerPaths
 
 POLL_S = 0.5
 # The router shares requests by load only when it begins with two: so long the first one waits for another.
@@ -47,7 +48,7 @@ class Front:
         try:
             for instance in self.instances:
                 instance.start()
-            folder = self.instances[0].settings.folder
+            folder = self.instances[0].settings.files.instances
             _say(f"{len(self.instances)} instances are starting; their output is in {folder}")
             while not self.stopping:
                 failure = self._turn()
@@ -140,8 +141,9 @@ def main() -> int:
     parser.add_argument("--readiness-timeout-s", type=float, required=True, help="from a start to being ready")
     parser.add_argument("--container-runtime", help="what starts the servers' containers")
     given = parser.parse_args()
+    files = ServerPaths(given.folder)
     settings = InstanceSettings(
-        folder=given.folder / "instances",
+        files=files,
         script=given.script,
         supervisor=given.supervisor,
         server_id=os.environ["SNAKEVAL_SERVER_ID"],
@@ -157,7 +159,7 @@ def main() -> int:
         host=os.environ["SNAKEVAL_HOST"],
         port=int(os.environ["SNAKEVAL_PORT"]),
         health_path=given.health_path,
-        log=given.folder / "instances" / "router.log",
+        log=files.router_log,
         key=os.environ["SNAKEVAL_API_KEY"],
     )
     try:

@@ -37,7 +37,7 @@ class InstanceSettings:
     """What all instances of a server have in common.
 
     Attributes:
-        folder: Folder of the instances' files, `server/instances`.
+        files: Of the deployment's server, the instances' among them.
         script: `launch.sh`, which the instance's supervisor runs as the server.
         supervisor: `scripts/programs/supervise.py`.
         server_id: Of the deployment's server.
@@ -48,7 +48,7 @@ class InstanceSettings:
         container_runtime: What starts the server's container, None for a server on the host.
     """
 
-    folder: Path
+    files: ServerPaths
     script: Path
     supervisor: Path
     server_id: str
@@ -83,13 +83,8 @@ class Instance:
 
     @property
     def files(self) -> ServerPaths:
-        """Return where its files are."""
-        return ServerPaths(self.settings.folder / str(self.number))
-
-    @property
-    def log(self) -> Path:
-        """Return the file with its output, all starts one after another."""
-        return self.files.log
+        """Return its files."""
+        return self.settings.files.instance(self.number)
 
     def start(self) -> None:
         """Start its step."""
@@ -97,7 +92,7 @@ class Instance:
         self._not_ready_since = time.monotonic()
         # A supervisor of an earlier start that still lives sees that it has been replaced, and ends.
         ServerRecord(ServerState.PENDING, self._server_id).write(self.files.state)
-        with self.log.open("ab") as log:
+        with self.files.log.open("ab") as log:
             self._step = subprocess.Popen(
                 step_command(self.number, self.settings, self._server_id),
                 env=os.environ | {INSTANCE_VARIABLE: str(self.number), FIRST_NODE_VARIABLE: str(self.first_node)},
@@ -158,7 +153,7 @@ class Instance:
     def epitaph(self) -> str:
         """Return why it is gone or not ready, and the last lines of its output."""
         why = f"instance {self.number}: {self.gone or 'not ready'}"
-        return f"{why}; the end of {self.log}:\n{last_lines(self.log, LOG_LINES)}"
+        return f"{why}; the end of {self.files.log}:\n{last_lines(self.files.log, LOG_LINES)}"
 
     def _record(self) -> ServerRecord | None:
         record = ServerRecord.read(self.files.state)
@@ -204,7 +199,7 @@ def step_command(number: int, settings: InstanceSettings, server_id: str) -> lis
     # Without --cpus-per-task or --exact a step has all that the job has on its node.
     srun = ["srun", f"--job-name={STEP_PREFIX}{number}", f"--relative={number * settings.nodes}", "--nodes=1"]
     srun += ["--ntasks=1", "--ntasks-per-node=1", "--overlap", "--export=ALL", "--input=none"]
-    supervisor = [sys.executable, str(settings.supervisor), "--folder", str(settings.folder / str(number))]
+    supervisor = [sys.executable, str(settings.supervisor), "--folder", str(settings.files.instance(number).folder)]
     supervisor += ["--server-id", server_id, "--host", host, "--advertise", host]
     supervisor += [f"--health-path={settings.health_path}", "--max-restarts", str(settings.max_restarts)]
     # Whether anybody uses the server is for the supervisor above the router to see.

@@ -21,14 +21,13 @@ from pathlib import Path
 
 from snakeval.deployments.supervisor.batchjob import BatchJob, Walltime
 from snakeval.deployments.supervisor.family import Family
-from snakeval.run.paths import RunPaths, ServerPaths
-from snakeval.run.server import Registration, Secrets, ServerState
+from snakeval.run.paths import ServerPaths
+from snakeval.run.server import Registration, Secrets, ServerState, is_in_use
 from snakeval.system.ports import AUTO, connectable, free_port, is_free
 from snakeval.system.processes import listens_on, start_time
 
 POLL_S = 0.5
 KILL_AFTER_S = 10.0
-CLAIM_FRESH_S = 60.0
 # A proxy that the environment names does not reach a server of this machine.
 DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 PR_SET_PDEATHSIG = 1
@@ -166,8 +165,8 @@ class Supervisor:
                 draining = True
                 _say("the job's time is nearly over: no new task begins here")
                 self._register(ServerState.DRAINING, "its job's time is nearly over")
-            elif draining and (self.walltime.is_over or not self._is_in_use()):
-                self.stopping, self.final_state = self.walltime.ending(self._has_leases())
+            elif draining and (self.walltime.is_over or not is_in_use(self.files)):
+                self.stopping, self.final_state = self.walltime.ending(bool(self.files.leases))
             time.sleep(POLL_S)
         return self.stopping, ready
 
@@ -180,18 +179,9 @@ class Supervisor:
     def _beat(self) -> int | None:
         """Return the latest sign of life of the Snakemake that owns the run, None when nobody does."""
         try:
-            return self._run().session.stat().st_mtime_ns
+            return self.files.run.session.stat().st_mtime_ns
         except OSError:
             return None
-
-    def _is_in_use(self) -> bool:
-        return any(time.time() - mtime_ns / 1e9 < CLAIM_FRESH_S for mtime_ns in self._claims().values())
-
-    def _has_leases(self) -> bool:
-        return bool(self._run().leases(self.files.folder.parent.name))
-
-    def _run(self) -> RunPaths:
-        return RunPaths(self.files.folder.parents[1])
 
     def _is_superseded(self) -> bool:
         return self.registration.is_superseded()

@@ -13,7 +13,7 @@ from snakeval.results.compare.text import as_markdown
 from snakeval.results.result import read_valid_results
 from snakeval.results.statistics.estimates import SEED
 from snakeval.results.statistics.paired import POWER, holm
-from snakeval.run.paths import TaskPaths
+from snakeval.run.paths import TaskPaths, finished_tasks
 from snakeval.system.files import write_text
 
 
@@ -50,7 +50,7 @@ def sides(config: Config, comparison: Comparison) -> tuple[Side, Side]:
     if comparison.baseline_results is None:
         return Side(config.run, comparison.baseline, own / comparison.baseline, tasks), candidate
     folder = comparison.baseline_results / comparison.baseline
-    there = tuple(sorted(path.parent.name for path in folder.glob("*/result.json")))
+    there = tuple(task.folder.name for task in finished_tasks(folder))
     return Side(comparison.baseline_results.name, comparison.baseline, folder, there), candidate
 
 

@@ -1,6 +1,5 @@
 """A gate's policy: which tasks count, how much worse they may be, and what doubt means."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -14,6 +13,7 @@ from snakeval.config.reading.schema_files import Schemas
 from snakeval.config.reading.yamlfile import read_yaml
 from snakeval.errors import ConfigError
 from snakeval.system.checkout import SCHEMAS
+from snakeval.system.hashing import sha256_hex
 
 _SCHEMAS = Schemas(SCHEMAS)
 CRITICAL, SUPPORTING, ADVISORY = "critical", "supporting", "advisory"
@@ -107,7 +107,7 @@ def read_policy(path: Path) -> Policy:
     file = msgspec.convert(content, _File, strict=False)
     return Policy(
         path=path,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=sha256_hex(path.read_bytes()),
         demands=tuple(_demand(entry, file.tiers[entry.tier]) for entry in file.tasks),
         allowed_failures=file.tiers[SUPPORTING].allowed_failures,
         fail_on=file.fail_on,

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -12,8 +12,7 @@ from snakeval.results.exports.programs import program_of
 from snakeval.results.exports.record import make_record
 from snakeval.results.exports.request import Sent
 from snakeval.results.measured import collect
-
-_KEPT = ("record.json", "log.txt")
+from snakeval.run.paths import RunPaths
 
 
 def write_export(config: Config, export: Export, record: Path, log: IO[str]) -> str:
@@ -31,27 +30,27 @@ def write_export(config: Config, export: Export, record: Path, log: IO[str]) -> 
     """
     program, tracked = program_of(export.format), is_tracker(export.format)
     found, folder = collect(config), record.parent
+    kept = (record, RunPaths(config.folder).export_log(export.format))
     sent: Sequence[Sent] = ()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as name:
         new = Path(name)
         if not tracked:
             program(found, new, log)
-        _replace(folder, new)
+        _replace(folder, new, kept)
     if tracked:
         # What a tracker keeps for later names its own place.
         sent = program(export, found, folder, log)
-    kept = [folder / name for name in _KEPT]
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and path not in kept)
     content = make_record(export.format, folder, found, files, sent)
     content.write(record)
     return content.summary(folder)
 
 
-def _replace(folder: Path, new: Path) -> None:
+def _replace(folder: Path, new: Path, kept: Collection[Path]) -> None:
     """Put what is in `new` in the place of what an earlier export has left in `folder`."""
     for old in folder.iterdir():
-        if old == new or old.name in _KEPT:
+        if old == new or old in kept:
             continue
         if old.is_dir():
             shutil.rmtree(old)

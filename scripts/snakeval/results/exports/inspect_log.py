@@ -1,6 +1,5 @@
 """Results as logs of Inspect (inspect-ai, log format 2): one JSON file per deployment and task, for `inspect view`."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -32,6 +31,7 @@ from snakeval.results.metrics import names_in_samples
 from snakeval.results.result import Result
 from snakeval.results.samples import Sample, as_text
 from snakeval.system.files import write_text
+from snakeval.system.hashing import sha256_hex
 
 _STOP = {"stop": "stop", "length": "max_tokens", "content_filter": "content_filter", "tool_calls": "tool_calls"}
 _ROLE = re.compile(r"\n\n<(system|user|assistant)>\n")
@@ -75,14 +75,14 @@ def make_log(one: Scored) -> Log:
 
 
 def _log_id(one: Scored) -> str:
-    return hashlib.sha256(f"{one.fingerprint} {one.result.times.started_at}".encode()).hexdigest()[:_ID_LENGTH]
+    return sha256_hex(f"{one.fingerprint} {one.result.times.started_at}", _ID_LENGTH)
 
 
 def _spec(one: Scored, ids: list[int | str]) -> Spec:
     result = one.result
     return Spec(
         eval_id=_log_id(one),
-        run_id=hashlib.sha256(one.run.encode()).hexdigest()[:_ID_LENGTH],
+        run_id=sha256_hex(one.run, _ID_LENGTH),
         created=result.times.started_at,
         task=one.task.name,
         task_id=_log_id(one),

@@ -1,6 +1,5 @@
 """Samples in lm-eval's form: one line per sample and filter, all repeats in it."""
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 
 from snakeval.results.result import FreeJson
 from snakeval.results.samples import Sample, as_text
+from snakeval.system.hashing import sha256_hex
 
 _FORBIDDEN = re.compile(r'["<>:/|\\?*\[\]\s]+')
 _FILTERED = re.compile(r"(?P<metric>.+)\[(?P<filter>[^\[\]]*)\]", re.DOTALL)
@@ -93,7 +93,7 @@ def _by_filter(group: Sequence[Sample]) -> dict[str, dict[str, float]]:
 
 def digest(text: str) -> str:
     """Return what lm-eval calls the hash of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256_hex(text)
 
 
 def safe_name(name: str) -> str:

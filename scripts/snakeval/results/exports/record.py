@@ -14,8 +14,6 @@ from snakeval.run.paths import RunPaths
 from snakeval.run.record import Record
 from snakeval.system.files import is_newer, write_json
 
-_CHUNK = 1 << 20
-
 
 @dataclass(frozen=True)
 class WrittenFile:
@@ -88,15 +86,12 @@ def export_line(paths: RunPaths, format: str, results: Sequence[Path]) -> str:
     content = ExportRecord.read(record) if is_newer(record, results) else None
     if content is not None:
         return f"  {format:<9} {content.summary(folder)}"
-    log = folder / "log.txt"
+    log = paths.export_log(format)
     # An old log would speak of another time.
     reason = f"failed, log: {log}" if is_newer(log, results) else "not made, results are missing"
     return f"  {format:<9} {reason}"
 
 
 def _digest(file: Path) -> str:
-    digest = hashlib.sha256()
     with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
