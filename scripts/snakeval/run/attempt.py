@@ -5,7 +5,6 @@ The file is operational: Snakemake does not track it, no score depends on it, an
 
 import os
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 from snakeval.errors import SnakevalError
 from snakeval.run.paths import TaskPaths
 from snakeval.run.record import Pid, Record
+from snakeval.system.periodic import Periodic
 from snakeval.system.processes import is_alive, start_time
 
 WRITE_EVERY_S = 2.0
@@ -122,10 +122,9 @@ class AttemptWriter:
         self._now = attempt
         self._changed = False
         self._written = 0.0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep_up, daemon=True)
+        self._updates = Periodic(self._keep_up, WRITE_EVERY_S)
         self._write()
-        self._thread.start()
+        self._updates.begin()
 
     def count(self, progress: Progress | None) -> None:
         """Take a new count; the file follows within `WRITE_EVERY_S` seconds."""
@@ -135,16 +134,14 @@ class AttemptWriter:
 
     def end(self, course: Course, reason: str | None = None) -> None:
         """Write how the attempt ended."""
-        self._ended.set()
-        self._thread.join()
+        self._updates.end()
         self._now = replace(self._now, course=course, reason=reason)
         self._write()
 
     def _keep_up(self) -> None:
-        while not self._ended.wait(WRITE_EVERY_S):
-            if self._changed or time.monotonic() - self._written > BEAT_EVERY_S:
-                self._changed = False
-                self._write()
+        if self._changed or time.monotonic() - self._written > BEAT_EVERY_S:
+            self._changed = False
+            self._write()
 
     def _write(self) -> None:
         self._written = time.monotonic()

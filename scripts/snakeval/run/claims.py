@@ -3,8 +3,6 @@
 import os
 import re
 import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,10 +12,12 @@ import psutil
 
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import is_fresh, is_in_use
+from snakeval.system.periodic import Periodic
+from snakeval.system.polling import Reminder, rounds
 from snakeval.system.say import Say
 
 HEARTBEAT_S = 2.0
-REPORT_S = 30.0
+POLL_S = 1.0
 # Of any system; the question whether a larger one lives is an error.
 LARGEST_PID = 2**31 - 1
 
@@ -53,30 +53,21 @@ def claim(paths: RunPaths, deployment: str, task: str) -> Iterator[None]:
     file = _claim_file(paths, deployment, task)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(HEARTBEAT_S):
-            file.touch()
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
     try:
-        yield
+        with Periodic(file.touch, HEARTBEAT_S):
+            yield
     finally:
-        ended.set()
-        thread.join()
         file.unlink(missing_ok=True)
 
 
 def await_predecessors(paths: RunPaths, deployment: str, task: str, say: Say) -> None:
     """Wait until no other process works on the task: one of a dead Snakemake ends when it sees its new owner."""
-    own, reported = _claim_file(paths, deployment, task), time.monotonic()
-    while others := [one for one in own.parent.glob(f"{task}@*") if one != own and _is_held_by_somebody(one)]:
-        if time.monotonic() - reported >= REPORT_S:
-            say(f"waiting for an earlier job of this task to end ({others[0].name})")
-            reported = time.monotonic()
-        time.sleep(1)
+    own, reminder = _claim_file(paths, deployment, task), Reminder(say)
+    for _ in rounds(POLL_S):
+        others = [one for one in own.parent.glob(f"{task}@*") if one != own and _is_held_by_somebody(one)]
+        if not others:
+            return
+        reminder.remind(f"waiting for an earlier job of this task to end ({others[0].name})")
 
 
 def is_held(paths: RunPaths, deployment: str) -> bool:

@@ -1,12 +1,13 @@
 """The main Snakemake's sign of life, for jobs on other machines: without it they would go on for a run that is dead."""
 
 import os
-import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from snakeval.run.record import Pid, Record
+from snakeval.system.periodic import Periodic
 from snakeval.system.processes import SESSION_VARIABLE
 
 BEAT_S = 5.0
@@ -37,30 +38,25 @@ class Heartbeat:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._beats: Periodic | None = None
 
     def begin(self, session: str) -> None:
         """Say from now on that `session` owns the run; every job of an earlier one ends when it sees that."""
         Owner(session).write(self._file)
-        self._thread = threading.Thread(target=self._beat, daemon=True)
-        self._thread.start()
+        self._beats = Periodic(self._beat, BEAT_S)
+        self._beats.begin()
 
     def end(self) -> None:
         """Say that nobody owns the run; safe to call twice, and without `begin`."""
-        self._ended.set()
-        if self._thread is not None:
-            self._thread.join()
+        if self._beats is not None:
+            self._beats.end()
             self._file.unlink(missing_ok=True)
-            self._thread = None
+            self._beats = None
 
     def _beat(self) -> None:
-        while not self._ended.wait(BEAT_S):
-            try:
-                os.utime(self._file)
-            except OSError:
-                # A full or absent file system must not end the run; it is tried again.
-                continue
+        # A full or absent file system must not end the run; it is tried again.
+        with suppress(OSError):
+            os.utime(self._file)
 
 
 class SessionWatch:

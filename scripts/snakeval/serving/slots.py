@@ -1,15 +1,15 @@
 """The slots of one machine: at most `execution.max_deployments` deployments have servers at a time."""
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from snakeval.backends.base import Backend
 from snakeval.config.model import Config
-from snakeval.run.claims import REPORT_S, claim, is_held
+from snakeval.run.claims import POLL_S, claim, is_held
 from snakeval.run.paths import RunPaths
 from snakeval.system.caller import refuse_orphaned, snakemake_process
 from snakeval.system.files import locked
+from snakeval.system.polling import Reminder, rounds
 from snakeval.system.say import Say
 
 
@@ -22,10 +22,10 @@ def slot(config: Config, paths: RunPaths, backend: Backend, deployment: str, tas
     """
     limit = config.execution.max_deployments
     others = [one.name for one in config.deployments if one.name != deployment]
-    reported = time.monotonic()
+    reminder = Reminder(say)
     snakemake = snakemake_process()
     with ExitStack() as claimed:
-        while True:
+        for _ in rounds(POLL_S):
             # Whoever outlives Snakemake would take the slot from the next call, which knows nothing of it.
             refuse_orphaned(snakemake)
             with locked(paths.slots_lock):
@@ -38,8 +38,5 @@ def slot(config: Config, paths: RunPaths, backend: Backend, deployment: str, tas
                     # Claimed before the lock is given back, so that nobody else takes the same slot.
                     claimed.enter_context(claim(paths, deployment, task))
                     break
-            if time.monotonic() - reported >= REPORT_S:
-                say(f"waiting for the tasks of {', '.join(held)} to end (execution.max_deployments: {limit})")
-                reported = time.monotonic()
-            time.sleep(1)
+            reminder.remind(f"waiting for the tasks of {', '.join(held)} to end (execution.max_deployments: {limit})")
         yield

@@ -11,10 +11,10 @@ from snakeval.config.model import Deployment, Execution
 from snakeval.deployments.failed_start import failed_start
 from snakeval.errors import DeploymentError, EndpointError
 from snakeval.run.server import Server, ServerState
+from snakeval.system.polling import REPORT_S, Reminder
 from snakeval.system.say import Say
 
 POLL_S = 0.3
-REPORT_S = 30.0
 PROBE_PATIENCE_S = 30.0
 Ask = Callable[[Server, float], None]
 
@@ -73,7 +73,8 @@ class Wait:
     _refusal: str | None = None
 
     def __post_init__(self) -> None:
-        self._begin = self._looked = self._reported = time.monotonic()
+        self._begin = self._looked = time.monotonic()
+        self._reminder = Reminder(self.say)
 
     def until_it_answers(self) -> Server:
         """Return the server once it has given a right answer.
@@ -146,11 +147,9 @@ class Wait:
             )
 
     def _report(self, server: Server) -> None:
-        now = time.monotonic()
-        if now - self._reported < REPORT_S:
-            return
         why = server.reason or (self._probe and (self._refusal or "its first answer is not there yet"))
-        waited_s = self._pending_s + now - self._begin
+        waited_s = self._pending_s + time.monotonic() - self._begin
         because = f" ({why})" if why else ""
-        self.say(f"waiting for {self.deployment.name}: {server.state}{because}, {waited_s:.0f} s, log: {self.log}")
-        self._reported = now
+        self._reminder.remind(
+            f"waiting for {self.deployment.name}: {server.state}{because}, {waited_s:.0f} s, log: {self.log}"
+        )

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sys
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from snakeval.run.heartbeat import Heartbeat
 from snakeval.run.paths import RunPaths, run_lock
 from snakeval.run.session import FAILED, INTERRUPTED, SessionRecord
 from snakeval.system.files import HeldLock, write_text
+from snakeval.system.periodic import Periodic
 from snakeval.system.processes import SESSION_VARIABLE, end_processes
 
 ENDING_S = 0.2
@@ -41,8 +41,7 @@ class Session:
         self._config = config
         self._state_dir = state_dir
         self._paths = RunPaths(config.folder)
-        self._ended = threading.Event()
-        self._ending: threading.Thread | None = None
+        self._ending: Periodic | None = None
         self._heartbeat = Heartbeat(self._paths.session)
         self._record: SessionRecord | None = None
         self._attendant: Attendant | None = None
@@ -94,9 +93,8 @@ class Session:
         """
         for number in ENDING_SIGNALS:
             signal.signal(number, _ignore)
-        self._ended.set()
         if self._ending is not None:
-            self._ending.join()
+            self._ending.end()
         if self._attendant is not None:
             self._attendant.end()
         backend = backend_of(self._config)
@@ -124,13 +122,13 @@ class Session:
         """
         for number in ENDING_SIGNALS:
             signal.signal(number, _ignore)
-        self._ending = threading.Thread(target=self._end_jobs, daemon=True)
-        self._ending.start()
+        self._ending = Periodic(_end_jobs, ENDING_S)
+        self._ending.begin()
         raise KeyboardInterrupt
 
-    def _end_jobs(self) -> None:
-        while not self._ended.wait(ENDING_S):
-            end_processes(psutil.Process().children(recursive=True), 10.0)
+
+def _end_jobs() -> None:
+    end_processes(psutil.Process().children(recursive=True), 10.0)
 
 
 def _ignore(_number: int, _frame: object) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +16,10 @@ from snakeval.errors import DeploymentError, Problem, UsageError
 from snakeval.run.paths import STATE_DIR, RunPaths, ServerPaths, run_lock
 from snakeval.run.session import SessionRecord, StopMark, read_session
 from snakeval.system.files import HeldLock
+from snakeval.system.polling import Reminder, rounds
 from snakeval.system.say import Say
 
 POLL_S = 0.2
-REPORT_S = 30.0
 PATIENCE_S = 300.0
 START_PATIENCE_S = 60.0
 
@@ -85,23 +84,20 @@ def _end_snakemake(session: SessionRecord, say: Say) -> None:
         os.kill(session.pid, signal.SIGINT)
     except ProcessLookupError:
         return
-    begin = reported = time.monotonic()
-    while _still_there(session):
-        now = time.monotonic()
-        if now - begin > PATIENCE_S:
-            raise UsageError(
-                Problem(
-                    f"Snakemake (process {session.pid})",
-                    f"has not ended within {PATIENCE_S:.0f} s",
-                    "it still runs",
-                    "an end, as after Ctrl-C",
-                    f"kill -KILL {session.pid}, then this command again: it stops the servers that are left",
-                )
-            )
-        if now - reported >= REPORT_S:
-            say(f"waiting for Snakemake (process {session.pid}) to end, {now - begin:.0f} s")
-            reported = now
-        time.sleep(POLL_S)
+    reminder = Reminder(say)
+    for waited_s in rounds(POLL_S, PATIENCE_S):
+        if not _still_there(session):
+            return
+        reminder.remind(f"waiting for Snakemake (process {session.pid}) to end, {waited_s:.0f} s")
+    raise UsageError(
+        Problem(
+            f"Snakemake (process {session.pid})",
+            f"has not ended within {PATIENCE_S:.0f} s",
+            "it still runs",
+            "an end, as after Ctrl-C",
+            f"kill -KILL {session.pid}, then this command again: it stops the servers that are left",
+        )
+    )
 
 
 def _still_there(session: SessionRecord) -> bool:
@@ -151,13 +147,13 @@ def _stop_server(backend: Backend, name: str, say: Say) -> None:
 def _await_starts(backend: Backend, name: str, files: ServerPaths) -> None:
     """Stop what a job still starts that had looked before the mark was there: such jobs hold the lock of the server."""
     lock = HeldLock(files.lock)
-    deadline = time.monotonic() + START_PATIENCE_S
-    while not lock.acquire():
+    for _ in rounds(POLL_S, START_PATIENCE_S):
+        if lock.acquire():
+            break
         if backend.state(name).lives:
             backend.stop(name)
-        if time.monotonic() > deadline:
-            raise DeploymentError(f"the server of {name} is still being started; give the same command again")
-        time.sleep(POLL_S)
+    else:
+        raise DeploymentError(f"the server of {name} is still being started; give the same command again")
     try:
         if backend.state(name).lives:
             backend.stop(name)

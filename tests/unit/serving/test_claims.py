@@ -19,8 +19,8 @@ from snakeval.run import claims
 from snakeval.run.claims import Holder, claim, is_held
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import CLAIM_STALE_S, Server, ServerState
-from snakeval.serving import slots
 from snakeval.serving.slots import slot
+from snakeval.system import polling
 from snakeval.system.files import HeldLock, write_json
 from workspace import eventually
 
@@ -58,7 +58,7 @@ def _is_free(path: Path) -> bool:
 def _when_waiting(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
     """Do something instead of sleeping: what would happen meanwhile."""
     clock = SimpleNamespace(time=time.time, monotonic=time.monotonic, sleep=lambda _: action())
-    monkeypatch.setattr(slots, "time", clock)
+    monkeypatch.setattr(polling, "time", clock)
 
 
 def test_a_claim_beats_until_its_end(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ def test_who_outlives_snakemake_takes_no_slot(tmp_path: Path, paths: RunPaths, m
 def test_a_slot_waits_for_another_deployment_and_stops_its_idle_server(
     held_by: str, tmp_path: Path, paths: RunPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slots, "REPORT_S", 0)
+    monkeypatch.setattr(polling, "REPORT_S", 0)
     backend, said, waits = FakeBackend({"a": READY, "b": READY}), list[str](), list[bool]()
     holder = _lease(paths, "a") if held_by == "lease" else paths.server("a").claims / "sums.1"
     holder.parent.mkdir(parents=True, exist_ok=True)

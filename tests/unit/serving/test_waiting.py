@@ -16,6 +16,7 @@ from snakeval.run.server import Server, ServerState
 from snakeval.serving import wait as waiting
 from snakeval.serving.probe import check_endpoint
 from snakeval.serving.wait import Wait
+from snakeval.system import polling
 
 READY = Server(ServerState.READY, None, "first", 1, "127.0.0.1", 4321, "now")
 STARTING = Server(ServerState.STARTING, definition="now")
@@ -76,7 +77,8 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         else:
             really_join(probe, 60)
 
-    monkeypatch.setattr(waiting, "time", found.clock)
+    for module in (waiting, polling):
+        monkeypatch.setattr(module, "time", found.clock)
     monkeypatch.setattr(waiting, "POLL_S", 1.0)
     monkeypatch.setattr(waiting._Probe, "join", join)
     yield found

@@ -192,7 +192,7 @@ def test_a_server_that_was_just_being_started_is_stopped_too(
         elif naps == 2:
             starting.release()
 
-    monkeypatch.setattr("snakeval.workflow.stopping.time.sleep", nap)
+    monkeypatch.setattr("snakeval.system.polling.time.sleep", nap)
     stop_deployment(config, config.deployments[0], lambda _: None)
     assert not backend.state("a").lives
     assert naps == 2

@@ -24,6 +24,7 @@ from snakeval.run.paths import RunPaths
 from snakeval.run.server import Secrets, Server, ServerRecord, ServerState
 from snakeval.system.environments import ensure_environment
 from snakeval.system.files import last_lines, locked, write_text
+from snakeval.system.polling import rounds
 from snakeval.system.processes import SESSION_VARIABLE
 
 ASK_EVERY_S = 3.0
@@ -171,22 +172,18 @@ class LeptonBackend:
 
     def _create(self, name: str, spec: dict[str, Any]) -> None:
         """Create the endpoint; one of the same name that an earlier call left is deleted first."""
-        deadline = time.monotonic() + STOP_PATIENCE_S
-        while True:
+        for waited_s in rounds(0.5):
             try:
                 self._lepton().create_endpoint(name, {"snakeval": self._config.run[:63]}, spec)
                 return
             except LeptonError as error:
-                if not (error.failure is Failure.REFUSED and str(error).startswith("409")):
-                    raise
-                if time.monotonic() > deadline:
+                taken = error.failure is Failure.REFUSED and str(error).startswith("409")
+                if not taken or waited_s > STOP_PATIENCE_S:
                     raise
                 self._lepton().delete_endpoint(name)
-                time.sleep(0.5)
 
     def _await_end(self, name: str) -> None:
-        deadline = time.monotonic() + STOP_PATIENCE_S
-        while time.monotonic() < deadline:
+        for _ in rounds(0.5, STOP_PATIENCE_S):
             try:
                 if self._lepton().endpoint(name).state == "Deleting":
                     return
@@ -194,7 +191,6 @@ class LeptonBackend:
                 if error.failure is Failure.NOT_FOUND:
                     return
                 raise
-            time.sleep(0.5)
         raise LeptonError(Failure.UNAVAILABLE, f"it is still there after {STOP_PATIENCE_S:.0f} s")
 
     def _hand_over_key(self, deployment: Deployment, name: str) -> str:

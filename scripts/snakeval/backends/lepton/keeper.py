@@ -5,7 +5,7 @@ zero under its tasks, and starts the servers that jobs on Lepton, which have no 
 """
 
 import sys
-import threading
+from functools import partial
 
 from snakeval.backends.lepton.backend import LeptonBackend
 from snakeval.backends.lepton.marks import mark_kept
@@ -14,6 +14,7 @@ from snakeval.deployments.types import deployment_type
 from snakeval.errors import SnakevalError
 from snakeval.run.claims import is_held
 from snakeval.run.paths import RunPaths
+from snakeval.system.periodic import Periodic
 
 KEEP_EVERY_S = 3.0
 
@@ -25,30 +26,25 @@ class Keeper:
         self._paths = RunPaths(config.folder)
         self._deployments = [one.name for one in config.served if deployment_type(one.type).has_server]
         self._config = config
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._turns: Periodic | None = None
 
     def begin(self) -> None:
         """Start keeping."""
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self._turns = Periodic(partial(self._turn, LeptonBackend(self._config)), KEEP_EVERY_S)
+        self._turns.begin()
 
     def end(self) -> None:
         """Stop keeping; safe to call twice, and without `begin`."""
-        self._ended.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        if self._turns is not None:
+            self._turns.end()
         self._paths.keeper.unlink(missing_ok=True)
 
-    def _run(self) -> None:
-        backend = LeptonBackend(self._config)
-        while not self._ended.wait(KEEP_EVERY_S):
-            try:
-                self.keep(backend)
-            except Exception as error:
-                # Whatever it is, it must not end the only one who keeps the records.
-                print(f"[lepton] the state of the endpoints could not be kept: {error}", file=sys.stderr, flush=True)
+    def _turn(self, backend: LeptonBackend) -> None:
+        try:
+            self.keep(backend)
+        except Exception as error:
+            # Whatever it is, it must not end the only one who keeps the records.
+            print(f"[lepton] the state of the endpoints could not be kept: {error}", file=sys.stderr, flush=True)
 
     def keep(self, backend: LeptonBackend) -> None:
         """Do all that is to be done once."""

@@ -17,6 +17,7 @@ from snakeval.run.server import Server, ServerRecord, ServerState, mark_stopped
 from snakeval.system.environments import ensure_environment
 from snakeval.system.files import last_lines, write_text
 from snakeval.system.hashing import sha256_hex
+from snakeval.system.polling import rounds
 from snakeval.system.ports import AUTO, LOOPBACK
 from snakeval.system.processes import SESSION_VARIABLE
 from snakeval.system.slurm import call
@@ -106,13 +107,13 @@ class SlurmBackend:
     def cause(self, deployment: str, known: str | None) -> str | None:
         """Ask Slurm whether it, or somebody by it, has ended the job, and wait until it has."""
         record = ServerRecord.read(self._paths.server(deployment).state)
-        deadline = time.monotonic() + LAST_WORD_S
-        while record is not None and record.job_id and time.monotonic() < deadline:
+        if record is None or not record.job_id:
+            return known
+        for _ in rounds(1.0, LAST_WORD_S):
             rows = self._rows(record.submitted_at or 0.0)
             row = rows.get(record.job_id) if rows else None
             if row is None or row.has_ended:
                 return joined(record, row)[1] if row and row.state in BY_SLURM else known
-            time.sleep(1.0)
         return known
 
     def _used_s(self, deployment: str) -> float:
@@ -134,16 +135,16 @@ class SlurmBackend:
         return used_s
 
     def _cancel(self, name: str) -> None:
-        deadline = time.monotonic() + STOP_PATIENCE_S
-        cancelled: set[str] = set()
-        while jobs := {row.job_id for row in query([name]).values() if row.name == name and not row.has_ended}:
+        jobs, cancelled = set[str](), set[str]()
+        for _ in rounds(0.5, STOP_PATIENCE_S):
+            jobs = {row.job_id for row in query([name]).values() if row.name == name and not row.has_ended}
+            if not jobs:
+                self._queue.forget()
+                return
             if jobs - cancelled:
                 call(["scancel", *sorted(jobs - cancelled)])
                 cancelled |= jobs
-            if time.monotonic() > deadline:
-                raise DeploymentError(f"Slurm jobs {', '.join(sorted(jobs))} do not end")
-            time.sleep(0.5)
-        self._queue.forget()
+        raise DeploymentError(f"Slurm jobs {', '.join(sorted(jobs))} do not end")
 
     def _script(self, deployment: Deployment, server_id: str) -> str:
         paths = self._paths.server(deployment.name)
