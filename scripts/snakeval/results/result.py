@@ -19,7 +19,8 @@ from snakeval.harnesses.base import Metric, Outcome
 from snakeval.run.paths import finished_tasks
 from snakeval.run.record import Damage, Record
 from snakeval.system.checkout import SCHEMAS
-from snakeval.system.files import write_json
+from snakeval.system.files import replacing, write_json
+from snakeval.system.times import iso_time
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -174,7 +175,7 @@ def build_result(
         samples=SampleCounts(outcome.asked, outcome.answered, outcome.failed),
         tokens=Tokens(outcome.prompt_tokens, outcome.completion_tokens),
         requests=Requests(outcome.requests_sent, outcome.requests_cached, outcome.requests_retried),
-        times=Times(_iso(started_at), _iso(ended_at), round(ended_at - started_at, 3), attempt),
+        times=Times(iso_time(started_at), iso_time(ended_at), round(ended_at - started_at, 3), attempt),
         fingerprint=Fingerprint(deployment.fingerprint, task.fingerprint, components),
         versions={"snakeval": __version__, **outcome.versions},
         settings={
@@ -237,10 +238,6 @@ def _refuse_newer(version: object, versions: object) -> None:
             f"Snakeval {writer or '(it does not say which)'} wrote it in form {version}, and this is Snakeval "
             f"{__version__}, which knows forms up to {Result.SCHEMA}"
         )
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="milliseconds")
 
 
 @cache

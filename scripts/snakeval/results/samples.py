@@ -3,14 +3,13 @@
 import gzip
 import json
 import math
-import os
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from snakeval.system.files import replacing
 from snakeval.errors import HarnessError
 from snakeval.harnesses.base import Metric
 from snakeval.results.metrics import names_in_samples
@@ -148,22 +147,12 @@ def write_samples(path: Path, lines: Iterable[FreeJson]) -> int:
         lines: As the harness made them, with the keys of `Sample` and keys of its own.
     """
     count = 0
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     # No name and no time in the header: equal samples make equal bytes.
-    try:
-        with (
-            os.fdopen(handle, "wb") as raw,
-            gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
-        ):
-            for line in lines:
-                # Half a surrogate pair, which a model may answer with, is written as JSON's own escape.
-                packed.write(json.dumps(line, ensure_ascii=False).encode(errors="backslashreplace") + b"\n")
-                count += 1
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replacing(path) as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
+        for line in lines:
+            # Half a surrogate pair, which a model may answer with, is written as JSON's own escape.
+            packed.write(json.dumps(line, ensure_ascii=False).encode(errors="backslashreplace") + b"\n")
+            count += 1
     return count
 
 

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from snakeval.backends import backend_of
@@ -11,6 +10,7 @@ from snakeval.deployments.types import deployment_type
 from snakeval.run.deployment import ServedDeployment, ServerTeardown, Teardown
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import ServerRecord
+from snakeval.system.times import iso_time
 
 
 def write_deployment(deployment: Deployment, path: Path) -> None:
@@ -53,4 +53,4 @@ def tear_down(config: Config, deployment: Deployment, path: Path) -> None:
 
 
 def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="seconds")
+    return iso_time(seconds, "seconds")

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def write_text(path: Path, text: str, mode: int = 0o644) -> None:
@@ -18,11 +18,18 @@ def write_text(path: Path, text: str, mode: int = 0o644) -> None:
         text: Whole content.
         mode: Permissions; the file never exists with wider ones.
     """
+    with replacing(path, mode) as stream:
+        stream.write(text.encode())
+
+
+@contextmanager
+def replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """Open a new file that takes the place of `path` when the block has ended without an error; see `write_text`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
         Path(name).chmod(mode)
         Path(name).replace(path)
     except BaseException:
@@ -41,6 +48,15 @@ def read_json(path: Path) -> Any | None:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
+
+
+def read_rows(path: Path) -> list[list[str]] | None:
+    """Return the rows of a file of columns between tabs, comments (#) left out; None when it is absent."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    return [line.split("\t") for line in lines if line and not line.startswith("#")]
 
 
 def is_newer(path: Path, sources: Iterable[Path]) -> bool:

@@ -18,7 +18,7 @@ from fake_backend import FakeBackend
 from rich.console import Console
 from snakeval.commands.status.document import status_document
 from snakeval.commands.status.run_status import RunStatus, TaskState, TaskStatus, run_status
-from snakeval.commands.status.table import duration, status_view
+from snakeval.commands.status.table import status_view
 from snakeval.config.model import Config
 from snakeval.results.result import build_result
 from snakeval.run.attempt import Attempt, Course, Stage
@@ -27,6 +27,7 @@ from snakeval.run.paths import RunPaths
 from snakeval.run.server import Server, ServerRecord, ServerState
 from snakeval.run.session import SessionRecord
 from snakeval.system.files import write_json, write_text
+from snakeval.system.times import clock
 
 FINGERPRINT = "fingerprint-of-tiny fingerprint-of-sums"
 NOW = 10_000.0
@@ -274,4 +275,4 @@ def test_the_table_fits_the_terminal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("seconds", "text"), [(None, ""), (0.4, "0:00"), (61, "1:01"), (3599.6, "1:00:00")])
 def test_durations(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text
+    assert clock(seconds) == text

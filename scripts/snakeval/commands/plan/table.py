@@ -6,8 +6,8 @@ from tabulate import tabulate
 
 from snakeval.commands.plan.document import cost_of
 from snakeval.commands.plan.estimate import DeploymentPlan, Interval, TaskPlan, total, wall_of_run
-from snakeval.commands.status.table import duration
 from snakeval.config.model import Config
+from snakeval.system.times import clock
 
 NO_DATA = "no data"
 HEADERS = ("", "samples", "requests", "tokens in", "tokens out", "time", "GPU-hours", "from")
@@ -33,11 +33,11 @@ def plan_table(config: Config, plans: Sequence[DeploymentPlan]) -> str:
 def _rows(plan: DeploymentPlan) -> list[list[str]]:
     done = len(plan.tasks) - len(plan.to_do)
     said = f"{len(plan.to_do)} to do, {done} done" + (f", {plan.without_data} {NO_DATA}" if plan.without_data else "")
-    head = [plan.deployment, _samples(plan.to_do), *_counts(plan.total), _span(plan.wall_s, duration)]
+    head = [plan.deployment, _samples(plan.to_do), *_counts(plan.total), _span(plan.wall_s, clock)]
     head += [_span(plan.gpu_hours, _number) if plan.gpus is not None else "", said]
     rows = [head if plan.to_do else [plan.deployment, *[""] * 6, said]]
     if plan.load_s is not None:
-        rows.append(["  until it is ready", *[""] * 4, _span(plan.load_s, duration), "", "earlier starts"])
+        rows.append(["  until it is ready", *[""] * 4, _span(plan.load_s, clock), "", "earlier starts"])
     return [*rows, *(_task(task) for task in plan.to_do)]
 
 
@@ -45,7 +45,7 @@ def _task(task: TaskPlan) -> list[str]:
     if task.basis is None:
         return [f"  {task.task}", *[""] * 6, NO_DATA]
     counts = _counts(lambda name: getattr(task, name))
-    return [f"  {task.task}", str(task.samples), *counts, _span(task.duration_s, duration), "", str(task.basis)]
+    return [f"  {task.task}", str(task.samples), *counts, _span(task.duration_s, clock), "", str(task.basis)]
 
 
 def _counts(value: Callable[[str], Interval | None]) -> list[str]:
@@ -63,7 +63,7 @@ def _sums(config: Config, plans: Sequence[DeploymentPlan]) -> str:
     wall, gpu_hours = wall_of_run(plans, config.execution.max_deployments), total(plan.gpu_hours for plan in plans)
     if wall is None:
         return "time: no data" if without else "nothing to do"
-    parts = [f"time: {_span(wall, duration)}{more}"]
+    parts = [f"time: {_span(wall, clock)}{more}"]
     if gpu_hours is not None:
         parts.append(f"GPU-hours: {_span(gpu_hours, _number)}")
     unsaid = [plan.deployment for plan in plans if plan.to_do and plan.gpus is None]

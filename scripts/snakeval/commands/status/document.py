@@ -1,9 +1,9 @@
 """A run's status as JSON; `schemas/status.schema.yaml` describes it."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TypedDict
 
+from snakeval.system.times import iso_time
 from snakeval.commands.status.model import RunStatus, ServerStatus, TaskStatus
 
 SCHEMA_VERSION = 1
@@ -69,14 +69,14 @@ def status_document(status: RunStatus) -> StatusDocument:
         schema_version=SCHEMA_VERSION,
         run=status.run,
         folder=status.folder,
-        at=_iso(status.at),
+        at=iso_time(status.at),
         snakemake=SnakemakeEntry(
             state=status.session_state,
             machine=session.machine if session else None,
             pid=session.pid if session else None,
             directory=session.directory if session else None,
-            began_at=_iso(session.began_at) if session else None,
-            ended_at=_iso(session.ended_at) if session and session.ended_at else None,
+            began_at=iso_time(session.began_at) if session else None,
+            ended_at=iso_time(session.ended_at) if session and session.ended_at else None,
         ),
         counts={str(state): count for state, count in status.counts.items()},
         servers=[_server(server) for server in status.servers],
@@ -115,7 +115,3 @@ def _task(task: TaskStatus) -> TaskEntry:
 
 def _rounded(value: float | None) -> float | None:
     return round(value, 3) if isinstance(value, float) else value
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="milliseconds")

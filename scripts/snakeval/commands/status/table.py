@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from snakeval.commands.status.model import RunStatus, ServerStatus, TaskState, TaskStatus
+from snakeval.system.times import clock
 
 STYLES = {
     TaskState.QUEUED: "dim",
@@ -48,15 +49,6 @@ def status_view(status: RunStatus, width: int | None = None, height: int | None 
     return Group(*parts)
 
 
-def duration(seconds: float | None) -> str:
-    """Return seconds as people read them: 0:07, 12:34, 5:00:00; nothing for None."""
-    if seconds is None:
-        return ""
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
-
-
 def counts_line(status: RunStatus) -> str:
     """Return how many tasks are in each state, e.g. "2 running, 1 failed, 7 queued, 30 succeeded"."""
     order = (TaskState.RUNNING, TaskState.FAILED, TaskState.QUEUED, TaskState.SUCCEEDED)
@@ -79,13 +71,11 @@ def _session(status: RunStatus) -> str:
     if session is None:
         return f"has {state}" if state == "succeeded" else "has not begun"
     if status.session_lives:
-        return f"runs, for {duration(status.at - session.began_at)}"
+        return f"runs, for {clock(status.at - session.began_at)}"
     if session.ended_at is None:
         return "was killed"
     said = "was interrupted" if state == "interrupted" else f"has {state}"
-    return (
-        f"{said}, {duration(status.at - session.ended_at)} ago, after {duration(session.ended_at - session.began_at)}"
-    )
+    return f"{said}, {clock(status.at - session.ended_at)} ago, after {clock(session.ended_at - session.began_at)}"
 
 
 def _servers(servers: Sequence[ServerStatus], width: int | None) -> Text:
@@ -93,7 +83,7 @@ def _servers(servers: Sequence[ServerStatus], width: int | None) -> Text:
     for one in servers:
         restarts = "" if one.restarts is None else str(one.restarts)
         state = one.state or ("endpoint" if one.log is None else "unknown")
-        rows.append([one.deployment, state, one.address or "", duration(one.age_s), restarts, one.reason or ""])
+        rows.append([one.deployment, state, one.address or "", clock(one.age_s), restarts, one.reason or ""])
     return _table(("SERVER", "STATE", "ADDRESS", "AGE", "RESTARTS", ""), rows, width)
 
 
@@ -105,7 +95,7 @@ def _tasks(tasks: Sequence[TaskStatus], several: bool, width: int | None) -> Tex
         rate = f"{one.rate_per_s:.1f}/s" if one.rate_per_s is not None else ""
         attempt = f"{one.attempt}/{one.last_attempt or one.attempt}" if one.attempt else ""
         name = f"{one.deployment}/{one.task}" if several else one.task
-        rows.append([name, one.state, done, rate, duration(one.remaining_s), attempt, one.reason or ""])
+        rows.append([name, one.state, done, rate, clock(one.remaining_s), attempt, one.reason or ""])
     return _table(("TASK", "STATE", "DONE", "RATE", "LEFT", "ATTEMPT", ""), rows, width)
 
 

@@ -10,6 +10,7 @@ from snakeval.config.reading.entry import Entry
 from snakeval.config.reading.wording import choices, nearest, show
 from snakeval.errors import Problem
 from snakeval.system.checkout import ROOT
+from snakeval.system.files import read_rows
 
 INSPECT = "inspect"
 INSPECT_EVALS = "inspect_evals"
@@ -99,12 +100,7 @@ def _task_name(decorator: ast.expr, function: str) -> str | None:
 @cache
 def shipped_by_inspect_evals(table: Path = TABLE) -> Mapping[str, str]:
     """Return name -> what it needs beside an endpoint ("docker" or nothing) of the tasks of inspect_evals."""
-    try:
-        lines = table.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return {}
-    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
-    return {row[0]: row[1] for row in rows}
+    return {row[0]: row[1] for row in read_rows(table) or ()}
 
 
 def _shipped(entry: Entry) -> InspectTask | Problem:

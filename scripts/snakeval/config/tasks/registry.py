@@ -14,6 +14,7 @@ from snakeval.config.reading.yamlfile import read_yaml, shown
 from snakeval.endpoint import Protocol
 from snakeval.errors import ConfigError, Problem
 from snakeval.system.checkout import SCHEMAS
+from snakeval.system.files import read_rows
 
 INDEX = "index.tsv"  # Of the launcher's harnesses, so that a bare name is found without reading them all.
 # Who gets a bare name that several harnesses have, after lm-eval itself; all others come between, by name.
@@ -119,14 +120,8 @@ def _rank(harness: str) -> tuple[int, str]:
 def _index(folder: Path) -> Mapping[str, Sequence[str]]:
     """Return every task's name with its harnesses: those of the index, then those of files that it does not know."""
     found: dict[str, list[str]] = {}
-    try:
-        lines = (folder / INDEX).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        lines = []
-    for line in lines:
-        if line and not line.startswith("#"):
-            task, harness, _ = line.split("\t")
-            found.setdefault(task, []).append(harness)
+    for task, harness, _ in read_rows(folder / INDEX) or ():
+        found.setdefault(task, []).append(harness)
     indexed = {harness for harnesses in found.values() for harness in harnesses}
     for path in sorted(folder.glob("*.yaml")):
         if path.stem not in indexed:

@@ -14,6 +14,7 @@ from snakeval.config.tasks.registry import RegisteredHarness, RegisteredTask, Re
 from snakeval.config.tasks.settings import REPEATS, SETTINGS, UNREGISTERED, extra_names, lm_eval_takes
 from snakeval.endpoint import Protocol
 from snakeval.errors import ConfigError, Problem
+from snakeval.system.files import read_rows
 
 # A "mixed" group has tasks of both kinds; what answers log-probabilities can also generate.
 _LOGLIKELIHOOD = ("loglikelihood", "loglikelihood_rolling", "multiple_choice", "mixed")
@@ -85,12 +86,8 @@ class TaskIndex:
 @cache
 def shipped_tasks(table: Path) -> Mapping[str, str] | None:
     """Return name -> output type of the tasks that lm-eval ships, None without a table."""
-    try:
-        lines = table.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return None
-    rows = (line.split("\t") for line in lines if line and not line.startswith("#"))
-    return {row[0]: row[2] if len(row) > 2 else "" for row in rows}
+    rows = read_rows(table)
+    return None if rows is None else {row[0]: row[2] if len(row) > 2 else "" for row in rows}
 
 
 def resolve_task(entry: Entry, index: TaskIndex) -> ResolvedTask | Problem:

@@ -1,12 +1,13 @@
 """The record of an export: what was written, what was sent, and what was missing."""
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from snakeval.system.times import iso_time
 from snakeval import __version__
 from snakeval.results.exports.request import Sent
 from snakeval.results.measured import Measured, Missing, missing, scored
@@ -72,7 +73,7 @@ def make_record(
     return ExportRecord(
         format=format,
         run=found[0].run,
-        exported_at=datetime.now(tz=UTC).isoformat(timespec="seconds"),
+        exported_at=iso_time(time.time(), "seconds"),
         results=len(scored(found)),
         missing=tuple(missing(found)),
         files=tuple(WrittenFile(str(file.relative_to(folder)), file.stat().st_size, _digest(file)) for file in files),

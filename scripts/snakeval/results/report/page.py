@@ -21,6 +21,7 @@ from snakeval.results.rows import LEADERBOARD, comparison_headings
 from snakeval.run.paths import RunPaths
 from snakeval.system.checkout import TEMPLATES
 from snakeval.system.files import write_text
+from snakeval.system.times import duration
 
 PAGE_TEMPLATES = TEMPLATES / "report"
 # Of all samples; charts and tables of a large run take a few megabytes more.
@@ -109,7 +110,7 @@ def render(report: Report, sections: Sequence[TaskSection]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "seconds": _seconds, "count": _count, "names": sample_names}
+    environment.filters |= {"number": _number, "seconds": duration, "count": _count, "names": sample_names}
     script = (PAGE_TEMPLATES / "page.js").read_text(encoding="utf-8")
     links = {section.task.name: f"#{section.anchor}" for section in sections}
     return environment.get_template("page.html.j2").render(
@@ -159,14 +160,3 @@ def _count(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:,.0f}" if isinstance(value, int) or value >= 100 else f"{value:.3g}"
-
-
-def _seconds(value: float | None) -> str:
-    """Return a duration for people."""
-    if value is None:
-        return ""
-    if value < 60:
-        return f"{value:.1f} s"
-    minutes, seconds = divmod(round(value), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"

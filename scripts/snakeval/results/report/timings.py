@@ -10,6 +10,7 @@ from snakeval.results.result import Result
 from snakeval.run.deployment import ServerTeardown
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import ServerRecord
+from snakeval.system.times import of_iso_time
 
 Span = tuple[float, float]
 
@@ -167,6 +168,6 @@ def _span(result: Result) -> Span:
 
 def _seconds(moment: str | None) -> float | None:
     try:
-        return datetime.fromisoformat(moment).timestamp() if moment else None
+        return of_iso_time(moment) if moment else None
     except ValueError:
         return None
