@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from snakeval.harnesses.base import Metric, Outcome
 from snakeval.run.paths import finished_tasks
 from snakeval.run.record import Damage, Record
 from snakeval.system.checkout import SCHEMAS
-from snakeval.system.files import replacing, write_json
+from snakeval.system.files import write_json
 from snakeval.system.times import iso_time
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from snakeval.system.files import replacing
 from snakeval.errors import HarnessError
 from snakeval.harnesses.base import Metric
 from snakeval.results.metrics import names_in_samples
 from snakeval.results.result import FreeJson
 from snakeval.results.statistics.scores import Scores, make_scores
+from snakeval.system.files import replacing
 from snakeval.system.hashing import sha256_hex
 
 SampleId = tuple[str | None, int | str]

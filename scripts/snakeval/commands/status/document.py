@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import TypedDict
 
-from snakeval.system.times import iso_time
 from snakeval.commands.status.model import RunStatus, ServerStatus, TaskStatus
+from snakeval.system.times import iso_time
 
 SCHEMA_VERSION = 1
 

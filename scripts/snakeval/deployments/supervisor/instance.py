@@ -16,7 +16,6 @@ from pathlib import Path
 from snakeval.run.paths import ServerPaths
 from snakeval.run.server import ServerRecord, ServerState
 from snakeval.system.files import last_lines
-from snakeval.system.polling import rounds
 from snakeval.system.ports import AUTO, LOOPBACK
 from snakeval.system.slurm import call
 
@@ -215,13 +214,14 @@ def end_leftovers(job_id: str) -> list[str]:
 
     A step outlives its srun when that is killed, and stays on Slurm's books when Slurm's own process in it was killed.
     """
-    question, steps = ["squeue", "--steps", "--noheader", f"--job={job_id}", "--format=%i|%j"], list[str]()
-    for _ in rounds(LEFTOVER_POLL_S, LEFTOVER_PATIENCE_S):
-        steps = leftover_steps(call(question).stdout)
-        if not steps:
-            break
+    deadline = time.monotonic() + LEFTOVER_PATIENCE_S
+    question = ["squeue", "--steps", "--noheader", f"--job={job_id}", "--format=%i|%j"]
+    while steps := leftover_steps(call(question).stdout):
+        if time.monotonic() > deadline:
+            return steps
         call(["scancel", *steps])
-    return steps
+        time.sleep(LEFTOVER_POLL_S)
+    return []
 
 
 def leftover_steps(text: str) -> list[str]:

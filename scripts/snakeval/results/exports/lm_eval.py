@@ -19,7 +19,6 @@ from snakeval.results.exports.lm_eval_samples import digest, merged, safe_name
 from snakeval.results.measured import Measured, Scored, scored
 from snakeval.results.result import FreeJson, Result
 from snakeval.system.files import read_json, write_text
-from snakeval.system.times import of_iso_time
 
 _Version = str | int | float | None
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from snakeval.system.times import iso_time
 from snakeval import __version__
 from snakeval.results.exports.request import Sent
 from snakeval.results.measured import Measured, Missing, missing, scored
 from snakeval.run.paths import RunPaths
 from snakeval.run.record import Record
 from snakeval.system.files import is_newer, write_json
+from snakeval.system.times import iso_time
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
-from datetime import datetime
 from snakeval.config.model import Export
 from snakeval.config.secrets import resolve_env
 from snakeval.results.exports.request import Entry, Sent, TrackerRequest

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from snakeval.config.model import Deployment
 from snakeval.deployments.types import deployment_type

@@ -28,7 +28,7 @@ def load_task(request: InspectRequest) -> Task:
     try:
         tasks = load_tasks([request.spec], request.task_args)
     except Exception as error:
-        raise RunnerError("harness", _explain(request, error)) from error
+        raise RunnerError("harness", _explain(request, error)) from None
     if len(tasks) != 1:
         raise RunnerError("harness", f"Inspect finds {len(tasks)} tasks under {request.spec}, and needs one")
     _check_arguments(request)

@@ -4,50 +4,34 @@ Ends with 0 and outcome.json, or with 1 and error.json (never both), or with 143
 """
 
 import os
-import signal
 import sys
-import traceback
+from functools import partial
 from pathlib import Path
-from types import FrameType
 
+from ..shared.entry import end_at_once_on_sigterm, run
 from ..shared.failures import LogprobsError, RunnerError
-from ..shared.outcome import write_failure
 from ..shared.request import read_request
 from .request import LmEvalRequest
 
 
 def main(arguments: list[str]) -> int:
     """Run the request in the file named by the only argument; returns the exit status."""
-    signal.signal(signal.SIGTERM, _end_at_once)
+    end_at_once_on_sigterm()
     request = read_request(Path(arguments[0]), LmEvalRequest)
-    for path in (request.outcome_path, request.error_path, request.samples_path):
-        path.unlink(missing_ok=True)
     # tqdm reads this when it is imported; the bars would fill the log.
     os.environ.setdefault("TQDM_DISABLE", "1")
-    try:
-        from .evaluation import evaluate
-
-        evaluate(request)
-    except Exception as error:
-        if not isinstance(error, RunnerError) or error.__cause__ is not None:
-            traceback.print_exc()
-        failure = _explain(request, error)
-        write_failure(request.error_path, failure.record)
-        print(f"error: {failure}", file=sys.stderr)
-        return 1
-    return 0
+    return run(request, partial(_evaluate, request), partial(_explain, request))
 
 
-def _end_at_once(number: int, frame: FrameType | None) -> None:
-    """Every answer is in the cache already; waiting for those in flight would only delay the end."""
-    os._exit(128 + number)
+def _evaluate(request: LmEvalRequest) -> None:
+    from .evaluation import evaluate
+
+    evaluate(request)
 
 
 def _explain(request: LmEvalRequest, error: Exception) -> RunnerError:
     text = " ".join(str(error).split())[:500]
     module = type(error).__module__.split(".")[0]
-    if isinstance(error, RunnerError):
-        return error
     if isinstance(error, LogprobsError):
         return RunnerError("endpoint", f"the endpoint's logprobs are not usable for task {request.task}: {text}")
     if isinstance(error, NotImplementedError):

@@ -5,11 +5,11 @@ Ends with 0 and outcome.json, or with 1 and error.json (never both).
 
 import shutil
 import sys
-import traceback
+from functools import partial
 from pathlib import Path
 
+from ..shared.entry import run
 from ..shared.failures import RunnerError
-from ..shared.outcome import write_failure
 from ..shared.request import read_request
 from .process import end_leftovers
 from .request import NemoRequest
@@ -19,22 +19,20 @@ def main(arguments: list[str]) -> int:
     """Run the request in the file named by the only argument; returns the exit status."""
     request = read_request(Path(arguments[0]), NemoRequest)
     end_leftovers()
-    for path in (request.outcome_path, request.error_path, request.samples_path, request.events_path):
-        path.unlink(missing_ok=True)
+    request.events_path.unlink(missing_ok=True)
     # What an earlier attempt has written would be taken for this one's; its answers are kept elsewhere.
     shutil.rmtree(request.output_path, ignore_errors=True)
-    try:
-        from .evaluation import evaluate
+    return run(request, partial(_evaluate, request), partial(_explain, request))
 
-        evaluate(request)
-    except Exception as error:
-        if not isinstance(error, RunnerError):
-            traceback.print_exc()
-            error = RunnerError("harness", f"{request.task} failed: {type(error).__name__}: {error}")
-        write_failure(request.error_path, error.record)
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+def _evaluate(request: NemoRequest) -> None:
+    from .evaluation import evaluate
+
+    evaluate(request)
+
+
+def _explain(request: NemoRequest, error: Exception) -> RunnerError:
+    return RunnerError("harness", f"{request.task} failed: {type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":
