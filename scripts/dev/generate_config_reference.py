@@ -12,6 +12,7 @@ from snakeval.config.reading.schema import Schema
 from snakeval.config.reading.schema_files import Schemas
 from snakeval.config.reading.wording import type_words
 from snakeval.config.reading.yamlfile import read_yaml
+from snakeval.system.checkout import ROOT
 
 BEGIN = "<!-- reference: begin, written by scripts/dev/generate_config_reference.py -->"
 END = "<!-- reference: end -->"
@@ -134,4 +135,4 @@ def main(root: Path, check: bool) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing, end with 1 when tables are out of date")
-    sys.exit(main(Path(__file__).resolve().parents[2], parser.parse_args().check))
+    sys.exit(main(ROOT, parser.parse_args().check))

@@ -13,11 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from snakeval.system.checkout import ENVS
+from snakeval.system.checkout import ENVS, SCRIPTS
 from snakeval.system.environments import ensure_environment
 from snakeval.system.files import locked
 
-CONVERTER = Path(__file__).resolve().parents[1] / "snakeval" / "deployments" / "programs" / "convert_gguf.py"
+CONVERTER = SCRIPTS / "snakeval" / "deployments" / "programs" / "convert_gguf.py"
 TIMEOUT_S = 1800
 
 

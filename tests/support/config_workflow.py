@@ -8,8 +8,7 @@ from textwrap import dedent
 from typing import Any
 
 from snakeval.config import Config, load_config
-
-ROOT = Path(__file__).resolve().parents[2]
+from snakeval.system.checkout import ROOT
 
 BASE = """
 run: demo

@@ -15,8 +15,9 @@ from typing import Any
 
 import psutil
 import yaml
+from snakeval.system.checkout import ROOT
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = ROOT
 ENVIRONMENTS = REPOSITORY / ".snakeval" / "environments"
 # As `make setup` installs it.
 SNAKEVAL = str(Path(sys.executable).with_name("snakeval"))

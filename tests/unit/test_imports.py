@@ -3,9 +3,9 @@
 import pkgutil
 import subprocess
 import sys
-from pathlib import Path
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+from snakeval.system.checkout import SCRIPTS
+
 # One process for all: a fresh one for each takes a minute. Compiled once, because caches on disk may be switched off.
 PROGRAM = """
 import functools, importlib, sys

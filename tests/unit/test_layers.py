@@ -9,8 +9,8 @@ from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
+from snakeval.system.checkout import SCRIPTS
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 # From the ground up; a module imports its own room and those before it.
 ROOMS = ["errors", "endpoint", "system", "run", "config", "deployments", "backends", "gateway", "serving", "harnesses"]
 ROOMS += ["results", "evaluation", "workflow", "commands"]

@@ -4,11 +4,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from config_workflow import ROOT
 from snakeval import __version__
 from snakeval.commands import main, make_parser
 from snakeval.commands.chosen_run import choose_run, run_in_folder
 from snakeval.errors import UsageError
+from snakeval.system.checkout import ROOT
 from snakeval.workflow.session import write_resolved_config
 from workspace import SNAKEVAL
 

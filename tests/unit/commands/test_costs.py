@@ -11,7 +11,6 @@ import jsonschema
 import pytest
 import yaml
 from builders import make_config, make_deployment, make_outcome, make_task
-from config_workflow import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from snakeval.commands.plan.document import plan_document
@@ -27,6 +26,7 @@ from snakeval.results.result import build_result
 from snakeval.run.deployment import ServedDeployment
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import ServerRecord, ServerState
+from snakeval.system.checkout import ROOT
 from snakeval.system.files import write_json
 
 SCHEMA = yaml.safe_load((ROOT / "schemas" / "plan.schema.yaml").read_text(encoding="utf-8"))

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from builders import make_config
-from config_workflow import ROOT
 from fake_backend import FakeBackend
 from snakemake.settings.types import OutputSettings
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -19,6 +18,7 @@ from snakeval.commands.status.live import LiveView
 from snakeval.run.attempt import Attempt, Stage
 from snakeval.run.paths import RunPaths
 from snakeval.run.session import SessionRecord
+from snakeval.system.checkout import ROOT
 from snakeval.system.files import write_json
 from snakeval.workflow.job import SILENT_VARIABLE, job
 from workspace import eventually

@@ -13,7 +13,6 @@ import psutil
 import pytest
 import yaml
 from builders import make_config, make_deployment, make_outcome, make_task
-from config_workflow import ROOT
 from fake_backend import FakeBackend
 from rich.console import Console
 from snakeval.commands.status.document import status_document
@@ -26,6 +25,7 @@ from snakeval.run.failures import FailedStarts
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import Server, ServerRecord, ServerState
 from snakeval.run.session import SessionRecord
+from snakeval.system.checkout import ROOT
 from snakeval.system.files import write_json, write_text
 from snakeval.system.times import clock
 

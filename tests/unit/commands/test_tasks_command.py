@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
-from config_workflow import ROOT, launchers_tasks
+from config_workflow import launchers_tasks
 from snakeval.commands import main
 from snakeval.commands.tasks.catalogue import OWN, Filter, TaskRow
+from snakeval.system.checkout import ROOT
 
 
 def _json(capsys: pytest.CaptureFixture[str], *words: str) -> Any:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
-from config_workflow import ROOT, Workflow, make_workflow
+from config_workflow import Workflow, make_workflow
 from snakeval.config import load_config
 from snakeval.config.reading.schema_files import Schemas
 from snakeval.config.reading.wording import choices
 from snakeval.errors import ConfigError
+from snakeval.system.checkout import ROOT
 
 SCHEMAS = Schemas(ROOT / "schemas")
 # What may be added to: a case writes <<NAME GOT>> for the choices that are offered instead of GOT.

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from config_workflow import ROOT
 from snakeval.config import load_config
+from snakeval.system.checkout import ROOT
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "config/examples").glob("*.yaml")), ids=lambda path: path.stem)

@@ -6,7 +6,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-from config_workflow import ROOT
 from dev import generate_config_reference
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +14,7 @@ from snakeval.config.reading.schema_files import Schemas, load_schema
 from snakeval.config.reading.tree import Node
 from snakeval.config.reading.validate import check
 from snakeval.config.reading.yamlfile import read_yaml
+from snakeval.system.checkout import ROOT
 
 SCHEMAS = ROOT / "schemas"
 _KINDS = ("config", "evaluation", "task", "target", "compare", "export", "policy", "lepton-config", "harness")

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 from dev import generate_demo_tasks
+from snakeval.system.checkout import CONFIG
 
-TASK_DIR = Path(__file__).resolve().parents[3] / "config" / "tasks"
+TASK_DIR = CONFIG / "tasks"
 DEMO_TASKS = sorted(generate_demo_tasks.TASKS)
 
 

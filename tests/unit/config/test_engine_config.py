@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
-from config_workflow import ROOT, Workflow, make_workflow
+from config_workflow import Workflow, make_workflow
 from snakeval.config.engines import image_major, reserved_words, weights_name, wrong_extra_args
 from snakeval.config.model import Config, Deployment
 from snakeval.config.reading.schema_files import Schemas
 from snakeval.errors import ConfigError
+from snakeval.system.checkout import ROOT
 
 CASES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 SCHEMAS = Schemas(ROOT / "schemas")

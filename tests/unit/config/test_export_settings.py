@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from builders import make_metric
-from config_workflow import BASE, ROOT, make_workflow
+from config_workflow import BASE, make_workflow
 from export_bench import MLFLOW, WANDB, export, make_run
 from snakeval.config.model import Config, Export
 from snakeval.config.reading.tree import Node
@@ -20,6 +20,7 @@ from snakeval.results.exports.trackers import completed, entry, metric_values, w
 from snakeval.results.measured import collect, scored
 from snakeval.results.result import Fingerprint
 from snakeval.run.paths import RunPaths
+from snakeval.system.checkout import ROOT
 
 
 @pytest.fixture

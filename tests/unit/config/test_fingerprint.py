@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from config_workflow import BASE, ROOT, Workflow, make_workflow
+from config_workflow import BASE, Workflow, make_workflow
 from hypothesis import given
 from hypothesis import strategies as st
 from snakeval.config import Config
 from snakeval.config.fingerprint import command_digests, definition_digests, fingerprint, pinned_versions
+from snakeval.system.checkout import ROOT
 
 
 @pytest.fixture

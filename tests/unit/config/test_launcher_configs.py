@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from config_workflow import ROOT
 from snakeval.config import Config, Deployment, load_config
 from snakeval.config.reading.schema import Schema
 from snakeval.config.reading.schema_files import load_schema
 from snakeval.deployments.launch import Placement, render_launch_script
 from snakeval.deployments.types import deployment_type
 from snakeval.run.paths import RunPaths
+from snakeval.system.checkout import ROOT
 
 FOLDER = ROOT / "tests" / "fixtures" / "launcher"
 FILES = sorted(FOLDER.glob("*.yaml"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from config_workflow import ROOT, Workflow, launchers_tasks, make_workflow
+from config_workflow import Workflow, launchers_tasks, make_workflow
 from snakeval.commands.tasks.catalogue import index_of
 from snakeval.config import Config, Protocol, load_config
 from snakeval.config.reading.schema_files import Schemas
@@ -17,6 +17,7 @@ from snakeval.config.tasks import registry as registry_module
 from snakeval.config.tasks.registry import Registry
 from snakeval.errors import ConfigError
 from snakeval.harnesses.availability import harness_problems, is_runnable
+from snakeval.system.checkout import ROOT
 
 HARNESSES = ROOT / "config" / "harnesses"
 GOLDEN = ROOT / "tests" / "fixtures" / "registry.tsv"

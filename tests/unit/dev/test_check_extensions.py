@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from config_workflow import ROOT
 from dev.check_extensions import problems
 from snakeval.deployments import types
 from snakeval.deployments.types import deployment_type, launch_template
 from snakeval.errors import ExtensionError
+from snakeval.system.checkout import ROOT
 
 
 @pytest.fixture

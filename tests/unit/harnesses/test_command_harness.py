@@ -16,12 +16,12 @@ from snakeval.endpoint import Endpoint
 from snakeval.errors import HarnessError
 from snakeval.harnesses import harness_of
 from snakeval.run.attempt import Progress
+from snakeval.system.checkout import ROOT
 
 HARNESS = harness_of("command")
 NO_PYTHON = Path()
-REPOSITORY = Path(__file__).parents[3]
-DOCUMENTATION = REPOSITORY / "docs" / "command-harness.md"
-PROGRAM = REPOSITORY / "config" / "examples" / "sums.py"
+DOCUMENTATION = ROOT / "docs" / "command-harness.md"
+PROGRAM = ROOT / "config" / "examples" / "sums.py"
 METRIC = {"name": "accuracy", "value": 0.5, "n": 4}
 SAMPLES = {"asked": 4, "answered": 4}
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import snakemake.cli
-from config_workflow import BASE, ROOT, make_workflow
+from config_workflow import BASE, make_workflow
 from snakemake.settings import types
+from snakeval.system.checkout import ROOT
 
 PLUGIN = "snakemake_logger_plugin_snakeval"
 PLAIN = snakemake.cli.parse_config

@@ -11,7 +11,6 @@ import jsonschema
 import pytest
 import yaml
 from builders import make_config, make_deployment, make_metric, make_task
-from config_workflow import ROOT
 from export_bench import export, files_of, finish, make_run
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +19,7 @@ from snakeval.results.exports.inspect_log import chat_messages
 from snakeval.results.exports.tables import escape_latex, escape_markdown
 from snakeval.results.rows import COLUMNS
 from snakeval.run.paths import RunPaths
+from snakeval.system.checkout import ROOT
 
 MISSING = [{"deployment": "b", "task": "words"}]
 HOSTILE = '\\input{/etc/passwd} $x^2$ 50% #1 a_b & {c} ~ <d> | "e" `f` --'

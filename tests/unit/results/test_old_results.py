@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from config_workflow import ROOT
 from report_runs import comparison
 from snakeval.config import load_config
 from snakeval.errors import HarnessError
@@ -19,6 +18,7 @@ from snakeval.results.result import Result, read_result
 from snakeval.results.samples import read_samples
 from snakeval.results.summary import summarize, write_summary
 from snakeval.run.record import Damage
+from snakeval.system.checkout import ROOT
 
 FIXTURES = ROOT / "tests" / "fixtures" / "results-0.1"
 OLD = sorted(FIXTURES.glob("*/*/*/result.json"))

@@ -19,6 +19,7 @@ from snakeval.run import claims
 from snakeval.run.claims import Holder, claim, is_held
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import CLAIM_STALE_S, Server, ServerState
+from snakeval.serving import slots
 from snakeval.serving.slots import slot
 from snakeval.system import polling
 from snakeval.system.files import HeldLock, write_json
