@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from snakeval.gateway.settings import TOKEN_VARIABLE, Settings, write_settings  # noqa: E402
+from snakeval.run.gateway import GatewayState  # noqa: E402
 
 CPU_GOAL_MS = 0.6
 LATENCY_GOAL_MS = 2.0
@@ -118,7 +119,9 @@ def _gateway(folder: Path, base_url: str) -> Iterator[tuple[str, psutil.Process]
         while not state.exists():
             time.sleep(0.05)
         try:
-            yield json.loads(state.read_text(encoding="utf-8"))["address"], psutil.Process(process.pid)
+            told = GatewayState.read(state)
+            assert told is not None
+            yield told.address, psutil.Process(process.pid)
         finally:
             process.terminate()
 

@@ -1,6 +1,5 @@
 """A gateway as a process of its own, and what a harness's client does with it."""
 
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 import requests
 from snakeval.gateway.settings import ENDPOINT_KEY_VARIABLE, TOKEN_VARIABLE, Settings, write_settings
+from snakeval.run.gateway import GatewayState
 from workspace import REPOSITORY, eventually
 
 TOKEN = "token-of-the-gateway"
@@ -34,14 +34,16 @@ class RunningGateway:
     session: requests.Session = field(default_factory=requests.Session)
 
     @property
-    def told(self) -> dict[str, Any]:
+    def told(self) -> GatewayState:
         """What the gateway says of itself."""
-        return dict(json.loads(self.state.read_text(encoding="utf-8")))
+        told = GatewayState.read(self.state)
+        assert told is not None
+        return told
 
     @property
     def url(self) -> str:
         """Base URL for harnesses."""
-        return str(self.told["address"])
+        return self.told.address
 
     def post(self, path: str, body: object, token: str = TOKEN) -> requests.Response:
         """Ask as a harness does."""
@@ -53,7 +55,7 @@ class RunningGateway:
         messages = [{"role": "user", "content": text}]
         return self.post("/chat/completions", {"model": "m", "messages": messages, "temperature": 0, **more})
 
-    def end(self) -> dict[str, Any]:
+    def end(self) -> GatewayState:
         """End it; return its last words."""
         self.process.terminate()
         self.process.wait(30)

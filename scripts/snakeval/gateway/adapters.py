@@ -1,10 +1,11 @@
 """What is done to requests on their way out, and to answers on their way back; the same for every harness."""
 
-import hashlib
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
+
+from snakeval.system.hashing import sha256_hex
 
 _TEXTS = ("text", "output_text")
 # Two names of one limit: an endpoint that wants the one refuses the other.
@@ -48,7 +49,7 @@ class Adapters(Struct, frozen=True, kw_only=True):
     def hash(self) -> str:
         """What a journal is valid for, beside the deployment: headers may hold keys, and change no answer."""
         told = msgspec.structs.replace(self, headers={}, key_header="")
-        return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()[:16]
+        return sha256_hex(msgspec.json.encode(told, order="sorted"), 16)
 
     def key_headers(self, key: str | None) -> dict[str, str]:
         """Return the header that holds the endpoint's key."""

@@ -3,8 +3,8 @@
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
+from snakeval.gateway.adapters import JsonObject
 from snakeval.gateway.kinds import Verdict
 
 # Buckets of latencies grow by 2 %: percentiles are right within 1 %.
@@ -59,7 +59,7 @@ class Counts:
     details: dict[str, list[str]] = field(default_factory=dict)
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
-    values: dict[str, list[Any]] = field(default_factory=dict)
+    values: dict[str, list[object]] = field(default_factory=dict)
     latencies: Latencies = field(default_factory=Latencies)
 
     def add_verdict(self, verdict: Verdict) -> None:
@@ -76,26 +76,9 @@ class Counts:
         if completion is not None:
             self.completion_tokens = (self.completion_tokens or 0) + completion
 
-    def add_sent(self, body: dict[str, Any]) -> None:
+    def add_sent(self, body: JsonObject) -> None:
         """Note the values of the sampling parameters of a request."""
         for name in body.keys() - _NOT_SAMPLING:
             seen = self.values.setdefault(name, [])
             if len(seen) < _VALUES_KEPT and body[name] not in seen:
                 seen.append(body[name])
-
-    def document(self) -> dict[str, Any]:
-        """Return everything as JSON."""
-        return {
-            "requests": {
-                "sent": self.sent,
-                "remembered": self.remembered,
-                "again": self.again,
-                "missing": self.missing,
-                "unauthorised": self.unauthorised,
-            },
-            "kinds": dict(self.kinds),
-            "details": self.details,
-            "tokens": {"prompt": self.prompt_tokens, "completion": self.completion_tokens},
-            "latency_s": {f"p{share}": self.latencies.percentile(share / 100) for share in (50, 90, 99)},
-            "sampling": self.values,
-        }

@@ -86,9 +86,14 @@ def judge_plain(body: bytes) -> Judgement:
         content = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Judgement.of(Verdict(Kind.NO_ANSWER, f"it is not JSON: {_shown(body)}"))
-    if isinstance(content, dict) and content.get("error"):
-        return Judgement.of(Verdict(Kind.ERROR, _shown(msgspec.json.encode(content["error"]))))
-    return Judgement.of(Verdict(Kind.ANSWERED))
+    fields = content if isinstance(content, dict) else {}
+    if fields.get("error"):
+        return Judgement.of(Verdict(Kind.ERROR, _shown(msgspec.json.encode(fields["error"]))))
+    try:
+        usage = msgspec.convert(fields.get("usage") or {}, Usage)
+    except msgspec.ValidationError:
+        usage = Usage()
+    return Judgement.of(Verdict(Kind.ANSWERED), usage)
 
 
 def _judge_choice(asked: Asked, choice: Choice, usage: Usage) -> Verdict:

@@ -14,14 +14,13 @@ import msgspec
 from aiohttp import web
 
 from snakeval import __version__
-from snakeval.gateway.counts import Counts
 from snakeval.gateway.door import Door, Given, NoAnswerError, read_limit
 from snakeval.gateway.journal import Header, Journal
 from snakeval.gateway.patience import Gate
 from snakeval.gateway.settings import ENDPOINT_KEY_VARIABLE, TOKEN_VARIABLE, Settings, read_settings
 from snakeval.gateway.stream import events
 from snakeval.gateway.upstream import Upstream
-from snakeval.system.files import write_json
+from snakeval.run.gateway import GatewayState
 
 LOOPBACK = "127.0.0.1"
 PREFIX = "/v1"
@@ -197,19 +196,31 @@ async def _until_asked_to_end(door: Door, state: Path, address: str) -> None:
 
 def _tell(state: Path, address: str, door: Door) -> None:
     """Write where the gateway listens and what it has counted; a full disk is no reason to end."""
-    counts: Counts = door.counts
-    content = {
-        "address": address,
-        "pid": os.getpid(),
-        "under_way": door.gate.under_way,
-        "allowed": door.gate.allowed,
-        "waiting_for": door.waiting_for,
-        "hopeless": door.in_a_row >= door.settings.give_up_after,
-        "broken": door.broken,
-        **counts.document(),
-    }
+    counts = door.counts
+    told = GatewayState(
+        address=address,
+        pid=os.getpid(),
+        under_way=door.gate.under_way,
+        allowed=door.gate.allowed,
+        waiting_for=door.waiting_for,
+        hopeless=door.in_a_row >= door.settings.give_up_after,
+        broken=door.broken,
+        sent=counts.sent,
+        remembered=counts.remembered,
+        again=counts.again,
+        missing=counts.missing,
+        unauthorised=counts.unauthorised,
+        kinds=dict(counts.kinds),
+        details={kind: tuple(details) for kind, details in counts.details.items()},
+        prompt_tokens=counts.prompt_tokens,
+        completion_tokens=counts.completion_tokens,
+        latency_p50_s=counts.latencies.percentile(0.5),
+        latency_p90_s=counts.latencies.percentile(0.9),
+        latency_p99_s=counts.latencies.percentile(0.99),
+        sampling={name: tuple(values) for name, values in counts.values.items()},
+    )
     with contextlib.suppress(OSError):
-        write_json(state, content)
+        told.write(state)
 
 
 def _say(message: str) -> None:

@@ -20,6 +20,7 @@ from snakeval.results.result import Result
 from snakeval.run.attempt import Attempt
 from snakeval.run.deployment import ServedDeployment, ServerTeardown, Teardown
 from snakeval.run.failures import FailedStarts
+from snakeval.run.gateway import GatewayState
 from snakeval.run.heartbeat import Owner
 from snakeval.run.lease import Lease
 from snakeval.run.record import Damage, Pid, Record, say_once
@@ -30,6 +31,7 @@ RECORDS: tuple[type[Record], ...] = (
     Answer,
     Attempt,
     FailedStarts,
+    GatewayState,
     Lease,
     Owner,
     Secrets,

@@ -1,0 +1,50 @@
+"""What the gateway of a running task tells of itself: `gateway.json`, written again every second."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from snakeval.run.record import Pid, Record
+
+
+@dataclass(frozen=True)
+class GatewayState(Record):
+    """Where a gateway listens and what it has counted.
+
+    Attributes:
+        address: Base URL for the harness.
+        pid: Its process.
+        under_way: Requests that the endpoint works on.
+        allowed: How many may be under way right now.
+        waiting_for: Why nothing moves; None while it does.
+        hopeless: Whether so many requests in a row have failed for good that no more are sent.
+        broken: Why the gateway cannot do its work any more; None while it can.
+        sent, remembered, again: Requests that were sent, that the journal answered, and tries beyond the first.
+        missing: Requests that a replay does not find in the journal.
+        unauthorised: Requests without the gateway's token.
+        kinds: How many answers, and failures for good, were of each kind.
+        details: The first details of each kind that is no plain answer.
+        prompt_tokens, completion_tokens: Sums; None while the endpoint has counted nothing.
+        latency_p50_s, latency_p90_s, latency_p99_s: Of the answers that were sent for; None without any.
+        sampling: Of each sampling parameter that was sent, its distinct values, the first few.
+    """
+
+    address: str
+    pid: Pid
+    under_way: int
+    allowed: int
+    waiting_for: str | None
+    hopeless: bool
+    broken: str | None
+    sent: int
+    remembered: int
+    again: int
+    missing: int
+    unauthorised: int
+    kinds: Mapping[str, int]
+    details: Mapping[str, tuple[str, ...]]
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    latency_p50_s: float | None
+    latency_p90_s: float | None
+    latency_p99_s: float | None
+    sampling: Mapping[str, tuple[object, ...]]
