@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from snakeval import __version__
 from snakeval.errors import ExtensionError, Problem, SnakevalError
-from snakeval.system.extensions import load_function
+from snakeval.system.extensions import load_function, load_module
 
 TABLE = "scripts/snakeval/commands/__init__.py"
 # In the order of the help; each module has a function as `register_contract`.
@@ -93,13 +93,24 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"snakeval {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():
-        where = f"{TABLE}: {name}"
-        load_function(f"{module}:register", where, register_contract)(subparsers)
-        added = subparsers.choices.get(name)
-        if added is None or added.get_default("run") is None:
-            what = "names a module that does not register this subcommand" if added is None else "has nothing to run"
-            hint = "register(subparsers) is subparsers.add_parser(NAME, ...) and set_defaults(run=FUNCTION)"
-            raise ExtensionError(
-                Problem(where, what, f"{module}.register", f"a parser {name} with a default run", hint)
-            )
+        _register(name, module, subparsers)
     return parser
+
+
+def _register(name: str, module: str, subparsers: "argparse._SubParsersAction[Any]") -> None:
+    where = f"{TABLE}: {name}"
+    load_module(module, where)
+    register = load_function(f"{module}:register", where, register_contract)
+    got, what = f"{module}.register", "names a module that does not register this subcommand"
+    try:
+        register(subparsers)
+    # Which of the two, for a name that is taken, depends on Python's version.
+    except (argparse.ArgumentError, ValueError) as error:
+        got += f": {error}"
+    else:
+        added = subparsers.choices.get(name)
+        if added is not None and callable(added.get_default("run")):
+            return
+        what = what if added is None else "has nothing to run"
+    hint = "register(subparsers) is subparsers.add_parser(NAME, ...) and set_defaults(run=FUNCTION)"
+    raise ExtensionError(Problem(where, what, got, f"a parser {name} with a default run", hint))

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -59,17 +60,17 @@ def load_module(name: str, where: str) -> ModuleType:
     """
     try:
         return importlib.import_module(name)
-    except ImportError as error:
+    except Exception as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}.")
         what = "names a module that is not there" if missing else "names a module that cannot be imported"
-        got = name if missing else f"{name}: {error}"
+        got = name if missing else f"{name}: {type(error).__name__}: {error}"
         hint = "CONTRIBUTING.md, Adding things, has every file that belongs to an addition"
         raise ExtensionError(Problem(where, what, got, f"scripts/{name.replace('.', '/')}.py", hint)) from error
 
 
 def _load(reference: str, where: str) -> Any:
-    module, colon, name = reference.partition(":")
-    if not colon:
+    module, _, name = reference.partition(":")
+    if not re.fullmatch(r"\w+(\.\w+)*:\w+", reference):
         hint = "write the module and the name in it, for example snakeval.backends.local:LocalBackend"
         raise ExtensionError(Problem(where, "is no reference", reference, "module:name", hint))
     found = load_module(module, where)

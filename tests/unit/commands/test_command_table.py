@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from snakeval import commands
 from snakeval.commands import COMMANDS, main, make_parser
+from snakeval.errors import ExtensionError
 
 REGISTER = """
 def register(subparsers):
@@ -25,6 +26,9 @@ def test_every_subcommand_is_complete() -> None:
         (REGISTER.format(body="pass"), "toy names a module that does not register this subcommand"),
         (REGISTER.format(body="subparsers.add_parser('toys')"), "toy names a module that does not register"),
         (REGISTER.format(body="subparsers.add_parser('toy')"), "toy has nothing to run"),
+        (REGISTER.format(body="subparsers.add_parser('toy').set_defaults(run='toy')"), "toy has nothing to run"),
+        (REGISTER.format(body="subparsers.add_parser('logs')"), "toy names a module that does not register"),
+        ("def register(subparsers:", "toy names a module that cannot be imported"),
     ],
 )
 def test_what_is_incomplete_is_told(
@@ -43,3 +47,9 @@ def test_what_is_incomplete_is_told(
     told = capsys.readouterr().err
     assert told.startswith("error: scripts/snakeval/commands/__init__.py: ")
     assert words in told
+
+
+def test_an_entry_names_a_module_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "COMMANDS", {"toy": "snakeval.commands.logs:register"})
+    with pytest.raises(ExtensionError, match="toy names a module that is not there"):
+        make_parser()

@@ -60,6 +60,7 @@ def test_what_is_complete_is_loaded() -> None:
         ("snakeval.nowhere:X", ["table: x names a module that is not there", "expected: scripts/snakeval/nowhere.py"]),
         (f"{__name__}:X", ["table: x names what its module does not have", "expected: X"]),
         ("snakeval.errors", ["table: x is no reference", "got:      snakeval.errors", "expected: module:name"]),
+        ("snakeval.errors:", ["table: x is no reference", "got:      snakeval.errors:", "expected: module:name"]),
         (
             f"{__name__}:Short",
             [
@@ -92,10 +93,18 @@ def test_a_function_that_does_not_do_is_told(reference: str) -> None:
         load_function(reference, "table: x", takes_one)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("needs_more", "import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
+        ("half_written", "def begin(", "SyntaxError: '\\(' was never closed"),
+        ("mistaken", "begin", "NameError: name 'begin' is not defined"),
+    ],
+)
 def test_a_module_that_cannot_be_imported_is_told_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, reason: str
 ) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "needs_more.py").write_text("import no_such_package\n", encoding="utf-8")
-    with pytest.raises(ExtensionError, match=r"cannot be imported\n.*needs_more: No module named 'no_such_package'"):
-        load_module("needs_more", "table: x")
+    (tmp_path / f"{name}.py").write_text(f"{text}\n", encoding="utf-8")
+    with pytest.raises(ExtensionError, match=rf"cannot be imported\n.*{name}: {reason}"):
+        load_module(name, "table: x")
