@@ -22,7 +22,9 @@ DESCRIPTIONS = re.compile(rf"{re.escape(RUNNERS)}\.(shared(\.\w+)?|\w+\.request(
 # Who calls the package. The executor's plugin is not among them: it is a library that knows nothing of Snakeval.
 CALLERS = ("rules", "programs", "dev", "command", "snakemake_logger_plugin_snakeval")
 # How tables of backends, harnesses, ... name what they load.
-TABLE_ENTRY = re.compile(r"snakeval(\.\w+)+:\w+")
+TABLE_ENTRY = re.compile(r"snakeval(\.\w+)+(:\w+)?")
+# The one module that imports what a table names: a name that is made while a program runs is seen by no test.
+LOADER = "snakeval.system.extensions"
 
 Graph = dict[str, set[str]]
 
@@ -33,7 +35,8 @@ def read_graph(scripts: Path) -> Graph:
     graph: Graph = {}
     for module, file in files.items():
         package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-        names = _imported_names(ast.parse(file.read_text(encoding="utf-8")), package)
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        names = {*_imported_names(tree, package), *(() if _program(module) else _names_in_tables(tree))}
         graph[module] = {_longest_module(name, files) for name in names} - {module}
     return graph
 
@@ -55,8 +58,13 @@ def _imported_names(tree: ast.Module, package: str) -> Iterator[str]:
                 args=[ast.Constant(value=str(name)), *_],
             ):
                 yield resolve_name(name, package)
-            case ast.Constant(value=str(text)) if TABLE_ENTRY.fullmatch(text):
-                yield text.partition(":")[0]
+
+
+def _names_in_tables(tree: ast.Module) -> Iterator[str]:
+    """Yield the modules that texts name; programs have none, and have labels that look like them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and TABLE_ENTRY.fullmatch(node.value):
+            yield node.value.partition(":")[0]
 
 
 def _longest_module(name: str, modules: dict[str, Path]) -> str:
@@ -142,12 +150,25 @@ def test_no_import_runs_upwards(graph: Graph) -> None:
     assert upward_imports(graph) == []
 
 
+def test_nobody_else_imports_by_a_name(graph: Graph) -> None:
+    assert [module for module, names in graph.items() if "importlib" in names and not _program(module)] == [LOADER]
+
+
 def test_no_imports_form_a_circle(graph: Graph) -> None:
     assert circle(graph) == []
 
 
 @pytest.mark.parametrize(
-    ("room", "forbidden"), [("snakeval.config", "snakeval.run"), ("snakeval.deployments.supervisor", "snakeval.config")]
+    ("room", "forbidden"),
+    [
+        ("snakeval.config", "snakeval.run"),
+        ("snakeval.deployments.supervisor", "snakeval.config"),
+        ("snakeval.gateway", "snakeval.config"),
+        ("snakeval.gateway", "snakeval.backends"),
+        ("snakeval.harnesses", "snakeval.backends"),
+        ("snakeval.harnesses", "snakeval.serving"),
+        ("snakeval.results", "snakeval.serving"),
+    ],
 )
 def test_room_knows_nothing_of_another(graph: Graph, room: str, forbidden: str) -> None:
     assert [module for module in reach(graph, room) if _lies_in(module, forbidden)] == []
@@ -172,6 +193,7 @@ FORMS = {
     "for types only": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import snakeval.commands.plan",
     "by name": "import importlib\nimportlib.import_module('snakeval.commands.plan')",
     "by relative name": "from importlib import import_module\nimport_module('..commands.plan', __package__)",
+    "by a table of modules": "COMMANDS = {'cloud': 'snakeval.commands.plan'}",
     "by a table": "BACKENDS = {'cloud': 'snakeval.commands.plan:Cloud'}",
     "of a caller": "from snakemake_logger_plugin_snakeval.handler import LogHandler",
     "of a program": "from snakeval.harnesses.runners.snakeval_runners import one",
