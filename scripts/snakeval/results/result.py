@@ -66,6 +66,10 @@ class Times:
     duration_s: float
     attempt: int
 
+    def __post_init__(self) -> None:
+        if self.began.tzinfo is None or self.ended.tzinfo is None:
+            raise ValueError("a time without a time zone is no moment")
+
     @property
     def began(self) -> datetime:
         """The begin."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from snakeval.errors import SnakevalError
 from snakeval.run.paths import TaskPaths
-from snakeval.run.record import Pid, Record
+from snakeval.run.record import Moment, Pid, Record
 from snakeval.system.periodic import Periodic
 from snakeval.system.processes import is_alive, start_time
 
@@ -72,13 +72,13 @@ class Attempt(Record):
     machine: str = field(default_factory=socket.gethostname)
     pid: Pid = field(default_factory=os.getpid)
     process_start: float | None = field(default_factory=lambda: start_time(os.getpid()))
-    started_at: float = field(default_factory=time.time)
-    updated_at: float = field(default_factory=time.time)
+    started_at: Moment = field(default_factory=time.time)
+    updated_at: Moment = field(default_factory=time.time)
     done: int | None = None
     total: int | None = None
     first_done: int = 0
-    first_at: float | None = None
-    counted_at: float | None = None
+    first_at: Moment | None = None
+    counted_at: Moment | None = None
     reason: str | None = None
 
     @property

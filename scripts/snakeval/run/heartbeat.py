@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from snakeval.run.record import Pid, Record
+from snakeval.run.record import Moment, Pid, Record
 from snakeval.system.periodic import Periodic
 from snakeval.system.processes import SESSION_VARIABLE
 
@@ -26,7 +26,7 @@ class Owner(Record):
 
     session: str
     pid: Pid = field(default_factory=os.getpid)
-    started_at: float = field(default_factory=time.time)
+    started_at: Moment = field(default_factory=time.time)
 
 
 class Heartbeat:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from snakeval.run.paths import ServerPaths
-from snakeval.run.record import Pid, Record
+from snakeval.run.record import Moment, Pid, Record
 
 CLAIM_STALE_S = 60.0
 
@@ -117,15 +117,15 @@ class ServerRecord(Record):
     starter_pid: Pid | None = None
     supervisor_pid: Pid | None = None
     supervisor_start: float | None = None
-    started_at: float | None = None
-    ready_at: float | None = None
-    updated_at: float | None = None
+    started_at: Moment | None = None
+    ready_at: Moment | None = None
+    updated_at: Moment | None = None
     restarts: int | None = None
     used_s: float | None = None
     container_runtime: str | None = None
     image: str | None = None
     job_id: str | None = None
-    submitted_at: float | None = None
+    submitted_at: Moment | None = None
     session: str | None = None
     endpoint: str | None = None
     min_replicas: int | None = None

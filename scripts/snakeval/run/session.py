@@ -11,7 +11,7 @@ import psutil
 from snakeval.errors import DeploymentError
 from snakeval.run.heartbeat import SILENCE_S
 from snakeval.run.paths import RunPaths, ServerPaths, run_locks
-from snakeval.run.record import Pid, Record
+from snakeval.run.record import Moment, Pid, Record
 from snakeval.system.files import HeldLock
 from snakeval.system.processes import SESSION_VARIABLE, is_alive
 
@@ -36,8 +36,8 @@ class SessionRecord(Record):
     pid: Pid = field(default_factory=os.getpid)
     process_start: float = field(default_factory=lambda: float(psutil.Process().create_time()))
     directory: str = field(default_factory=lambda: str(Path.cwd()))
-    began_at: float = field(default_factory=time.time)
-    ended_at: float | None = None
+    began_at: Moment = field(default_factory=time.time)
+    ended_at: Moment | None = None
     outcome: str | None = None
     silent: bool = False
 
@@ -69,7 +69,7 @@ class StopMark(Record):
     """
 
     session: str
-    at: float = field(default_factory=time.time)
+    at: Moment = field(default_factory=time.time)
 
 
 def read_session(paths: RunPaths) -> SessionRecord | None:
@@ -82,7 +82,7 @@ def _is_silent(paths: RunPaths) -> bool:
     """Whether the file that a living session touches is gone, or was touched long ago."""
     try:
         return time.time() - paths.session.stat().st_mtime > SILENCE_S
-    except FileNotFoundError:
+    except OSError:
         return True
 
 

@@ -114,6 +114,15 @@ def test_a_bad_result_is_neither_written_nor_read(name: str, tmp_path: Path) -> 
     assert [one.path for one in told] == [path]
 
 
+@pytest.mark.parametrize(("time", "message"), [("soon", "'soon'"), ("2026-01-01T00:00", "time zone")])
+def test_a_time_that_is_none_is_told(time: str, message: str, tmp_path: Path) -> None:
+    path, content = tmp_path / "result.json", dict(a_result().as_json())
+    content["times"] |= {"ended_at": time}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(HarnessError, match=rf"result of sums is malformed: .*{message}.* - at `\$.times`"):
+        read_result(path)
+
+
 def _unchecked(content: dict[str, Any]) -> Result:
     """Return the good result with the metrics and counts of a bad one: a program can put anything into them."""
     metrics = tuple(Metric(**metric) for metric in content["metrics"])

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from snakeval.run import heartbeat
 from snakeval.run.heartbeat import Heartbeat, Owner, SessionWatch
+from snakeval.run.paths import RunPaths
+from snakeval.run.session import SessionRecord, read_session
 from workspace import eventually
 
 
@@ -51,3 +53,12 @@ def test_silence_is_measured_on_our_own_clock(file: Path) -> None:
 def test_a_job_that_nobody_submitted_goes_on(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SNAKEVAL_SESSION")
     assert SessionWatch(file).ended() is None
+
+
+def test_a_sign_of_life_that_cannot_be_looked_at_is_none(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path)
+    SessionRecord().write(paths.snakemake)
+    paths.session.symlink_to(paths.session)
+    record = read_session(paths)
+    assert record is not None
+    assert record.silent

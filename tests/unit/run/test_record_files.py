@@ -23,7 +23,7 @@ from snakeval.run.failures import FailedStarts
 from snakeval.run.gateway import GatewayState
 from snakeval.run.heartbeat import Owner
 from snakeval.run.lease import Lease
-from snakeval.run.record import Damage, Pid, Record, say_once
+from snakeval.run.record import Damage, Moment, Pid, Record, say_once
 from snakeval.run.server import Secrets, ServerRecord
 from snakeval.run.session import SessionRecord, StopMark
 
@@ -53,6 +53,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 PLAIN: Mapping[Any, st.SearchStrategy[Any]] = {
+    Moment: st.floats(0, 253402300799),
     Pid: st.integers(1, 2**31 - 1),
     int: st.integers(-(2**63), 2**63),
     float: st.floats(allow_nan=False, allow_infinity=False),
@@ -169,6 +170,12 @@ def test_a_value_of_another_type_is_damaged(record: Record, data: st.DataObject)
 )
 def test_damaged_files(kind: type[Record], content: bytes) -> None:
     record, told = _read(kind, content)
+    assert (record, len(told)) == (None, 1)
+
+
+@pytest.mark.parametrize("at", [1e300, -1e300, 2**62])
+def test_a_moment_without_a_date_is_damage(at: float) -> None:
+    record, told = _read(StopMark, json.dumps({"session": "one", "at": at}).encode())
     assert (record, len(told)) == (None, 1)
 
 

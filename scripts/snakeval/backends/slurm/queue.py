@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snakeval.errors import DeploymentError
-from snakeval.run.record import Record
+from snakeval.run.record import Moment, Record
 from snakeval.run.server import ServerRecord, ServerState
 from snakeval.system.files import HeldLock
 from snakeval.system.slurm import call
@@ -74,7 +74,7 @@ class Answer(Record):
         rows: All jobs.
     """
 
-    at: float
+    at: Moment
     rows: tuple[JobRow, ...]
 
 
