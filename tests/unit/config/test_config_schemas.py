@@ -56,6 +56,21 @@ def test_no_part_names_another_validator(file: Path) -> None:
     assert all("$schema" not in part for part in _objects(load_schema(file).node))
 
 
+@pytest.mark.parametrize("file", sorted(SCHEMAS.rglob("*.yaml")), ids=lambda path: str(path.relative_to(SCHEMAS)))
+def test_no_comma_cuts_a_description(file: Path) -> None:
+    # In {description: One, two.} the text ends at the comma; the rest becomes a key without a value.
+    assert [key for key in _keys_without_value(read_yaml(file)) if key != "default"] == []
+
+
+def _keys_without_value(node: Any) -> list[str]:
+    if isinstance(node, list):
+        return [key for item in node for key in _keys_without_value(item)]
+    if not isinstance(node, dict):
+        return []
+    own = [key for key, value in node.items() if value is None]
+    return own + [key for value in node.values() for key in _keys_without_value(value)]
+
+
 def test_readme_tables_are_up_to_date() -> None:
     readme = (ROOT / "config/README.md").read_text(encoding="utf-8")
     assert generate_config_reference.updated(readme, generate_config_reference.reference(SCHEMAS)) == readme
