@@ -21,12 +21,12 @@ class Parts:
     """What a backend consists of; each part is loaded when it is used.
 
     Attributes:
-        backend: A class as `Backend`, which is made from the `Config`.
+        backend: A class as `Backend`, made from the `Config`.
         problems: A function as `problems_contract`; None for a backend that nothing can be asked of beforehand.
-        attendant: A class as `Attendant`, which is made from the `Config`; None for servers that need none.
-        leftovers: A class as `Leftovers`, which is made from the `Config`; None where the living servers are all that
-            a run can leave behind.
-        beside: A class as `Beside`, which is made from a server's `allocation`; None where tasks cannot run there.
+        attendant: A class as `Attendant`, made from the `Config`; None for servers that need none.
+        leftovers: A class as `Leftovers`, made from the `Config`; None where a run can leave behind nothing but living
+            servers.
+        beside: A class as `Beside`, made from a server's `allocation`; None where tasks cannot run there.
     """
 
     backend: str

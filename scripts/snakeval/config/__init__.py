@@ -1,8 +1,8 @@
 """The configuration: composed from files, checked as a whole, resolved to frozen objects.
 
-`load_config` makes a `Config` of files; the rest of Snakeval reads that, and asks `reading/` for schemas and
-`tasks/registry.py` for harnesses where it needs what no run has chosen. Nothing here imports a package that takes long
-to load, because Snakemake parses the workflow again in every job.
+`load_config` makes a `Config` of files, and the rest of Snakeval reads that. Where it needs what no run has chosen, it
+asks `reading/` for schemas and `tasks/registry.py` for harnesses. Nothing here imports a package that takes long to
+load, because Snakemake parses the workflow again in every job.
 """
 
 from snakeval.config.load import load_config

@@ -15,8 +15,8 @@ class ExecutionType:
 
     Attributes:
         name: The value of `execution.type`.
-        on_this_machine: Whether that is the machine on which Snakemake runs, so that its ports, programs and images
-            can be looked at beforehand.
+        on_this_machine: Whether servers run on the machine where Snakemake runs. Then its ports, programs and images
+            can be checked beforehand.
         task_resources: Keys of the type -> the resource of Snakemake's executor that they are for tasks.
         container_runtimes: What may run containers there; empty where nothing does.
     """

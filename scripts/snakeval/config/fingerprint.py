@@ -24,8 +24,8 @@ _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*(?:==\s*([^\s\
 def fingerprint(content: Mapping[str, object]) -> str:
     """Return the first 16 hex digits of the SHA-256 of canonical JSON.
 
-    Keys whose value is null, or an empty mapping, are left out: a key that a later version adds, and that says nothing
-    unless it is set, changes no fingerprint.
+    Keys whose value is null or an empty mapping are left out. So a key that a later version adds changes no fingerprint
+    until somebody sets it.
     """
     said = {key: value for key, value in content.items() if value is not None and value != {}}
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -35,8 +35,8 @@ def fingerprint(content: Mapping[str, object]) -> str:
 def components(content: Node) -> Node:
     """Return what `fingerprint` hashes as dotted name -> value, ready to be published.
 
-    A literal under a secret-looking name is masked, and of a command there is the digest alone, so that two contents
-    can have equal components and different fingerprints.
+    A literal under a secret-looking name is masked. Of a command only the digest is there. So two contents can have
+    equal components and different fingerprints.
     """
     shown = Node({})
     for key, value in content.items():

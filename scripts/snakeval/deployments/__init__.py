@@ -1,4 +1,4 @@
-"""One model server as such: its type, its container, its launch script, what can be checked before it starts.
+"""One model server: its type, its container, its launch script, and the checks before it starts.
 
 Nothing here knows where the server runs.
 """

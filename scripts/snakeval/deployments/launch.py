@@ -28,13 +28,13 @@ class Placement:
     """What the backend decides about a server.
 
     Attributes:
-        host: Address to bind, "auto" for that of the machine on which the server comes to run.
+        host: Address to bind, "auto" for the address of the machine on which the server will run.
         advertise: Host name or address under which tasks reach it; "auto" as above.
         server_id: Unique for each start by Snakeval.
         batch_options: Options of the batch system, one a line at the head of the script.
         supervisor_options: More words of the supervisor's command line.
-        platform_port: The port that a platform has fixed which runs the image, restarts the server and asks clients for
-            their key by itself: the script is the container's command, without supervisor and key. None elsewhere.
+        platform_port: The fixed port of a platform that itself runs the image, restarts the server and asks clients for
+            their key. The script is then the container's command, without supervisor and key. None elsewhere.
     """
 
     host: str

@@ -1,7 +1,7 @@
-"""How many requests the tasks of a deployment may have under way together (`deployment.max_concurrency`).
+"""How many requests the tasks of a deployment may send together at the same time (`deployment.max_concurrency`).
 
-Every task counts with its `parallelism`, also at the auxiliary deployments that it uses; the sum over the running
-ones is a resource of Snakemake, one per deployment with a limit. Neither changes a score.
+Every task counts with its `parallelism`, also at the auxiliary deployments that it uses. The sum over the running tasks
+is a resource of Snakemake; each deployment with a limit has one. Neither number changes a score.
 """
 
 from collections.abc import Mapping, Sequence

@@ -117,8 +117,11 @@ class Adapters(Struct, frozen=True, kw_only=True):
         return {**choice, "message": message}
 
     def split_reasoning(self, text: str) -> tuple[str, str]:
-        """Return reasoning and text. Reasoning that is never closed is all reasoning; an end without a begin as well
-        ends reasoning, since chat templates often write the begin into the prompt."""
+        """Return reasoning and text.
+
+        Reasoning that is never closed is all reasoning. An end mark without a begin mark ends reasoning too, because
+        chat templates often write the begin mark into the prompt.
+        """
         thoughts: list[str] = []
         if self.reasoning_begin not in text and self.reasoning_end in text:
             thought, _, text = text.rpartition(self.reasoning_end)

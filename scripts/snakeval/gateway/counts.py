@@ -41,13 +41,14 @@ class Counts:
     """Counts of one life of the gateway.
 
     Attributes:
-        sent, remembered, again: Requests that were sent, that the journal answered, and tries beyond the first.
+        sent, remembered: Requests that were sent, and requests that the journal answered.
+        again: Tries beyond the first.
         missing: Requests that a replay does not find in the journal.
         unauthorised: Requests without the gateway's token.
         kinds: How many answers, and failures for good, were of each kind.
         details: The first details of each kind that is no plain answer.
         prompt_tokens, completion_tokens: Sums; None while the endpoint has counted nothing.
-        values: Of each sampling parameter that was sent, its distinct values, the first few.
+        values: The first few distinct values of each sampling parameter that was sent.
     """
 
     sent: int = 0

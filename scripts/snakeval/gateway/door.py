@@ -1,4 +1,4 @@
-"""What happens with one request: remembered, or adapted, limited, sent, judged, perhaps sent again, and remembered."""
+"""The way of one request: the journal answers it, or it is adapted, limited, sent (again), judged and written down."""
 
 import asyncio
 import time

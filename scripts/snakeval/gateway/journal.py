@@ -1,8 +1,9 @@
 """What a task's gateway sent and got: one line a request, kept across attempts and changes of settings.
 
-A line is `{"digest":"...","entry":{...}}`. Lines are only ever added. What a process was writing when it was killed
-ends in the middle: a torn last line is dropped, a damaged one is asked again, and both are told once. Network file
-systems break databases, and take appended lines. Of every answer the gateway keeps the place in memory, not the text.
+A line is `{"digest":"...","entry":{...}}`. Lines are only ever added. When a process is killed, the line that it was
+writing ends in the middle. The reader drops such a torn last line. It asks a damaged line again. It tells both once.
+Network file systems break databases, but they can append lines. Of every answer the gateway keeps the place in memory,
+not the text.
 """
 
 import hashlib

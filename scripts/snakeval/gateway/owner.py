@@ -1,7 +1,7 @@
 """Proves who is at the other end of a connection: the process that was started, and nobody who has taken its port.
 
-A port can change hands while a server restarts; an established connection cannot. So each connection is looked at once,
-when its first reply comes: the kernel tells which socket is its other end, and whose process holds that socket.
+A port can change hands while a server restarts; an established connection cannot. So each connection is checked once,
+when its first reply comes. The kernel tells which socket is the other end, and which process holds that socket.
 Source: proc(5), `/proc/net/tcp` and `/proc/[pid]/fd`.
 """
 

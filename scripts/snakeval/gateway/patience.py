@@ -19,7 +19,7 @@ _BUSY = wait_exponential_jitter(multiplier=BUSY_PAUSE_S, max=LONGEST_BUSY_PAUSE_
 
 
 def retry_after_s(value: str | None, now: float | None = None) -> float | None:
-    """Return the seconds that a `Retry-After` asks for, from either of its forms; None for no or a wrong one."""
+    """Return the seconds that a `Retry-After` asks for, in either of its forms; None for none or a wrong one."""
     if not value:
         return None
     try:

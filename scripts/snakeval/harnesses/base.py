@@ -74,14 +74,14 @@ class Harness(Protocol):
     """One program that knows tasks."""
 
     def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:
-        """Prepare `work_dir` and return how to run the task; safe to call again, what is cached there stays.
+        """Prepare `work_dir` and return how to run the task. A second call is safe: what is cached there stays.
 
         Args:
             task: The task.
             endpoint: Where its requests go.
             work_dir: Folder of the harness's own files; made when it is missing.
-            python: Interpreter of the harness's environment; not used for a task in a container, whose command is one
-                for the inside of its image.
+            python: Interpreter of the harness's environment. Not used for a task in a container: its command is one for
+                the inside of its image.
             config: The run.
         """
 

@@ -65,8 +65,8 @@ def empty_folder(work_dir: Path) -> Path:
 def data_cache(task: Task, work_dir: Path, config: Config) -> dict[str, str]:
     """Return the variable that gives a task a cache of its own for data in folders, unless it chooses one itself.
 
-    In one for all, datasets 5 tells folders with a README apart by their names alone: a task would be given the rows of
-    another folder, or those from before a change, without a word.
+    In a common cache, datasets 5 tells folders with a README apart only by their names. A task could then get the rows
+    of another folder, or rows from before a change, and nobody would notice.
     """
     in_folders = config.data_dir or task.dataset_dir or task.definition
     if not in_folders or CACHE_VARIABLE in task.env_vars:

@@ -25,14 +25,14 @@ _SAME = 1e-6
 class Sample:
     """One answer to one question.
 
-    A line may have more keys, which stay in the file; and a program of the user's may write anything, so that what does
-    not have the type that is named here is None.
+    A line may have more keys; they stay in the file. A user's program may write anything, so a value of another type
+    than the one named here is read as None.
 
     Attributes:
         task: The harness's name of the task or subtask.
         doc_id, prompt, answer, expected, finish_reason: As they were written, any JSON.
         repeat, prompt_tokens, completion_tokens, latency_s: Numbers, as they were written.
-        metrics: Name of the metric -> score, finite ones alone.
+        metrics: Name of the metric -> score, only finite scores.
         group: Name of the group of samples that belong together.
     """
 

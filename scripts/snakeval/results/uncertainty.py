@@ -12,8 +12,8 @@ from snakeval.results.statistics.scores import Scores, make_scores
 def with_uncertainty(outcome: Outcome, table: SampleTable) -> Outcome:
     """Return the outcome with intervals, and pass@k where right-or-wrong answers were repeated.
 
-    What the samples do not explain (corpus metrics, averages over groups, programs that write no samples) keeps the
-    harness's own standard error, and has the interval that this allows.
+    Some scores cannot be computed from samples (corpus metrics, averages over groups, programs that write no samples).
+    They keep the harness's own standard error, and get the interval that follows from it.
     """
     return replace(outcome, metrics=tuple(one for metric in outcome.metrics for one in _metrics(metric, table)))
 

@@ -115,7 +115,7 @@ def has_failed(files: TaskPaths) -> bool:
 
 
 class AttemptWriter:
-    """Keeps the file of one attempt up to date, from a thread of its own: it stays true whatever the job waits for."""
+    """Keeps the file of one attempt up to date from a thread of its own, so it stays true while the job waits."""
 
     def __init__(self, path: Path, attempt: Attempt) -> None:
         self._path = path

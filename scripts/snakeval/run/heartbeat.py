@@ -41,7 +41,7 @@ class Heartbeat:
         self._beats: Periodic | None = None
 
     def begin(self, session: str) -> None:
-        """Say from now on that `session` owns the run; every job of an earlier one ends when it sees that."""
+        """Say from now on that `session` owns the run. The jobs of an earlier session end when they see that."""
         Owner(session).write(self._file)
         self._beats = Periodic(self._beat, BEAT_S)
         self._beats.begin()

@@ -1,8 +1,8 @@
 """The files by which the processes of a run talk: each is one JSON object, written whole and read by its type.
 
-Beside its own fields a file holds `schema_version`, the version of its form, and `snakeval_version`, which program
-wrote it; a file without them is of version 0.1. A field that a reader does not know is left out, so a file of a later
-form is read as far as it is understood.
+Beside its own fields a file holds `schema_version` and `snakeval_version`: the version of the file's form, and the
+version of the program that wrote it. A file without them is of version 0.1. A reader leaves out a field that it does
+not know, so it reads a file of a later form as far as it understands it.
 """
 
 import sys

@@ -17,8 +17,8 @@ from snakeval.system.say import Say
 def slot(config: Config, paths: RunPaths, backend: Backend, deployment: str, task: str, say: Say) -> Iterator[None]:
     """Wait until the deployment may have a server on this machine, and claim it while the block runs.
 
-    At most `execution.max_deployments` deployments have servers. Where there is no room, a server that no lease and no
-    process holds is stopped, so waiting ends as soon as the tasks of another deployment have ended.
+    At most `execution.max_deployments` deployments have servers. Where there is no room, it stops a server that no
+    lease and no process holds. So waiting ends as soon as the tasks of another deployment have ended.
     """
     limit = config.execution.max_deployments
     others = [one.name for one in config.deployments if one.name != deployment]

@@ -79,12 +79,12 @@ class Wait:
     def until_it_answers(self) -> Server:
         """Return the server once it has given a right answer.
 
-        A slow answer has all the time that a start has; a wrong one, or a lost connection, is asked for again for half
-        a minute.
+        A slow answer may take as long as a start may take. After a wrong answer or a lost connection it asks again, for
+        half a minute.
 
         Raises:
             DeploymentError: it has ended, waits too long in a queue, or has not answered in time.
-            EndpointError: it answers, and not as it must.
+            EndpointError: it answers, but not as it must.
         """
         while True:
             server = self.backend.state(self.deployment.name)

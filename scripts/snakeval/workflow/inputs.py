@@ -104,7 +104,7 @@ class Inputs:
     def results_of(self, wildcards: Wildcards) -> list[Path]:
         """Return the results for which a deployment must be there.
 
-        They are those of its own evaluation; for an auxiliary deployment, those of the tasks that use it.
+        They are the results of its own evaluation. For an auxiliary deployment they are those of the tasks that use it.
         """
         name = wildcards.deployment
         if name in self.evaluated:

@@ -2,10 +2,10 @@
 
 
 def respect_status_interval() -> None:
-    """Never pause longer between two looks than `--seconds-between-status-checks` says; safe to call twice.
+    """Never pause longer between two checks than `--seconds-between-status-checks` says; safe to call twice.
 
-    The Slurm executor (2.8.0) takes that option for its first pause only; then it waits 10 s longer each time, up to
-    180 s. Where tasks take minutes, a run would spend a good part of its time not noticing that they have ended.
+    The Slurm executor (2.8.0) uses that option only for its first pause. Then each pause is 10 s longer, up to 180 s.
+    Where tasks take minutes, a run would often notice late that they have ended.
     """
     from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 

@@ -1,7 +1,7 @@
-"""Keeps the records of endpoints up to date from the main process: the one that has a token as long as the run lasts.
+"""Keeps the records of endpoints up to date, in the main process: only this process has a token for the whole run.
 
-One list call for all endpoints every few seconds, whatever the number of tasks. It wakes an endpoint that was scaled to
-zero under its tasks, and starts the servers that jobs on Lepton, which have no token, have asked for.
+It makes one list call for all endpoints every few seconds, whatever the number of tasks. It wakes an endpoint that was
+scaled to zero while tasks need it. Jobs on Lepton have no token; it starts the servers that they have asked for.
 """
 
 import sys

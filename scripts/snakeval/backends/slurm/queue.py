@@ -145,7 +145,7 @@ class SharedQueue:
 
 
 def query(names: Sequence[str]) -> dict[str, JobRow]:
-    """Ask for all jobs of these names, of this user, at once; those that ended a moment ago are among them.
+    """Ask for all jobs of these names, of this user, in one call. Jobs that ended a moment ago are among the answers.
 
     Raises:
         DeploymentError: Slurm does not answer; that says nothing about the jobs.

@@ -42,10 +42,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class TaskPlan:
-    """One task on one deployment; everything is None for a task that is done, and where there is no data.
+    """One task on one deployment. Everything is None for a task that is done, and where there is no data.
 
     Attributes:
-        done: Whether Snakemake would leave it alone.
+        done: Whether Snakemake would not run it again.
         basis: What the estimate rests on.
         samples: Samples times repeats.
     """

@@ -1,4 +1,4 @@
-"""What is known of a run from its files and one question to its backend; looks only, and writes nothing."""
+"""The state of a run, from its files and one question to its backend. It writes nothing."""
 
 import time
 
@@ -18,12 +18,14 @@ __all__ = ["RunStatus", "ServerStatus", "TaskState", "TaskStatus", "run_status"]
 def run_status(config: Config, now: float | None = None, backend: Backend | None = None) -> RunStatus:
     """Return the state of a run.
 
-    Reads a few small files per deployment and one per task, and asks the backend's batch system, if there is one, once.
+    It reads a few small files per deployment and one per task. It asks the backend's batch system once, if there is
+    one.
 
     Args:
         config: The run.
         now: Seconds since the epoch; the present when it is not given.
-        backend: Asked in place of the run's own; one that is kept between calls asks no more often than it must.
+        backend: The backend to ask; the run's own when it is not given. A backend that is kept between calls asks no
+            more often than it must.
     """
     now = time.time() if now is None else now
     paths = RunPaths(config.folder)

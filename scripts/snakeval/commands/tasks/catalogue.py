@@ -54,7 +54,8 @@ class HarnessRow:
     """One harness.
 
     Attributes:
-        harness, version, package, container: Its name, release, PyPI's name of it, and image; None where it has none.
+        harness, version: Its name and release.
+        package, container: Its name on PyPI, and its image; None where it has none.
         tasks, run, run_in_image: How many tasks it has, how many run here, and how many in its image.
     """
 

@@ -36,7 +36,7 @@ class Findings:
         self._tree.remove(keys)
 
     def notices(self) -> Iterator[str]:
-        """Yield one line for every reason for which keys were left out, and one for each that was read otherwise."""
+        """Yield one line for each reason why keys were left out, and one for each key that was read in another way."""
         for reason, keys in self._left_out.items():
             yield f"{', '.join(dict.fromkeys(keys))}: left out, {reason}"
         yield from dict.fromkeys(self._read)

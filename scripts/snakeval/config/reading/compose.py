@@ -53,8 +53,8 @@ class Composition:
 def compose(configfiles: Sequence[Path], group_root: Path) -> Composition:
     """Merge configfiles, later over earlier, over the group files that they choose.
 
-    A later file's choice for a group replaces an earlier one's. Group files lie below all bodies, except those that
-    stand after `_self_`, which lie over the body of their own file.
+    A later file's choice for a group replaces an earlier file's choice. Group files lie below the bodies of all files.
+    Only a group file that stands after `_self_` lies over the body of the file that names it.
 
     Args:
         configfiles: At least one.

@@ -22,7 +22,7 @@ _TYPE_WORDS = {
 
 
 def show(value: Any, key: str = "") -> str:
-    """Return a value as one short line; a text that may be a secret, by the name of its key, is not shown."""
+    """Return a value as one short line; the name of its key decides whether a text may be a secret and is not shown."""
     if value is None:
         return "null"
     if isinstance(value, Mapping):

@@ -21,7 +21,7 @@ _FILES = {"apptainer": ".sif", "pyxis": ".sqsh"}
 
 
 def containers_have_an_image(draft: Draft) -> Iterator[Problem]:
-    """A container needs an image; where the type has no image of its own, one without a container is a mistake."""
+    """A container needs an image. An image needs a container where the type has no image of its own."""
     for entry in draft.served:
         image = entry.data.get("image")
         if _in_container(entry) and image is None:

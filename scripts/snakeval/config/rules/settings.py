@@ -1,4 +1,4 @@
-"""A setting that nothing uses is an error: of a task, when its harness does not; of `evaluation`, when no task does."""
+"""A task's setting that its harness does not use is an error, and so is one of `evaluation` that no task uses."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

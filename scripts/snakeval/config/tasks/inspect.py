@@ -35,8 +35,8 @@ class InspectTask:
 def find_inspect_task(entry: Entry, folders: Sequence[Path]) -> InspectTask | Problem:
     """Return the task that an entry of harness `inspect` or `inspect_evals` names, or the finding that there is none.
 
-    Of harness `inspect`, `NAME` is the task of that name in `NAME.py`, else the only one there, else the one of that
-    name in any file; `FILE@NAME` is the one of that name in `FILE.py`.
+    For harness `inspect`, `FILE@NAME` is the task NAME in `FILE.py`. `NAME` alone is the first of these that exists:
+    the task NAME in `NAME.py`, the only task in `NAME.py`, the task NAME in any file.
     """
     if entry.data["harness"] == INSPECT_EVALS:
         return _shipped(entry)

@@ -1,4 +1,4 @@
-"""The Slurm job that a supervisor runs in: which incarnation it is, when its time is over, and what then happens."""
+"""The Slurm job in which a supervisor runs: its incarnation, the end of its time, and what happens then."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The processes of one server: how they are told from all others, what ties them to their supervisor, and their end."""
+"""The processes of one server: how to recognise them, what ties them to their supervisor, and how they end."""
 
 import os
 from collections.abc import Mapping
@@ -30,8 +30,8 @@ class Family:
     def processes(self) -> list[psutil.Process]:
         """Return the living processes: our descendants, and what a container runtime started for us.
 
-        The monitor of a podman container is a descendant, because the supervisor is its subreaper. A step of Slurm is
-        nobody's; the server's id in its environment, which no other process has, tells that it is ours.
+        The monitor of a podman container is a descendant, because the supervisor is its subreaper. A step of Slurm
+        descends from nobody here. It has the server's id in its environment; no other process has this id.
         """
         own = family_of(os.getpid())[1:]
         carriers = processes_of(self._server_id) if self._runtime else []

@@ -1,7 +1,8 @@
-"""What the supervisor of a server with several instances runs: the instances, and the router in front of them.
+"""Runs the instances of one server and the router in front of them, under the server's supervisor.
 
-It starts every instance, begins to route when the first ones are ready, takes away those that die, adds those that
-come (back), and ends when none is ready any more; the supervisor then starts it again, as it does with any server.
+It starts every instance. It begins to route when the first instances are ready. It takes away instances that die, and
+adds instances that come (back). It ends when no instance is ready any more. Then the supervisor starts it again, as it
+does with any server.
 """
 
 import argparse

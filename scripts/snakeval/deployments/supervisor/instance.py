@@ -1,6 +1,6 @@
 """One instance: a step of the server's Slurm job on nodes of its own, with a supervisor of its own.
 
-The supervisor restarts a server that crashed; what is done here is to start the step again when all of it was killed.
+The instance's supervisor restarts a server that crashed. This module starts the step again when all of it was killed.
 Facts about srun(1), squeue(1) and scancel(1): Slurm 22.05 and later.
 """
 
@@ -107,7 +107,7 @@ class Instance:
         return self.number * self.settings.nodes
 
     def look(self) -> str | None:
-        """Return where it answers, None when it does not; start its step again or give it up where that is due."""
+        """Return where it answers, or None when it does not. When it is time, start its step again or give it up."""
         if self.gone is not None:
             return None
         if self._step is None:

@@ -30,8 +30,8 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class KeyCheck:
     """Answers 200 to requests with the deployment's key and 401 to all others, on the loopback alone.
 
-    The router has no key of its own: it shows each new one to such a URL, and only then lets it use its API, which
-    could send other people's requests anywhere, or an instance.
+    The router has no key of its own. It sends each new key to this URL. Only when the answer is 200, the key may use an
+    instance, or the router's API. This API could send other people's requests anywhere.
     """
 
     def __init__(self, key: str) -> None:

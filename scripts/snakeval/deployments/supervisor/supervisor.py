@@ -1,9 +1,9 @@
 """Runs one server, watches it, and makes sure that nothing of it stays behind.
 
-Started by `launch.sh` on the machine where the server lives, as a program of its own. It picks a port, starts the
-server in a session of its own, registers address and state in `state.json`, restarts a server that had been ready
-and crashed (bounded, with back-off), and ends it when nobody has used it for the idle time. In a Slurm job it takes
-the warning before the time limit (SIGUSR1): no new task begins, and the job goes back into the queue.
+`launch.sh` starts it on the machine where the server lives, as a program of its own. It picks a port and starts the
+server in a session of its own. It registers address and state in `state.json`. It restarts a server that had been ready
+and crashed (bounded, with back-off). It ends the server when nobody has used it for the idle time. In a Slurm job it
+takes the warning before the time limit (SIGUSR1): no new task begins, and the job goes back into the queue.
 """
 
 import argparse

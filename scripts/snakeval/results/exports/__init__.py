@@ -1,7 +1,8 @@
 """Brings the results of a run into files of other tools and into trackers, one format at a time.
 
-The table is in `schemas/export.schema.yaml`, because a configuration names formats: each of them says there what writes
-it (`x-writer`; a tracker has `x-sender`), and which environment of `envs/` that needs (`x-environment`).
+The table of formats is in `schemas/export.schema.yaml`, because a configuration names formats. There each format says
+what writes it (`x-writer`; a tracker has `x-sender`), and which environment of `envs/` the writer needs
+(`x-environment`).
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Results as lm-evaluation-harness 0.4.13 writes them: results_<time>.json and samples_<task>_<time>.jsonl per model.
 
-The format is that of its EvaluationTracker. What lm-eval itself said of a task (its definition, shots, versions) is
-taken from the harness's own file; keys that say nothing of an endpoint (device, git hash, ...) are null.
+The format is that of its EvaluationTracker. The harness's own file says what lm-eval knows of a task (its definition,
+shots, versions). Keys that say nothing of an endpoint (device, git hash, ...) are null.
 """
 
 import json

@@ -37,12 +37,12 @@ Score = tuple[float, float | None] | tuple[()] | None
 
 @dataclass(frozen=True)
 class Pivot:
-    """Headline scores, tasks down and deployments across.
+    """Headline scores; tasks are rows, deployments are columns.
 
     Attributes:
         deployments: The columns.
-        lines: Task, limit, metric, samples, and one cell per deployment: value and standard error, or None without a
-            result, or empty when another line of the task has it.
+        lines: Task, limit, metric, samples, and one cell per deployment. A cell is value and standard error. It is None
+            without a result, and empty when another line of the task has it.
     """
 
     deployments: tuple[str, ...]
@@ -130,8 +130,8 @@ def write_latex(found: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
 def make_pivot(rows: Sequence[Row]) -> Pivot:
     """Return the headline scores of rows.
 
-    Deployments may have been scored by another metric or on another number of samples; then a task has several lines,
-    each with the cells that belong together.
+    Deployments may have been scored by another metric or on another number of samples. Then a task has several lines,
+    and each line has the cells that belong together.
     """
     chosen = headline_rows(rows)
     deployments = tuple(dict.fromkeys(row.deployment for row in chosen))

@@ -1,1 +1,1 @@
-"""The report of a run as one HTML page that needs no network; made of the run's files alone, complete or not."""
+"""The report of a run as one HTML page that needs no network. It reads only the run's files, complete or not."""

@@ -86,7 +86,7 @@ def write_report(config: Config, comparisons: Sequence[Path], path: Path) -> Rep
 
 
 def sections_of(report: Report, sample_bytes: int = SAMPLE_BYTES) -> list[TaskSection]:
-    """Return the sections of all tasks; what one leaves of its share of the samples' bytes goes to those after it."""
+    """Return the sections of all tasks. Bytes for samples that one task does not use go to the next tasks."""
     sections: list[TaskSection] = []
     for number, task in enumerate(report.tasks):
         share = sample_bytes // (len(report.tasks) - number)

@@ -65,9 +65,10 @@ class Speed:
         deployment, task: Names.
         started_at: ISO 8601, UTC.
         duration_s, attempt: As in result.json.
-        samples: Asked, repeats not counted.
+        samples: Samples that were asked, repeats not counted.
         prompt_tokens, completion_tokens: Sums over all requests; None where the endpoint did not count.
-        requests, resumed, retried: Sent by that attempt, answered by earlier ones, sent again; None where not told.
+        requests, resumed, retried: Requests that this attempt sent, that earlier attempts had answered, and that were
+            sent again; None where the harness does not tell.
     """
 
     deployment: str

@@ -46,13 +46,13 @@ def z_value(alpha: float) -> float:
 def estimate(scores: Scores, alpha: float = ALPHA, seed: int = SEED) -> Estimate:
     """Return the mean of the questions' scores with standard error and interval.
 
-    Answers that are right or wrong get a Wilson interval, also with repeats or clusters (see `effective_size`); other
-    scores a bootstrap over clusters, or the normal interval where there are more than `BOOTSTRAP_UP_TO`.
+    Answers that are right or wrong get a Wilson interval, also with repeats or clusters (see `effective_size`). Other
+    scores get a bootstrap interval over clusters. With more than `BOOTSTRAP_UP_TO` they get the normal interval.
 
     Args:
         scores: At least one question.
         alpha: 1 minus the confidence.
-        seed: Of resampling: equal scores give equal intervals.
+        seed: Seed of resampling. Equal scores give equal intervals.
     """
     value, stderr = float(scores.values.mean()), clustered_stderr(scores)
     if scores.binary:
@@ -120,9 +120,9 @@ def clustered_stderr(scores: Scores) -> float | None:
 def effective_size(scores: Scores, alpha: float = ALPHA) -> float:
     """Return the number of independent right-or-wrong answers that would have this standard error.
 
-    Without repeats and clusters it is the number of questions. Otherwise p (1 - p) / stderr², shortened by (z / t)² for
-    a standard error that comes from few clusters: Korn & Graubard (1998), Survey Methodology 24:193; Dean & Pagano
-    (2015), Survey Methodology 41:485. When all answers are the same, it is the number of clusters.
+    Without repeats and clusters it is the number of questions. When all answers are the same, it is the number of
+    clusters. Otherwise it is p (1 - p) / stderr². A standard error that comes from few clusters shortens it by (z /
+    t)²: Korn & Graubard (1998), Survey Methodology 24:193; Dean & Pagano (2015), Survey Methodology 41:485.
     """
     clusters, value, stderr = scores.cluster_count, float(scores.values.mean()), clustered_stderr(scores)
     if scores.plain or not stderr or value in (0.0, 1.0):

@@ -120,9 +120,9 @@ def mcnemar_exact(lost: int, won: int) -> float:
 def bonett_price(lost: int, won: int, n: int, alpha: float = ALPHA) -> tuple[float, float, float]:
     """Return the ends of the interval of (won - lost) / n, and the standard error behind it.
 
-    The adjusted Wald interval of Bonett & Price (2012), Journal of Educational and Behavioral Statistics 37:479, one
-    flip added to either side; one of those that Fagerland, Lydersen & Laake (2014), Statistics in Medicine 33:2850,
-    recommend. It has a width even where nothing flipped.
+    This is the adjusted Wald interval of Bonett & Price (2012), Journal of Educational and Behavioral Statistics
+    37:479. It adds one flip to either side, so it has a width even where nothing flipped. It is one of the intervals
+    that Fagerland, Lydersen & Laake (2014), Statistics in Medicine 33:2850, recommend.
     """
     down, up = (lost + 1) / (n + 2), (won + 1) / (n + 2)
     stderr = math.sqrt((up + down - (up - down) ** 2) / (n + 2))
