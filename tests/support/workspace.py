@@ -162,12 +162,15 @@ class Running:
 
 
 def eventually(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "") -> Any:
-    """Return the first true value of `condition`; raises TimeoutError when there is none in time."""
+    """Return the first true value of `condition`; raises TimeoutError when there is none in time.
+
+    A file that is not there makes no condition true: Snakemake deletes the log of a job before the job's next attempt.
+    """
     deadline = time.monotonic() + timeout_s
     while True:
-        value = condition()
-        if value:
-            return value
+        with contextlib.suppress(FileNotFoundError):
+            if value := condition():
+                return value
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {timeout_s} s for {what or condition}")
         time.sleep(0.1)
