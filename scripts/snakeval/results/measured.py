@@ -75,11 +75,11 @@ def collect(config: Config, read: Callable[[Path], Result | None] = Result.read)
     return found
 
 
-def scored(found: Sequence[Measured]) -> list[Scored]:
+def scored(measured: Sequence[Measured]) -> list[Scored]:
     """Return what has a result."""
-    return [one for one in found if isinstance(one, Scored)]
+    return [one for one in measured if isinstance(one, Scored)]
 
 
-def missing(found: Sequence[Measured]) -> list[Missing]:
+def missing(measured: Sequence[Measured]) -> list[Missing]:
     """Return the names of what has no result."""
-    return [Missing(one.deployment.name, one.task.name) for one in found if one.result is None]
+    return [Missing(one.deployment.name, one.task.name) for one in measured if one.result is None]

@@ -98,9 +98,9 @@ def column_types() -> Mapping[str, type]:
     return {name: next(one for one in _members(hints[name]) if one is not types.NoneType) for name in COLUMNS}
 
 
-def rows_of(found: Sequence[Measured]) -> list[Row]:
+def rows_of(measured: Sequence[Measured]) -> list[Row]:
     """Return one row per deployment, task, subtask, metric and filter."""
-    return [row for one in found for row in _rows(one)]
+    return [row for one in measured for row in _rows(one)]
 
 
 def headline_rows(rows: Sequence[Row]) -> list[Row]:

@@ -38,9 +38,9 @@ _ROLE = re.compile(r"\n\n<(system|user|assistant)>\n")
 _ID_LENGTH = 22
 
 
-def write_inspect_logs(found: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
+def write_inspect_logs(measured: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
     """Write the log of every result; what is missing has none."""
-    for one in scored(found):
+    for one in scored(measured):
         created = one.result.times.started_at.split(".")[0].replace(":", "-")
         task = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{one.deployment.name}-{one.task.name}")
         text = json.dumps(make_log(one), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

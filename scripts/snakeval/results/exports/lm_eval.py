@@ -45,14 +45,14 @@ class _Tables(msgspec.Struct, rename={"n_shot": "n-shot", "n_samples": "n-sample
     groups: dict[str, dict[str, str | float]] | msgspec.UnsetType = msgspec.UNSET
 
 
-def write_lm_eval(found: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
+def write_lm_eval(measured: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
     """Write one folder per deployment; a deployment without any result has none."""
-    own: dict[str, list[Scored]] = {}
-    for one in scored(found):
-        own.setdefault(one.deployment.name, []).append(one)
-    for name, measured in own.items():
+    by_deployment: dict[str, list[Scored]] = {}
+    for one in scored(measured):
+        by_deployment.setdefault(one.deployment.name, []).append(one)
+    for name, results in by_deployment.items():
         (folder / name).mkdir()
-        _Model(measured).write(folder / name)
+        _Model(results).write(folder / name)
 
 
 class _Model:

@@ -10,12 +10,12 @@ from snakeval.results.measured import Measured, scored
 from snakeval.results.rows import COLUMNS, column_types, rows_of
 
 
-def write_parquet(found: Sequence[Measured], folder: Path, log: IO[str]) -> None:
+def write_parquet(measured: Sequence[Measured], folder: Path, log: IO[str]) -> None:
     """Write results.parquet, rows as in results.csv, and samples.parquet."""
     request = ParquetRequest(
         folder=str(folder.resolve()),
         columns={name: kind.__name__ for name, kind in column_types().items()},
-        rows=[row.cells(COLUMNS) for row in rows_of(found)],
+        rows=[row.cells(COLUMNS) for row in rows_of(measured)],
         entries=[
             SamplesFile(
                 run=one.run,
@@ -23,7 +23,7 @@ def write_parquet(found: Sequence[Measured], folder: Path, log: IO[str]) -> None
                 task=one.task.name,
                 samples=str(one.files.samples.resolve()),
             )
-            for one in scored(found)
+            for one in scored(measured)
             if one.files.samples.exists()
         ],
     )

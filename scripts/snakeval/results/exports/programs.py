@@ -12,11 +12,11 @@ from snakeval.results.measured import Measured
 from snakeval.system.extensions import load_function
 
 
-def writer_contract(found: Sequence[Measured], folder: Path, log: IO[str]) -> None:
+def writer_contract(measured: Sequence[Measured], folder: Path, log: IO[str]) -> None:
     """Write the files of a format.
 
     Args:
-        found: Every task on every deployment, with its result or without.
+        measured: Every task on every deployment, with its result or without.
         folder: Empty; what is in it afterwards takes the place of an earlier export.
         log: Open log of the job, for what other programs print.
 
@@ -25,12 +25,12 @@ def writer_contract(found: Sequence[Measured], folder: Path, log: IO[str]) -> No
     """
 
 
-def sender_contract(export: Export, found: Sequence[Measured], folder: Path, log: IO[str]) -> list[Sent]:
+def sender_contract(export: Export, measured: Sequence[Measured], folder: Path, log: IO[str]) -> list[Sent]:
     """Send the results to a tracker and return what was sent, one object per run of it.
 
     Args:
         export: The tracker and its settings.
-        found: As for a writer.
+        measured: As for a writer.
         folder: Of the export, for what the tracker keeps for later.
         log: As for a writer.
 

@@ -59,23 +59,23 @@ class ExportRecord(Record):
 
 
 def make_record(
-    format: str, folder: Path, found: Sequence[Measured], files: Sequence[Path], sent: Sequence[Sent]
+    format: str, folder: Path, measured: Sequence[Measured], files: Sequence[Path], sent: Sequence[Sent]
 ) -> ExportRecord:
     """Return the record of an export that is done now.
 
     Args:
         format: The format or tracker.
         folder: The export's folder; files are named relative to it.
-        found: What was exported.
+        measured: What was exported.
         files: What was written.
         sent: The runs of a tracker.
     """
     return ExportRecord(
         format=format,
-        run=found[0].run,
+        run=measured[0].run,
         exported_at=iso_time(time.time(), "seconds"),
-        results=len(scored(found)),
-        missing=tuple(missing(found)),
+        results=len(scored(measured)),
+        missing=tuple(missing(measured)),
         files=tuple(WrittenFile(str(file.relative_to(folder)), file.stat().st_size, _digest(file)) for file in files),
         sent=tuple(sent),
     )

@@ -49,42 +49,42 @@ class Pivot:
     lines: tuple[tuple[str, str, str, str, tuple[Score, ...]], ...]
 
 
-def as_csv(found: Sequence[Measured]) -> str:
+def as_csv(measured: Sequence[Measured]) -> str:
     """Return all rows with a header; an unknown number is an empty cell."""
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
-    table.writerows(row.cells(COLUMNS) for row in rows_of(found))
+    table.writerows(row.cells(COLUMNS) for row in rows_of(measured))
     return text.getvalue()
 
 
-def as_json(found: Sequence[Measured]) -> str:
+def as_json(measured: Sequence[Measured]) -> str:
     """Return every result.json whole, and the names of what is missing."""
     content = {
         "schema_version": 1,
-        "run": found[0].run,
-        "results": [one.result.as_json() for one in scored(found)],
-        "missing": [asdict(one) for one in missing(found)],
+        "run": measured[0].run,
+        "results": [one.result.as_json() for one in scored(measured)],
+        "missing": [asdict(one) for one in missing(measured)],
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def as_markdown(found: Sequence[Measured]) -> str:
+def as_markdown(measured: Sequence[Measured]) -> str:
     """Return the headline scores as a table of GitHub's Markdown."""
-    pivot = make_pivot(rows_of(found))
+    pivot = make_pivot(rows_of(measured))
     lines = [
         [*map(escape_markdown, names), *(_cell(cell, "{} ± {}") for cell in cells)] for *names, cells in pivot.lines
     ]
     headers = ["task", "limit", "metric", "n", *map(escape_markdown, pivot.deployments)]
     align = ("left", "right", "left") + ("right",) * (len(headers) - 3)
     table = tabulate(lines, headers, tablefmt="github", disable_numparse=True, colalign=align)
-    return f"{table}\n\nRun {escape_markdown(found[0].run)}; value ± standard error.\n"
+    return f"{table}\n\nRun {escape_markdown(measured[0].run)}; value ± standard error.\n"
 
 
-def as_latex(found: Sequence[Measured]) -> str:
+def as_latex(measured: Sequence[Measured]) -> str:
     """Return the headline scores as a LaTeX table; needs the package booktabs."""
-    pivot = make_pivot(rows_of(found))
-    run = escape_latex(found[0].run)
+    pivot = make_pivot(rows_of(measured))
+    run = escape_latex(measured[0].run)
     head = ["Task", "Limit", "Metric", "$n$", *map(escape_latex, pivot.deployments)]
     lines = [
         [*map(escape_latex, names), *(_cell(cell, r"${} \pm {}$") for cell in cells)] for *names, cells in pivot.lines
@@ -95,7 +95,7 @@ def as_latex(found: Sequence[Measured]) -> str:
         "\\begin{table}\n"
         "  \\centering\n"
         f"  \\caption{{Scores of run {run}, with standard errors.}}\n"
-        f"  \\label{{tab:{found[0].run}}}\n"
+        f"  \\label{{tab:{measured[0].run}}}\n"
         f"  \\begin{{tabular}}{{lrl{'r' * (len(head) - 3)}}}\n"
         "    \\toprule\n"
         f"    {' & '.join(head)} \\\\\n"
@@ -107,24 +107,24 @@ def as_latex(found: Sequence[Measured]) -> str:
     )
 
 
-def write_csv(found: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
+def write_csv(measured: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
     """Write results.csv."""
-    write_text(folder / "results.csv", as_csv(found))
+    write_text(folder / "results.csv", as_csv(measured))
 
 
-def write_json(found: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
+def write_json(measured: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
     """Write results.json."""
-    write_text(folder / "results.json", as_json(found))
+    write_text(folder / "results.json", as_json(measured))
 
 
-def write_markdown(found: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
+def write_markdown(measured: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
     """Write results.md."""
-    write_text(folder / "results.md", as_markdown(found))
+    write_text(folder / "results.md", as_markdown(measured))
 
 
-def write_latex(found: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
+def write_latex(measured: Sequence[Measured], folder: Path, _log: IO[str]) -> None:
     """Write results.tex."""
-    write_text(folder / "results.tex", as_latex(found))
+    write_text(folder / "results.tex", as_latex(measured))
 
 
 def make_pivot(rows: Sequence[Row]) -> Pivot:

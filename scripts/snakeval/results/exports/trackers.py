@@ -30,26 +30,26 @@ _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_ERROR_REPORTING": "false", 
 _SECRETS = {"mlflow": ("token_name", "MLFLOW_TRACKING_TOKEN"), "wandb": ("api_key_name", "WANDB_API_KEY")}
 
 
-def send_results(export: Export, found: Sequence[Measured], folder: Path, log: IO[str]) -> list[Sent]:
+def send_results(export: Export, measured: Sequence[Measured], folder: Path, log: IO[str]) -> list[Sent]:
     """Send every result to a tracker, one run each, and return what was sent.
 
     Args:
         export: The tracker.
-        found: The run; what is missing is not sent.
+        measured: The run; what is missing is not sent.
         folder: Of the export; what the tracker keeps for later is left in it (`mode: offline`).
         log: Open log.
 
     Raises:
         ExportError: not everything was sent; calling again completes it.
     """
-    settings = completed(export, found[0].run, os.environ)
+    settings = completed(export, measured[0].run, os.environ)
     address, login = without_login(settings.get("tracking_uri") or "")
     if login:
         settings = {**settings, "tracking_uri": address}
     request = TrackerRequest(
         folder=str(folder.resolve()),
         settings=settings,
-        entries=[entry(one, settings) for one in scored(found)],
+        entries=[entry(one, settings) for one in scored(measured)],
     )
     key, variable = _SECRETS[export.format]
     named = {variable: f"host:{settings[key]}"} if settings[key] else {}

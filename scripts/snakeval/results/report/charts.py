@@ -93,18 +93,18 @@ def heat_map(scores: Sequence[Score], links: Mapping[str, str]) -> str | None:
     return _svg(layers.properties(width=alt.Step(62), height=alt.Step(24), padding=padding))
 
 
-def phases(found: Sequence[Phases]) -> str | None:
+def phases(servers: Sequence[Phases]) -> str | None:
     """Return the phases of every server as stacked bars; None when none is known."""
     order = list(_PHASES)
     rows = [
         {"deployment": one.deployment, "phase": name, "place": order.index(name), "seconds": seconds}
         | {"words": f"{one.deployment}: {name} {seconds:.1f} s"}
-        for one in found
+        for one in servers
         for name, seconds in one.parts()
     ]
     if not rows:
         return None
-    names = [one.deployment for one in found]
+    names = [one.deployment for one in servers]
     colours = alt.Scale(domain=order, range=list(_PHASES.values()))
     chart = alt.Chart(alt.Data(values=rows)).mark_bar(opacity=1)
     return _svg(
