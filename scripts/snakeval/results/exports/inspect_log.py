@@ -47,18 +47,18 @@ def write_inspect_logs(measured: Sequence[Measured], folder: Path, _log: IO[str]
         write_text(folder / f"{created}+00-00_{task}_{_log_id(one)}.json", text)
 
 
-def make_log(one: Scored) -> Log:
+def make_log(scored: Scored) -> Log:
     """Return the content of a log.
 
     Repeats are Inspect's epochs; every metric and filter is one of its scorers.
     """
-    result = one.result
-    samples = list(_samples(one))
+    result = scored.result
+    samples = list(_samples(scored))
     generation = _generation(result)
     return Log(
         version=2,
         status="success",
-        eval=_spec(one, [sample["id"] for sample in samples if sample["epoch"] == 1]),
+        eval=_spec(scored, [sample["id"] for sample in samples if sample["epoch"] == 1]),
         plan=Plan(name="plan", steps=[Step(solver="generate", params={})], config=generation),
         results=Scores(
             total_samples=result.samples.asked * result.repeats,
@@ -68,7 +68,7 @@ def make_log(one: Scored) -> Log:
         stats=Stats(
             started_at=result.times.started_at,
             completed_at=result.times.ended_at,
-            model_usage=_usage(result.tokens.prompt, result.tokens.completion, _model(one)),
+            model_usage=_usage(result.tokens.prompt, result.tokens.completion, _model(scored)),
         ),
         samples=samples,
     )

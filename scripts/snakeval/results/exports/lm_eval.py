@@ -75,15 +75,15 @@ class _Model:
         content = self.content(hashes)
         write_text(folder / f"results_{self.date}.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
-    def name(self, one: Scored, subtask: str | None) -> str:
+    def name(self, scored: Scored, subtask: str | None) -> str:
         """Return the task's or subtask's name in the files."""
         if subtask is None:
-            return one.task.name
-        return f"{one.task.name}.{subtask}" if subtask in self._shared else subtask
+            return scored.task.name
+        return f"{scored.task.name}.{subtask}" if subtask in self._shared else subtask
 
-    def name_of_sample(self, one: Scored, task: str | None) -> str:
+    def name_of_sample(self, scored: Scored, task: str | None) -> str:
         """Return the same for a sample, which has the harness's name of its task."""
-        return self.name(one, task if task in _subtasks(one) else None)
+        return self.name(scored, task if task in _subtasks(scored) else None)
 
     def content(self, hashes: Mapping[str, str]) -> FreeJson:
         """Return the content of the results' file: what lm-eval's evaluator says, then what its tracker adds.

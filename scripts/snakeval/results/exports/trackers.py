@@ -82,26 +82,26 @@ def without_login(uri: str) -> tuple[str, dict[str, str]]:
     return plain, login | ({"MLFLOW_TRACKING_PASSWORD": unquote(parts.password)} if parts.password else {})
 
 
-def entry(one: Scored, settings: FreeJson) -> Entry:
+def entry(scored: Scored, settings: FreeJson) -> Entry:
     """Return what a tracker's run of a result is to hold."""
-    task, deployment = one.task.name, one.deployment.name
+    task, deployment = scored.task.name, scored.deployment.name
     mlflow = "tracking_uri" in settings
     own = dict(settings["tags"]) if mlflow else {}
     if mlflow and settings["description"]:
         own["mlflow.note.content"] = settings["description"]
-    params = _params(one)
-    files = [one.files.result, one.files.samples] if settings["copy_artifacts"] else []
+    params = _params(scored)
+    files = [scored.files.result, scored.files.samples] if settings["copy_artifacts"] else []
     return Entry(
         deployment=deployment,
         task=task,
         name=f"{settings['name']}/{deployment}/{task}",
-        tags={**own, **_tags(one)},
+        tags={**own, **_tags(scored)},
         params={name: _text(value, _LONGEST_VALUE) for name, value in params.items()} if mlflow else params,
-        metrics=metric_values(task, one.result),
+        metrics=metric_values(task, scored.result),
         artifacts=[str(file.resolve()) for file in files if file.exists()],
-        artifact_name=re.sub(r"[^\w.-]", "-", f"{one.run}-{deployment}-{task}")[-_LONGEST_ARTIFACT_NAME:],
-        started_at_ms=_milliseconds(one.result.times.began),
-        ended_at_ms=_milliseconds(one.result.times.ended),
+        artifact_name=re.sub(r"[^\w.-]", "-", f"{scored.run}-{deployment}-{task}")[-_LONGEST_ARTIFACT_NAME:],
+        started_at_ms=_milliseconds(scored.result.times.began),
+        ended_at_ms=_milliseconds(scored.result.times.ended),
     )
 
 
