@@ -9,7 +9,10 @@ import importlib.util
 import os
 import signal
 import sys
+import time
 from pathlib import Path
+
+LAST_WORDS_S = 1.0
 
 
 def find_checkpoint(reference: str) -> Path:
@@ -71,6 +74,8 @@ def main() -> None:
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:
+        # llama.cpp tells the cause in a thread of its own, which the end of the process would cut off.
+        time.sleep(LAST_WORDS_S)
         sys.exit(f"error: llama.cpp cannot serve {checkpoint} on port {given.port}: {error}")
     print(f"xllamacpp {xllamacpp.__version__} serves {given.served_model_name}", flush=True)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
