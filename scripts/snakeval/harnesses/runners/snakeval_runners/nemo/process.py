@@ -4,6 +4,7 @@ import ctypes
 import os
 import random
 import re
+import select
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ from ..shared.progress import ProgressRecord, write_progress
 
 KEPT_LINES = 400
 GRACE_S = 5.0
+POLL_S = 0.5
 PORTS = range(20000, 32000)
 FOLDER_VARIABLE = "SNAKEVAL_HARNESS_FOLDER"
 ATTEMPT_VARIABLE = "SNAKEVAL_HARNESS_ATTEMPT"
@@ -49,8 +51,13 @@ def run_evaluator(command: list[str], progress: Path) -> tuple[int, str]:
     output = _Output(progress)
     if process.stdout is not None:
         descriptor = process.stdout.fileno()
-        while block := os.read(descriptor, 65536):
-            output.feed(block.decode("utf-8", errors="replace"))
+        # What the evaluator leaves behind may hold its output open for ever.
+        while select.select([descriptor], [], [], POLL_S)[0] or process.poll() is None:
+            if select.select([descriptor], [], [], 0)[0]:
+                block = os.read(descriptor, 65536)
+                if not block:
+                    break
+                output.feed(block.decode("utf-8", errors="replace"))
     output.end()
     return process.wait(), output.tail()
 
