@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -50,16 +51,22 @@ def run_evaluator(command: list[str], progress: Path) -> tuple[int, str]:
     )
     output = _Output(progress)
     if process.stdout is not None:
-        descriptor = process.stdout.fileno()
-        # What the evaluator leaves behind may hold its output open for ever.
-        while select.select([descriptor], [], [], POLL_S)[0] or process.poll() is None:
-            if select.select([descriptor], [], [], 0)[0]:
-                block = os.read(descriptor, 65536)
-                if not block:
-                    break
-                output.feed(block.decode("utf-8", errors="replace"))
+        for block in _blocks(process, process.stdout.fileno()):
+            output.feed(block.decode("utf-8", errors="replace"))
     output.end()
     return process.wait(), output.tail()
+
+
+def _blocks(process: "subprocess.Popen[bytes]", descriptor: int) -> Iterator[bytes]:
+    """Yield what a process prints until it has ended: what it leaves behind may hold its output open for ever."""
+    while True:
+        if select.select([descriptor], [], [], POLL_S)[0]:
+            block = os.read(descriptor, 65536)
+            if not block:
+                return
+            yield block
+        elif process.poll() is not None:
+            return
 
 
 def adapter_port(host: str) -> int:
