@@ -118,7 +118,8 @@ class Door:
         """Return the answer; raises NoAnswerError when there is none for good."""
         if (kept := self.journal.find(request.key)) is not None:
             self.counts.remembered += 1
-            self._count(kept.kinds, kept.prompt_tokens, kept.completion_tokens)
+            self.counts.kinds.update(kept.kinds)
+            self.counts.add_tokens(kept.prompt_tokens, kept.completion_tokens)
             return Given(self._incoming(request, bytes(kept.reply)), remembered=True)
         if self.settings.replay:
             self.counts.missing += 1
@@ -139,10 +140,6 @@ class Door:
             self.counts.add_verdict(verdict)
         self.counts.add_tokens(judgement.usage.prompt_tokens, judgement.usage.completion_tokens)
         return Given(self._incoming(request, received.body), remembered=False)
-
-    def _count(self, kinds: list[str], prompt: int | None, completion: int | None) -> None:
-        self.counts.kinds.update(kinds)
-        self.counts.add_tokens(prompt, completion)
 
     def _outgoing(self, request: Request) -> bytes:
         """Return the body that is sent; one that is no JSON object passes as it is, for the endpoint to refuse."""
@@ -173,8 +170,7 @@ class Door:
             received = await self._send(request, sent)
             judgement = self._judge(request, received)
             verdict = judgement.verdict
-            treatment = self.rules.treatment(verdict.kind)
-            if treatment in (Treatment.SCORED, Treatment.COUNTED):
+            if self.rules.is_scored(verdict.kind):
                 self.gate.succeeded()
                 self.waiting_for = None
                 return received, judgement, failed + pauses + 1
@@ -190,11 +186,10 @@ class Door:
                 self.gate.busy(pause_s)
             else:
                 failed += 1
-                if treatment is Treatment.FAILURE or failed >= self.settings.tries:
+                if self.rules.treatment(verdict.kind) is Treatment.FAILURE or failed >= self.settings.tries:
                     rejected = verdict.kind in (Kind.REJECTED, Kind.WRONG_MODEL) and received.status >= 400
                     raise NoAnswerError(verdict, received.status if rejected else 502)
-                pause_s = pause_after_failure_s(failed)
-                await asyncio.sleep(pause_s)
+                await asyncio.sleep(pause_after_failure_s(failed))
             self.counts.again += 1
 
     async def _send(self, request: Request, sent: bytes) -> Received:
