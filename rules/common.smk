@@ -55,7 +55,7 @@ wildcard_constraints:
     environment=r"[a-z0-9_-]+-[0-9a-f]{12}",
 
 
-def last_attempt(wildcards) -> int:
+def last_attempt(wildcards=None) -> int:
     """Return the number of the last attempt that --retries allows; only the main process knows it."""
     return (workflow.execution_settings.retries or 0) + 1
 

@@ -6,7 +6,7 @@ from snakeval.workflow.session import end_if_unusable, write_resolved_config
 def begin_session() -> None:
     """Own the run, or end at once when another Snakemake works on it, or its backend or a harness cannot be used."""
     end_if_unusable(CONFIG, as_jobs=workflow.non_local_exec)
-    SESSION.begin()
+    SESSION.begin(attempts=last_attempt())
     write_resolved_config(CONFIG)
     for display in displays():
         display.watch(CONFIG)

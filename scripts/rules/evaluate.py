@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from snakeval.errors import SnakevalError
 from snakeval.evaluation.evaluate import evaluate
 from snakeval.run.attempt import Attempt, Stage, evaluation_fingerprint, recorded_attempt
 from snakeval.run.lease import Lease
@@ -10,24 +9,18 @@ from snakeval.run.paths import RunPaths
 from snakeval.workflow.job import Source, deployment_named, job, task_named
 
 
-def main(source: Source, deployment: str, task: str, leases: list[Path], attempt: int, log: Path) -> None:
-    """Run one task; give up its leases when the last attempt has failed, so that others may have the server's place."""
+def main(source: Source, deployment: str, task: str, lease_file: Path, attempt: int, log: Path) -> None:
+    """Run one task."""
     with job(log, f"{deployment}/{task}", attempt) as journal:
         config = source.load()
         what, how = deployment_named(config, deployment), task_named(config, task)
         paths = RunPaths(config.folder)
-        lease = Lease.read(leases[0])
+        lease = Lease.read(lease_file)
         last_attempt = lease.last_attempt if lease else attempt
         fingerprint = evaluation_fingerprint(what.fingerprint, how.fingerprint)
         record = Attempt(Stage.EVALUATE, attempt, last_attempt, fingerprint)
-        try:
-            with recorded_attempt(paths.task(deployment, task).attempt, record) as writer:
-                evaluate(config, what, how, attempt, journal.stream, journal.say, writer.count)
-        except SnakevalError:
-            if attempt >= last_attempt:
-                for file in leases:
-                    file.unlink(missing_ok=True)
-            raise
+        with recorded_attempt(paths.task(deployment, task).attempt, record) as writer:
+            evaluate(config, what, how, attempt, journal.stream, journal.say, writer.count)
 
 
 if __name__ == "__main__":
@@ -35,7 +28,7 @@ if __name__ == "__main__":
         Source(**snakemake.config),
         snakemake.wildcards.deployment,
         snakemake.wildcards.task,
-        [Path(lease) for lease in snakemake.input],
+        Path(snakemake.input.lease),
         snakemake.resources.attempt,
         Path(snakemake.log[0]),
     )

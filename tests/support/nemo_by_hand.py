@@ -45,6 +45,8 @@ def run_by_hand(
     command += ["--api_key_name", KEY_NAME] if key else []
     env = {**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "NEMO_EVALUATOR_TELEMETRY_LEVEL": "0"}
     env |= {"HF_HUB_OFFLINE": "1", "API_KEY": "", "OPENAI_API_KEY": "", "ADAPTER_PORT": str(free_port("127.0.0.1"))}
+    # The library keeps a data set by its name and place, and would take an earlier one for this.
+    env["HF_DATASETS_CACHE"] = str(output / "datasets")
     env |= {KEY_NAME: key} if key else {}
     done = subprocess.run(
         command, cwd=folder / "data", env=env, capture_output=True, text=True, timeout=300, check=False

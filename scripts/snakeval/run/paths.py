@@ -1,13 +1,9 @@
-"""The names of all files and folders of a run; other modules ask here and join no names themselves.
-
-Those of a harness's own folder are in `harness_paths`.
-"""
+"""The names of all files and folders of a run (a harness's own: `harness_paths`); other modules join no names."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-# Snakemake's own folder in the working directory.
-STATE_DIR = Path(".snakemake")
+STATE_DIR = Path(".snakemake")  # Snakemake's own folder in the working directory.
 
 
 @dataclass(frozen=True)
@@ -126,6 +122,11 @@ class TaskPaths:
     def result(self) -> Path:
         """Scores, counts, settings and versions; the summary reads nothing else of a task."""
         return self.folder / "result.json"
+
+    @property
+    def damaged_result(self) -> Path:
+        """A result that could not be read when the run was planned; the task is evaluated again."""
+        return self.folder / "result.json.damaged"
 
     @property
     def samples(self) -> Path:

@@ -18,12 +18,14 @@ from snakeval.config.model import Config
 from snakeval.deployments.types import deployment_type
 from snakeval.errors import DeploymentError
 from snakeval.harnesses.availability import harness_problems
+from snakeval.results.result import Result
 from snakeval.run.heartbeat import Heartbeat
-from snakeval.run.paths import RunPaths, run_lock
+from snakeval.run.paths import RunPaths, finished_tasks, run_lock
 from snakeval.run.session import FAILED, INTERRUPTED, SessionRecord
 from snakeval.system.files import HeldLock, write_text
 from snakeval.system.periodic import Periodic
 from snakeval.system.processes import SESSION_VARIABLE, end_processes
+from snakeval.workflow.abandoned import AbandonedLeases
 
 ENDING_S = 0.2
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -44,16 +46,21 @@ class Session:
         self._ending: Periodic | None = None
         self._heartbeat = Heartbeat(self._paths.session)
         self._record: SessionRecord | None = None
+        self._abandoned: AbandonedLeases | None = None
         self._attendant: Attendant | None = None
         self._lock = HeldLock(run_lock(state_dir, config.run))
 
     def recover(self) -> None:
-        """Forget the leases and locks of a call that died, so that the plan is right; does nothing while one runs."""
+        """Forget the leases, locks and damaged results of earlier calls, so that the plan is right.
+
+        Does nothing while a call runs.
+        """
         if not self._lock.acquire():
             return
         try:
             for lease in self._paths.leases():
                 lease.unlink(missing_ok=True)
+            self._put_damaged_results_aside()
             # With the slash: run "demo" must not unlock what run "demo2" works on.
             root = f"{self._paths.root}/"
             for lock in self._state_dir.glob("locks/*.lock"):
@@ -62,8 +69,18 @@ class Session:
         finally:
             self._lock.release()
 
-    def begin(self) -> None:
+    def _put_damaged_results_aside(self) -> None:
+        """Give each result that cannot be used another name, so that its task is planned again."""
+        for deployment in self._config.deployments:
+            for task in finished_tasks(self._paths.root / deployment.name):
+                if task.result.is_file() and Result.read(task.result) is None:
+                    task.result.replace(task.damaged_result)
+
+    def begin(self, attempts: int) -> None:
         """Hook onstart: own the run, and make every ending signal end the running jobs too.
+
+        Args:
+            attempts: How many times Snakemake tries a job of rule evaluate.
 
         Raises:
             RuntimeError: another Snakemake works on this run.
@@ -77,6 +94,8 @@ class Session:
         for server in self._paths.servers():
             # Those of an earlier call count no more, also for jobs that cannot tell one call from another.
             server.failures.unlink(missing_ok=True)
+        self._abandoned = AbandonedLeases(self._paths, attempts)
+        self._abandoned.begin()
         self._attendant = attendant_of(self._config)
         if self._attendant is not None:
             self._attendant.begin()
@@ -95,6 +114,8 @@ class Session:
             signal.signal(number, _ignore)
         if self._ending is not None:
             self._ending.end()
+        if self._abandoned is not None:
+            self._abandoned.end()
         if self._attendant is not None:
             self._attendant.end()
         backend = backend_of(self._config)

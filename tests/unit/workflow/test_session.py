@@ -19,6 +19,7 @@ from snakeval.system.files import HeldLock, write_json, write_text
 from snakeval.system.processes import SESSION_VARIABLE
 from snakeval.workflow import session
 from snakeval.workflow.session import ENDING_SIGNALS, Session
+from workspace import REPOSITORY
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +60,7 @@ def _lock(config: Config, state_dir: Path, name: str, *files: str) -> Path:
 
 def _begin_and_end(config: Config, state_dir: Path) -> None:
     one = Session(config, state_dir)
-    one.begin()
+    one.begin(attempts=1)
     one.end()
 
 
@@ -102,27 +103,27 @@ def test_recover_does_nothing_while_another_process_works_on_the_run(config: Con
 
 def test_begin_owns_the_run(config: Config, state_dir: Path) -> None:
     first, second = Session(config, state_dir), Session(config, state_dir)
-    first.begin()
+    first.begin(attempts=1)
     session = f"{socket.gethostname()}-{os.getpid()}-{psutil.Process().create_time()}"
     assert os.environ[SESSION_VARIABLE] == session
     assert SessionWatch(RunPaths(config.folder).session).ended() is None
     assert all(signal.getsignal(number) == first._interrupt for number in ENDING_SIGNALS)
     with pytest.raises(RuntimeError, match="another Snakemake is working on run demo"):
-        second.begin()
+        second.begin(attempts=1)
     lease = _lease(config)
     for one in (first, second):
         one.recover()
         assert lease.exists()
     first.end()
-    second.begin()
+    second.begin(attempts=1)
     second.end()
 
 
 def test_runs_do_not_exclude_each_other(config: Config, state_dir: Path) -> None:
     other = Session(make_config(config.execution.output_dir, run="demo2"), state_dir)
     ours = Session(config, state_dir)
-    ours.begin()
-    other.begin()
+    ours.begin(attempts=1)
+    other.begin(attempts=1)
     other.end()
     ours.end()
 
@@ -132,7 +133,7 @@ def test_end_stops_servers_and_drops_leases_and_may_be_called_twice(
 ) -> None:
     ours, other = _lease(config), _lease(config, "demo2")
     one = Session(config, state_dir)
-    one.begin()
+    one.begin(attempts=1)
     for calls in (1, 2):
         one.end()
         # An endpoint that was there before is not ours to stop.
@@ -147,7 +148,7 @@ def test_a_signal_ends_the_jobs_until_the_end(config: Config, state_dir: Path, m
     """Also a job that begins after the signal, and without taking the jobs' exit statuses away."""
     monkeypatch.setattr(session, "ENDING_S", 0.01)
     one = Session(config, state_dir)
-    one.begin()
+    one.begin(attempts=1)
     first = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGTERM)
@@ -157,3 +158,15 @@ def test_a_signal_ends_the_jobs_until_the_end(config: Config, state_dir: Path, m
     one.end()
     third = subprocess.Popen([sys.executable, "-c", "pass"])
     assert third.wait(timeout=20) == 0
+
+
+def test_recover_puts_damaged_results_aside(config: Config, state_dir: Path) -> None:
+    paths = RunPaths(config.folder)
+    for task, text in {"empty": "", "object": "{}", "text": "{]"}.items():
+        write_text(paths.task("a", task).result, text)
+    whole = next((REPOSITORY / "tests" / "fixtures" / "results-0.1").glob("*/*/*/result.json"))
+    write_text(paths.task("a", "whole").result, whole.read_text(encoding="utf-8"))
+    Session(config, state_dir).recover()
+    left = {task: paths.task("a", task).result.exists() for task in ("empty", "object", "text", "whole")}
+    assert left == {"empty": False, "object": False, "text": False, "whole": True}
+    assert paths.task("a", "text").damaged_result.read_text(encoding="utf-8") == "{]"
