@@ -202,6 +202,18 @@ def test_log_probabilities_that_are_off_by_one_are_refused(tmp_path: Path) -> No
             assert gateway.post("/completions", {**body, "prompt": prompt}).status_code == status, fault
 
 
+def test_the_tokenizer_beside_the_api_is_asked_too(tmp_path: Path) -> None:
+    with FakeOpenAIServer() as fake, running_gateway(_settings(tmp_path, fake)) as gateway:
+        root = gateway.url.removesuffix("/v1")
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        assert requests.get(f"{root}/tokenizer_info", headers=headers, timeout=9).json()["eos_token"] == "</s>"
+        asked = requests.post(f"{root}/tokenize", json={"prompt": "a b"}, headers=headers, timeout=9)
+        assert asked.json() == {"tokens": [0, 1]}
+        assert requests.post(f"{root}/detokenize", json=asked.json(), timeout=9).status_code == 401
+        assert requests.get(f"{root}/health", headers=headers, timeout=9).status_code == 404
+        assert gateway.end().kinds == {}
+
+
 def _closed_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

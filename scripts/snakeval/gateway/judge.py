@@ -156,13 +156,18 @@ def _logprobs_misfit(asked: Asked, choice: Choice, usage: Usage) -> str | None:
     if not all(_is_number(value) for value in values[1:prompt]):
         return "some values are not numbers"
     tops = logprobs.top_logprobs
-    if tops is not None and len(tops) != len(values):
+    if tops is None or len(tops) != len(values):
         return "top_logprobs do not fit token_logprobs"
+    if not all(tops[1:prompt]):
+        return "top_logprobs lack a token"
     return None
 
 
 def _fits(values: int, prompt: int, asked: Asked, usage: Usage) -> bool:
     generated = usage.completion_tokens if usage.completion_tokens is not None else asked.max_tokens
+    if generated == 0 and asked.max_tokens:
+        # Harnesses take the last values for those of generated tokens.
+        return False
     return values == prompt + generated if generated is not None else values >= prompt
 
 

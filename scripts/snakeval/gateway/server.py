@@ -24,6 +24,8 @@ from snakeval.run.gateway import GatewayState
 
 LOOPBACK = "127.0.0.1"
 PREFIX = "/v1"
+# Engines have them beside their API, not below it; lm-eval asks them for the tokens of log-likelihoods.
+BESIDE_API = ("/tokenizer_info", "/tokenize", "/detokenize")
 TELL_EVERY_S = 1.0
 LONGEST_REQUEST = 256 << 20
 # They belong to one connection, or are ours to set.
@@ -59,7 +61,8 @@ class Gateway:
         """Return the application."""
         application = web.Application(client_max_size=LONGEST_REQUEST)
         application.router.add_route("POST", f"{PREFIX}/{{path:.*}}", self._post)
-        application.router.add_route("*", f"{PREFIX}/{{path:.*}}", self._pass)
+        for path in (f"{PREFIX}/{{path:.*}}", *BESIDE_API):
+            application.router.add_route("*", path, self._pass)
         return application
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
@@ -84,7 +87,8 @@ class Gateway:
         if not self._is_authorised(request):
             return self._refuse()
         body = await request.read() or None
-        received = await self._door.upstream.send(request.method, _path(request), body, _headers(request))
+        upstream, beside = self._door.upstream, request.path in BESIDE_API
+        received = await upstream.send(request.method, _path(request), body, _headers(request), beside=beside)
         if received.failure is not None:
             return _failure(NoAnswerError(received.failure))
         return web.Response(status=received.status, body=received.body, content_type=received.content_type or None)

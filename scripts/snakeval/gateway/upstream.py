@@ -89,10 +89,20 @@ class Upstream:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Received:
-        """Send one request; never raises for what an endpoint or a network does."""
+    async def send(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str], beside: bool = False
+    ) -> Received:
+        """Send one request; never raises for what an endpoint or a network does.
+
+        Args:
+            method: Of HTTP.
+            path: Below the base URL, query included; with `beside`, below what the base URL is without /v1.
+            body: None for none.
+            headers: Sent beside the endpoint's own.
+            beside: See path.
+        """
         began = time.monotonic()
-        url = self._base_url + path
+        url = (self._base_url.removesuffix("/v1") if beside else self._base_url) + path
         try:
             for _ in range(MOST_REDIRECTS + 1):
                 received = await self._once(method, url, body, headers | self._headers, began)

@@ -86,10 +86,10 @@ def test_fewer_choices_than_asked_are_no_answer() -> None:
     assert judge(batch, json.dumps({"choices": [{"index": 0, "text": "4"}]}).encode()).verdict.kind is Kind.NO_ANSWER
 
 
-def _scored(values: list[Any], prompt_tokens: int | None = 3, **more: Any) -> bytes:
-    logprobs = {"token_logprobs": values, "top_logprobs": [{} for _ in values], **more}
+def _scored(values: list[Any], prompt_tokens: int | None = 3, generated: int = 1, **more: Any) -> bytes:
+    logprobs = {"token_logprobs": values, "top_logprobs": [None, *({"a": -0.5} for _ in values[1:])], **more}
     choice = {"index": 0, "text": "a b c d", "finish_reason": "length", "logprobs": logprobs}
-    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": 1}
+    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": generated}
     return json.dumps({"choices": [choice], "usage": usage}).encode()
 
 
@@ -101,6 +101,9 @@ def _scored(values: list[Any], prompt_tokens: int | None = 3, **more: Any) -> by
         (_scored([None, -1.0, -2.0, -3.0], prompt_tokens=4), Kind.LOGPROBS),
         (_scored([None, None, -2.0, -3.0]), Kind.LOGPROBS),
         (_scored([None, -1.0, -2.0, -3.0], top_logprobs=[{}]), Kind.LOGPROBS),
+        (_scored([None, -1.0, -2.0, -3.0], top_logprobs=None), Kind.LOGPROBS),
+        (_scored([None, -1.0, -2.0, -3.0], top_logprobs=[None, {"a": -0.5}, {}, {"a": -0.5}]), Kind.LOGPROBS),
+        (_scored([None, -1.0, -2.0], generated=0), Kind.LOGPROBS),
         (_scored([None, -1.0, -2.0, -3.0], token_logprobs=None), Kind.LOGPROBS),
         (json.dumps({"choices": [{"text": "a", "logprobs": None}]}).encode(), Kind.LOGPROBS),
         (json.dumps({"choices": [{"text": "a", "logprobs": {"content": []}}]}).encode(), Kind.LOGPROBS),
