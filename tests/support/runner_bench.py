@@ -5,13 +5,15 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
+from uuid import uuid4
 
 from fakes.openai_server import FakeOpenAIServer
+from gateway_bench import TOKEN, RunningGateway, make_settings, running_gateway
 from snakeval.config.model import Config, Task
 from snakeval.endpoint import Endpoint
 from snakeval.errors import SnakevalError
@@ -51,6 +53,41 @@ class Ended:
             return self.harness.outcome(self.work_dir)
         except SnakevalError as error:
             return error
+
+
+class Served(Protocol):
+    """Where a harness sends its requests: the fake endpoint itself, or a gateway before it."""
+
+    @property
+    def base_url(self) -> str:
+        """Up to and with /v1."""
+
+    @property
+    def model(self) -> str:
+        """What the endpoint calls it."""
+
+    @property
+    def api_key(self) -> str | None:
+        """What the harness has to send."""
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A gateway before the fake endpoint, as evaluate starts one for each attempt."""
+
+    server: FakeOpenAIServer
+    gateway: RunningGateway
+    api_key: str | None = TOKEN
+
+    @property
+    def base_url(self) -> str:
+        """See `Served`."""
+        return self.gateway.url
+
+    @property
+    def model(self) -> str:
+        """See `Served`."""
+        return self.server.model
 
 
 class Preloaded:
@@ -97,6 +134,8 @@ class RunnerBench:
     preloaded: Preloaded | None = None
 
     harness: ClassVar[Harness]
+    # Whether it repeats a request with one seed, which the gateway then has to change.
+    varies_seed: ClassVar[bool] = False
     # File of the answers so far, which let a killed task resume.
     answers_name: ClassVar[str] = "requests.jsonl"
 
@@ -118,7 +157,21 @@ class RunnerBench:
         """How many answers are kept."""
         return (self.work_dir / self.answers_name).read_bytes().count(b"\n")
 
-    def command(self, server: FakeOpenAIServer, task: str = "mini", **options: Any) -> HarnessCommand:
+    @contextmanager
+    def guarded(self, server: FakeOpenAIServer, **settings: Any) -> Iterator[Guarded]:
+        """Have a gateway before the server, for one attempt; what it remembers is there in the next one.
+
+        Args:
+            server: The endpoint; the gateway has its key.
+            settings: Of the gateway, in place of the bench's own.
+        """
+        folder = self.folder / "gateway"
+        folder.mkdir(exist_ok=True)
+        own = {"life": uuid4().hex, "tries": 1, "request_timeout_s": 30, "vary_seed": self.varies_seed} | settings
+        with running_gateway(make_settings(folder, server.base_url, **own), server.api_key or "") as gateway:
+            yield Guarded(server, gateway)
+
+    def command(self, server: Served, task: str = "mini", **options: Any) -> HarnessCommand:
         """Return the harness's command line for a task of this bench; it has the key that the server asks for."""
         key = options.pop("api_key", server.api_key)
         wanted, config = self.task(task, **(self.settings | options))
@@ -138,7 +191,7 @@ class RunnerBench:
         with (self.folder / "log.txt").open("w") as log:
             return subprocess.Popen(command.argv, env=env, cwd=command.cwd, stdout=log, stderr=log, text=True)
 
-    def run(self, server: FakeOpenAIServer, task: str = "mini", **options: Any) -> Ended:
+    def run(self, server: Served, task: str = "mini", **options: Any) -> Ended:
         """Run a task to its end, in a preloaded process where there is one."""
         command = self.command(server, task, **options)
         if self.preloaded:
