@@ -2,8 +2,9 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import IO
 
 from snakeval.backends import backend_of
@@ -11,14 +12,17 @@ from snakeval.config.model import Config, Deployment, Task
 from snakeval.endpoint import Endpoint
 from snakeval.evaluation.auxiliary import with_auxiliaries
 from snakeval.evaluation.concurrency import within_limit
+from snakeval.evaluation.gateway import Behind, gateway
 from snakeval.evaluation.harness_process import Count, HarnessRun, run_harness
 from snakeval.evaluation.watch import ServerComesBack, Watch
 from snakeval.harnesses import harness_of
+from snakeval.harnesses.base import Outcome
 from snakeval.results.result import build_result
 from snakeval.results.samples import Sample, read_table, write_samples
 from snakeval.results.uncertainty import with_uncertainty
 from snakeval.run.attempt import evaluation_fingerprint
 from snakeval.run.claims import await_predecessors, claim
+from snakeval.run.gateway_paths import GatewayPaths
 from snakeval.run.harness_paths import HarnessPaths
 from snakeval.run.heartbeat import SILENCE_S, SessionWatch
 from snakeval.run.paths import RunPaths, auxiliary_user
@@ -65,18 +69,30 @@ def evaluate(
             watch, endpoint, auxiliary_endpoints = _reach(config, deployment, task, attempt, say)
             _prepare(HarnessPaths(files.harness), deployment, task)
             ready_task, keys = with_auxiliaries(limited_task, auxiliary_endpoints)
-            run = HarnessRun(config, ready_task, endpoint, files.harness, harness, watch, log, say, count, keys)
+            run = HarnessRun(config, ready_task, endpoint, files.harness, harness, watch, log, say, count, keys=keys)
+            behind = Behind(config, deployment, limited_task, endpoint, watch.evaluated, harness, attempt)
             try:
-                run_harness(run)
+                counted = _run(run, behind, GatewayPaths(files.folder))
                 break
             except ServerComesBack as interruption:
                 say(f"{interruption}; waiting for it, then going on with what is not answered yet")
         table = read_table(map(Sample.of, harness.samples(files.harness)))
-        outcome = with_uncertainty(harness.outcome(files.harness), table)
+        outcome = with_uncertainty(counted(harness.outcome(files.harness)), table)
         result = build_result(config, deployment, task, outcome, started_at, time.time(), attempt)
         write_samples(files.samples, harness.samples(files.harness))
         result.write(files.result)
         _forget_attempt(HarnessPaths(files.harness))
+
+
+def _run(run: HarnessRun, behind: Behind, files: GatewayPaths) -> Callable[[Outcome], Outcome]:
+    """Run the harness behind a gateway; return what puts the counts of the wire into its outcome."""
+    if not behind.harness.gateway:
+        run_harness(run)
+        return lambda outcome: outcome
+    with gateway(behind, files, run.log, run.say) as task_gateway:
+        run_harness(replace(run, endpoint=task_gateway.endpoint, gateway=task_gateway))
+    task_gateway.refuse_unanswered()
+    return task_gateway.counted
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +15,8 @@ import psutil
 from snakeval.config.model import Config, Task
 from snakeval.config.secrets import resolve_env
 from snakeval.endpoint import Endpoint
+from snakeval.errors import EndpointError, SnakevalError
+from snakeval.evaluation.gateway import TaskGateway, without_proxy
 from snakeval.evaluation.place import Place, failed_start, place_of
 from snakeval.evaluation.watch import Watch
 from snakeval.harnesses.around_task import failed_command
@@ -47,6 +49,7 @@ class HarnessRun:
         log: Open log of the task; the harness writes into it too.
         say: Where progress goes, a line at a time.
         count: Where every count of samples goes.
+        gateway: Through which the requests go.
         keys: Keys of auxiliary deployments by the name of the variable that holds them.
     """
 
@@ -59,6 +62,7 @@ class HarnessRun:
     log: IO[str]
     say: Say
     count: Count
+    gateway: TaskGateway | None = None
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -68,6 +72,9 @@ def run_harness(job: HarnessRun) -> None:
     python = ensure_environment(lock) if lock else Path()
     command = job.harness.command(job.task, job.endpoint, job.folder, python, job.config)
     own = resolve_env(job.task.env_vars, os.environ | job.keys)
+    if job.gateway is not None:
+        command = replace(command, env=command.env | without_proxy(os.environ | own))
+        own = {name: value for name, value in own.items() if name not in command.env}
     evaluated, server = next(iter(job.watch.servers.items()))
     place = place_of(job.config, evaluated, job.task, command, job.folder, server.allocation if server else None)
     before = os.fstat(job.log.fileno()).st_size
@@ -85,6 +92,8 @@ def run_harness(job: HarnessRun) -> None:
         report = ProgressReport(job.say)
         while process.poll() is None:
             job.watch.check()
+            if job.gateway is not None:
+                job.gateway.check()
             progress = job.harness.progress(job.folder)
             job.count(progress)
             report.update(progress)
@@ -97,8 +106,15 @@ def run_harness(job: HarnessRun) -> None:
         raise (
             failed_command(job.folder)
             or failed_start(job.config, job.task, job.folder, process.returncode, log_tail)
-            or job.harness.failure(job.folder, process.returncode)
+            or _failure(job, process.returncode)
         )
+
+
+def _failure(job: HarnessRun, returncode: int) -> SnakevalError:
+    """Return what the harness says of its end; one that knows nothing of its endpoint is explained by the gateway."""
+    said = job.harness.failure(job.folder, returncode)
+    why = job.gateway.why_unanswered() if job.gateway is not None else None
+    return said if why is None or isinstance(said, EndpointError) else EndpointError(f"{said}\n{why}")
 
 
 @contextmanager

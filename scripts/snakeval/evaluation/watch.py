@@ -30,6 +30,11 @@ class Watch:
     snakemake: tuple[int, float] | None = field(default_factory=snakemake_process)
     looked: float = field(default_factory=time.monotonic)
 
+    @property
+    def evaluated(self) -> Server | None:
+        """The server that is evaluated; None for an endpoint that was there before."""
+        return next(iter(self.servers.values()))
+
     def check(self) -> None:
         """Raise DeploymentError or EndpointError when there is no use in going on; looks every `LIVENESS_S` seconds."""
         if time.monotonic() - self.looked < LIVENESS_S:

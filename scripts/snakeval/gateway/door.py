@@ -67,7 +67,8 @@ class Given:
     """What the harness gets.
 
     Attributes:
-        body: JSON.
+        body: JSON; where the gateway understands it, `snakeval` in it tells the request's key in the journal, the
+            latency of the answer, and whether it was remembered.
         remembered: Whether the journal answered.
     """
 
@@ -102,6 +103,13 @@ class Door:
     def __post_init__(self) -> None:
         self.rules = Rules(self.settings.rules)
         self.occurrences = Occurrences(self.journal)
+        # What the same life of the harness was given before this gateway was started again.
+        for key in self.journal.given:
+            if (answer := self.journal.find(key.hex())) is not None:
+                self._count_kept(answer, remembered=answer.life != self.settings.life)
+        for failed in self.journal.failed.values():
+            self.counts.sent += 1
+            self.counts.add_verdict(Verdict(Kind(failed.kind), failed.detail))
 
     def receive(self, path: str, body: bytes, headers: dict[str, str]) -> Request:
         """Return a request with its identity; `end` has to follow."""
@@ -117,10 +125,8 @@ class Door:
     async def answer(self, request: Request) -> Given:
         """Return the answer; raises NoAnswerError when there is none for good."""
         if (kept := self.journal.find(request.key)) is not None:
-            self.counts.remembered += 1
-            self.counts.kinds.update(kept.kinds)
-            self.counts.add_tokens(kept.prompt_tokens, kept.completion_tokens)
-            return Given(self._incoming(request, bytes(kept.reply)), remembered=True)
+            self._count_kept(kept, remembered=True)
+            return Given(self._delivered(request, bytes(kept.reply), kept.latency_s, remembered=True), remembered=True)
         if self.settings.replay:
             self.counts.missing += 1
             raise NoAnswerError(Verdict(Kind.REJECTED, "the journal does not hold this request"), 424)
@@ -132,6 +138,7 @@ class Door:
         except NoAnswerError as failure:
             self.in_a_row += 1
             self.counts.add_verdict(failure.verdict)
+            self.journal.give_up(request.key, failure.verdict.kind, failure.verdict.detail)
             raise
         self.in_a_row = 0
         await self._remember(request, sent, received, judgement, tries)
@@ -139,7 +146,18 @@ class Door:
         for verdict in judgement.verdicts:
             self.counts.add_verdict(verdict)
         self.counts.add_tokens(judgement.usage.prompt_tokens, judgement.usage.completion_tokens)
-        return Given(self._incoming(request, received.body), remembered=False)
+        body = self._delivered(request, received.body, received.latency_s, remembered=False)
+        return Given(body, remembered=False)
+
+    def _count_kept(self, answer: Answer, remembered: bool) -> None:
+        """Count an answer of the journal."""
+        self.counts.remembered += remembered
+        self.counts.kinds.update(answer.kinds)
+        self.counts.add_tokens(answer.prompt_tokens, answer.completion_tokens)
+        if not remembered:
+            self.counts.sent += 1
+            self.counts.again += answer.tries - 1
+            self.counts.latencies.add(answer.latency_s)
 
     def _outgoing(self, request: Request) -> bytes:
         """Return the body that is sent; one that is no JSON object passes as it is, for the endpoint to refuse."""
@@ -157,10 +175,14 @@ class Door:
         self.counts.add_sent(sent)
         return msgspec.json.encode(sent)
 
-    def _incoming(self, request: Request, reply: bytes) -> bytes:
+    def _incoming(self, reply: bytes) -> JsonObject:
+        return self.settings.adapters.incoming(msgspec.json.decode(reply))
+
+    def _delivered(self, request: Request, reply: bytes, latency_s: float, remembered: bool) -> bytes:
         if not request.is_judged:
             return reply
-        return msgspec.json.encode(self.settings.adapters.incoming(msgspec.json.decode(reply)))
+        told = {"key": request.key, "latency_s": round(latency_s, 4), "remembered": remembered}
+        return msgspec.json.encode(self._incoming(reply) | {"snakeval": told})
 
     async def _ask_patiently(self, request: Request, sent: bytes) -> tuple[Received, Judgement, int]:
         """Send until there is an answer; pauses for a busy endpoint are no tries."""
@@ -213,7 +235,7 @@ class Door:
         judgement = judge(asked, received.body)
         if self.settings.adapters.reasoning and self.rules.is_scored(judgement.verdict.kind):
             # What counts is the text that is left.
-            judgement = judge(asked, self._incoming(request, received.body))
+            judgement = judge(asked, msgspec.json.encode(self._incoming(received.body)))
         return judgement
 
     async def _remember(

@@ -11,6 +11,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from gzip import GzipFile
 from pathlib import Path
 from typing import IO
@@ -79,7 +80,16 @@ class Given(Struct, frozen=True, tag="given"):
     life: str
 
 
-Entry = Header | Answer | Given
+class Failed(Struct, frozen=True, tag="failed"):
+    """A request got no answer for good, in one life of the harness."""
+
+    key: str
+    life: str
+    kind: str
+    detail: str
+
+
+Entry = Header | Answer | Given | Failed
 _ENTRY = msgspec.json.Decoder(Entry)
 
 
@@ -115,6 +125,7 @@ class Journal:
         self._life = life
         self._places: dict[bytes, tuple[int, int]] = {}
         self.given: dict[bytes, None] = {}
+        self.failed: dict[bytes, Failed] = {}
         self.damage = Damage(torn=False, damaged=0)
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() and self._packed.exists():
@@ -124,6 +135,7 @@ class Journal:
             self._packed.unlink(missing_ok=True)
             self._places.clear()
             self.given.clear()
+            self.failed.clear()
         self._stream: IO[bytes] = path.open("ab+", buffering=0)
         if self._stream.tell() == 0:
             self._append(header)
@@ -146,7 +158,16 @@ class Journal:
         Raises:
             OSError: It could not be written; nothing is remembered.
         """
-        self._places[bytes.fromhex(answer.key)] = self._append(answer)
+        key = bytes.fromhex(answer.key)
+        self._places[key] = self._append(answer)
+        self.failed.pop(key, None)
+
+    def give_up(self, key: str, kind: str, detail: str) -> None:
+        """Note that a request got no answer for good; a full disk loses the line and nothing else."""
+        failed = Failed(key, self._life, kind, detail)
+        self.failed[bytes.fromhex(key)] = failed
+        with suppress(OSError):
+            self._append(failed)
 
     def hand_out(self, key: str, again: bool) -> None:
         """Note that the present life of the harness has got an answer.
@@ -214,8 +235,11 @@ class Journal:
                     fits = True
                 elif isinstance(entry, Answer):
                     self._places[bytes.fromhex(entry.key)] = (start, len(line))
+                    self.failed.pop(bytes.fromhex(entry.key), None)
                 if isinstance(entry, Answer | Given) and entry.life == self._life:
                     self.given[bytes.fromhex(entry.key)] = None
+                elif isinstance(entry, Failed) and entry.life == self._life:
+                    self.failed[bytes.fromhex(entry.key)] = entry
                 damaged += entry is None
                 start += len(line)
                 whole = start

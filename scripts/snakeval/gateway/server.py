@@ -163,10 +163,10 @@ async def serve(settings: Settings, token: str, endpoint_key: str | None) -> int
         door = Door(settings, journal, upstream, Gate(limit))
         runner = web.AppRunner(Gateway(door, token).application(), access_log=None, handle_signals=False)
         await runner.setup()
-        site = web.TCPSite(runner, LOOPBACK, 0)
+        site = web.TCPSite(runner, LOOPBACK, settings.port, reuse_address=True)
         await site.start()
         address = f"http://{LOOPBACK}:{runner.addresses[0][1]}{PREFIX}"
-        await _until_asked_to_end(door, settings.state, address)
+        await _until_asked_to_end(door, settings, address)
         await runner.cleanup()
         _tell(settings.state, address, door)
         journal.close()
@@ -187,13 +187,16 @@ class _Limit:
         return self._known
 
 
-async def _until_asked_to_end(door: Door, state: Path, address: str) -> None:
+async def _until_asked_to_end(door: Door, settings: Settings, address: str) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
+    if settings.lifeline:
+        # Whoever started the gateway holds the other end, and lets it go when it dies.
+        loop.add_reader(0, lambda: ended.set() if not os.read(0, 4096) else None)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, ended.set)
     while not ended.is_set():
-        _tell(state, address, door)
+        _tell(settings.state, address, door)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), TELL_EVERY_S)
 
@@ -213,6 +216,7 @@ def _tell(state: Path, address: str, door: Door) -> None:
         remembered=counts.remembered,
         again=counts.again,
         missing=counts.missing,
+        unanswered=len(door.journal.failed),
         unauthorised=counts.unauthorised,
         kinds=dict(counts.kinds),
         details={kind: tuple(details) for kind, details in counts.details.items()},

@@ -23,6 +23,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         generation: Which start of the server answers; None where it is not ours.
         journal: `journal.jsonl` of the task.
         state: File in which the gateway tells where it listens and what it has counted.
+        port: Where it listens on the loopback; 0 for one that is free.
         limit: File that holds how many requests may be under way at a time; read again while the task runs.
         life: Which life of the harness this is: one that goes on when the gateway is started again.
         attempt: Of the rule, from 1.
@@ -35,6 +36,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         disk_patience_s: How long a full disk is waited for.
         give_up_after: Requests that fail for good, one after another, before no more are sent.
         replay: Answer from the journal alone.
+        lifeline: Whether the end of its standard input ends it.
     """
 
     base_url: str
@@ -46,6 +48,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     limit: Path
     life: str
     attempt: int
+    port: int = 0
     adapters: Adapters = Adapters()
     rules: dict[Kind, Treatment] = {}
     vary_seed: bool = False
@@ -55,6 +58,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     disk_patience_s: float = 600.0
     give_up_after: int = 10
     replay: bool = False
+    lifeline: bool = False
 
 
 def read_settings(path: Path) -> Settings:

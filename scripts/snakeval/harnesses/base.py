@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from snakeval.config.container_syntax import Mount
 from snakeval.config.model import Config, Task
@@ -71,7 +71,15 @@ class Outcome:
 
 
 class Harness(Protocol):
-    """One program that knows tasks."""
+    """One program that knows tasks.
+
+    Attributes:
+        gateway: Whether its requests go through the gateway.
+        varies_seed: Whether it repeats a request with one seed, so that the gateway has to give each another.
+    """
+
+    gateway: ClassVar[bool] = False
+    varies_seed: ClassVar[bool] = False
 
     def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:
         """Prepare `work_dir` and return how to run the task. A second call is safe: what is cached there stays.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from snakeval.config.model import Config, Task
 from snakeval.config.reading.schema_files import load_schema
@@ -19,6 +19,9 @@ SCHEMA = SCHEMAS / "command-result.schema.yaml"
 
 class CommandHarness:
     """Calls the program that the task names; its interface is the environment and the files that it writes."""
+
+    gateway: ClassVar[bool] = True
+    varies_seed: ClassVar[bool] = False
 
     def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:
         """Return the task's command; what an earlier attempt reported is removed, other files of its stay."""

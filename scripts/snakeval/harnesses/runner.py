@@ -27,6 +27,8 @@ class RunnerHarness:
     """The part of `Harness` that is the same for all runners."""
 
     program: ClassVar[str]
+    gateway: ClassVar[bool] = False
+    varies_seed: ClassVar[bool] = False
 
     def progress(self, work_dir: Path) -> Progress | None:
         """Return answered and expected requests or samples, over all repeats."""

@@ -20,6 +20,7 @@ class GatewayState(Record):
         broken: Why the gateway cannot do its work any more; None while it can.
         sent, remembered, again: Requests that were sent, that the journal answered, and tries beyond the first.
         missing: Requests that a replay does not find in the journal.
+        unanswered: Requests that have got no answer for good.
         unauthorised: Requests without the gateway's token.
         kinds: How many answers, and failures for good, were of each kind.
         details: The first details of each kind that is no plain answer.
@@ -39,6 +40,7 @@ class GatewayState(Record):
     remembered: int
     again: int
     missing: int
+    unanswered: int
     unauthorised: int
     kinds: Mapping[str, int]
     details: Mapping[str, tuple[str, ...]]

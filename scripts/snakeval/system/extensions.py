@@ -11,7 +11,7 @@ from snakeval.errors import ExtensionError, Problem
 
 
 def load_class(reference: str, where: str, contract: type) -> Any:
-    """Return a class that has every method of a contract.
+    """Return a class that has every attribute and every method of a contract.
 
     Args:
         reference: `module:Class`.
@@ -19,7 +19,7 @@ def load_class(reference: str, where: str, contract: type) -> Any:
         contract: A `Protocol`.
 
     Raises:
-        ExtensionError: it is not there, or a method is missing or takes other arguments.
+        ExtensionError: it is not there, or something is missing or takes other arguments.
     """
     found = _load(reference, where)
     for name, method in _methods(contract).items():
@@ -31,6 +31,10 @@ def load_class(reference: str, where: str, contract: type) -> Any:
         if not _takes(own, len(expected.parameters)):
             what = "names a class with a method that takes other arguments than its contract says"
             raise _error(where, what, f"{reference}.{name}{_signature(own)}", f"{name}{expected}", contract)
+    for name in getattr(contract, "__annotations__", {}):
+        if not hasattr(found, name):
+            what = "names a class without an attribute of its contract"
+            raise _error(where, what, f"{reference} without {name}", name, contract)
     return found
 
 

@@ -1,14 +1,14 @@
-"""Names of files in a run's folder: `run/paths.py` and `run/harness_paths.py` alone join them."""
+"""Names of files in a run's folder: `run/paths.py` and the two beside it alone join them."""
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from snakeval.run import harness_paths, paths
+from snakeval.run import gateway_paths, harness_paths, paths
 from snakeval.system.checkout import SCRIPTS
 
-PLACES = [Path(str(module.__file__)) for module in (paths, harness_paths)]
+PLACES = [Path(str(module.__file__)) for module in (paths, harness_paths, gateway_paths)]
 EXCEPTIONS = {
     # Configuration does not know of runs; it asks only whether an earlier one has results.
     ("snakeval/config/comparisons.py", "result.json"),
