@@ -77,6 +77,21 @@ def test_an_endpoint_serves_whoever_has_its_key_and_is_gone_when_stopped(
     assert "serving tiny-model" in backend.log_tail("tiny")
 
 
+def test_an_endpoint_of_another_run_is_left_alone(
+    plane: ControlPlane, make_backend: MakeBackend, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend = _ready(make_backend, serving())
+    owner = tmp_path / "demo" / ".lepton-owner"
+    own = owner.read_text()
+    owner.write_text("0123456789abcdef")
+    backend.stop("tiny")
+    (name,) = plane.endpoints
+    assert f"the endpoint {name} is none of this run" in capsys.readouterr().err
+    owner.write_text(own)
+    backend.stop("tiny")
+    assert plane.endpoints == {}
+
+
 def test_a_key_of_the_users_own_is_in_no_file_and_in_no_request(
     plane: ControlPlane, make_backend: MakeBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

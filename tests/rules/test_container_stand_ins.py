@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from builders import make_config, make_deployment, make_execution
 from containers import use_stand_in
@@ -14,7 +15,7 @@ from snakeval.backends.local import LocalBackend
 from snakeval.config.model import Config
 from snakeval.run.paths import RunPaths
 from snakeval.system.files import read_json
-from snakeval.system.processes import family_of, processes_of
+from snakeval.system.processes import Mark, family_of, processes_of
 from step_daemon import Slurmstepd
 from workspace import REPOSITORY, command_of, eventually
 
@@ -53,6 +54,10 @@ class Server:
         """What the runtime was asked for."""
         return dict(json.loads((self.folder / "record").read_text()))
 
+    def processes(self, record: dict[str, Any]) -> list[psutil.Process]:
+        """Return the processes of one start."""
+        return processes_of(Mark.of(self.files.folder, record["server_id"]))
+
     def wait_for(self, state: str, generation: int = 1) -> dict[str, Any]:
         """Wait for what the supervisor registers."""
 
@@ -86,7 +91,7 @@ def test_a_server_answers_sees_what_it_shall_and_is_ended(server: Server) -> Non
     assert not {"SOMETHING_ELSE", "TOKEN_OF_MINE", "SNAKEVAL_SUPERVISED"} & set(inside)
     assert not [value for value in map(str, server.asked.values()) if "planted-secret" in value]
     server.backend.stop("tiny")
-    assert processes_of(record["server_id"]) == []
+    assert server.processes(record) == []
     assert server.record["state"] == "STOPPED"
 
 
@@ -94,10 +99,10 @@ def test_a_killed_client_is_a_crash_of_the_server(server: Server) -> None:
     """Under Slurm the step would go on without its srun: the supervisor ends it before it starts another."""
     server.backend.start(server.deployment)
     record = server.wait_for("READY")
-    before = {one.pid for one in processes_of(record["server_id"])} - {record["supervisor_pid"]}
+    before = {one.pid for one in server.processes(record)} - {record["supervisor_pid"]}
     os.kill(record["pid"], 9)
     again = server.wait_for("READY", 2)
-    now = {one.pid for one in processes_of(again["server_id"])} - {record["supervisor_pid"]}
+    now = {one.pid for one in server.processes(again)} - {record["supervisor_pid"]}
     assert now
     assert not before & now
 
@@ -105,7 +110,7 @@ def test_a_killed_client_is_a_crash_of_the_server(server: Server) -> None:
 def test_a_step_is_nobodys_child_and_found_all_the_same(server: Server) -> None:
     server.backend.start(server.deployment)
     record = server.wait_for("READY")
-    (listening,) = [one for one in processes_of(record["server_id"]) if f"{FAKES}/tiny_server.py" in command_of(one)]
+    (listening,) = [one for one in server.processes(record) if f"{FAKES}/tiny_server.py" in command_of(one)]
     is_pyxis = "container_image" in server.asked
     assert (listening in family_of(record["supervisor_pid"])) != is_pyxis
 
@@ -117,4 +122,4 @@ def test_a_container_ends_with_its_supervisor(server: Server) -> None:
     os.kill(record["supervisor_pid"], 9)
     if "container_image" in server.asked:
         server.backend.stop("tiny")
-    eventually(lambda: processes_of(record["server_id"]) == [], 30, "the container's end")
+    eventually(lambda: server.processes(record) == [], 30, "the container's end")

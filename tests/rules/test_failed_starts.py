@@ -18,7 +18,7 @@ from snakeval.errors import DeploymentError
 from snakeval.run.paths import RunPaths
 from snakeval.serving.servers import ensure_server
 from snakeval.system.files import read_json
-from snakeval.system.processes import processes_of
+from snakeval.system.processes import Mark, processes_of
 from workspace import CHECKPOINT
 
 # Longer than a test may take: an error that comes has not waited for it.
@@ -41,8 +41,9 @@ def _failure(folder: Path, deployment: Deployment) -> str:
             ensure_server(config, deployment, Protocol.CHAT, 1, lambda _: None)
     finally:
         backend.stop("tiny")
-    record = read_json(RunPaths(folder / "demo").server("tiny").state) or {}
-    assert processes_of(record["server_id"]) == []
+    files = RunPaths(folder / "demo").server("tiny")
+    record = read_json(files.state) or {}
+    assert processes_of(Mark.of(files.folder, record["server_id"])) == []
     return str(raised.value)
 
 

@@ -22,7 +22,8 @@ from snakeval.errors import DeploymentError
 from snakeval.run.paths import RunPaths
 from snakeval.serving.servers import ensure_server
 from snakeval.system.files import read_json
-from snakeval.system.processes import family_of, processes_of
+from snakeval.system.podman import container_name
+from snakeval.system.processes import Mark, family_of, processes_of
 from workspace import command_of, eventually, has_ended, name_of
 
 SERVE = f'exec {PYTHON} {FAKES}/tiny_server.py "$SNAKEVAL_PORT"'
@@ -49,6 +50,11 @@ class Server:
     def record(self) -> dict[str, Any]:
         """What the supervisor has registered."""
         return read_json(self.files.state) or {}
+
+    @property
+    def mark(self) -> Mark:
+        """What its processes have in their environment."""
+        return Mark.of(self.files.folder, self.record["server_id"])
 
     def start(self) -> dict[str, Any]:
         """Start it and wait until it is ready."""
@@ -87,8 +93,8 @@ def server(podman: Podman, tmp_path: Path) -> Iterator[Any]:
         one.backend.stop("tiny")
 
 
-def _is_gone(podman: Podman, record: dict[str, Any]) -> bool:
-    return not podman.containers() and not processes_of(record["server_id"])
+def _is_gone(podman: Podman, one: Any) -> bool:
+    return not podman.containers() and not processes_of(one.mark)
 
 
 def test_a_server_in_a_container_answers_and_is_ended(server: Any, podman: Podman) -> None:
@@ -100,9 +106,9 @@ def test_a_server_in_a_container_answers_and_is_ended(server: Any, podman: Podma
     assert record["image"] == "sha256:" + podman("image", "inspect", "--format={{.Id}}", IMAGE).strip()
     (container,) = podman.containers()
     assert container["Labels"] == {"snakeval.run": "demo", "snakeval.deployment": "tiny"}
-    assert container["Names"] == [f"snakeval-{record['server_id']}"]
+    assert container["Names"] == [container_name(one.mark)]
     one.backend.stop("tiny")
-    assert _is_gone(podman, record)
+    assert _is_gone(podman, one)
     assert one.record["state"] == "STOPPED"
     one.backend.stop("tiny")
 
@@ -120,10 +126,10 @@ def test_a_container_does_not_outlive_its_supervisor(server: Any, podman: Podman
         one.kill("podman")
     os.kill(record["supervisor_pid"], number)
     eventually(lambda: has_ended(inside), 30, "the server's end")
-    eventually(lambda: not processes_of(record["server_id"]), 90, "the end of all")
+    eventually(lambda: not processes_of(one.mark), 90, "the end of all")
     if number == signal.SIGKILL:
         one.backend.stop("tiny")
-    eventually(lambda: _is_gone(podman, record), 30, "the container's end")
+    eventually(lambda: _is_gone(podman, one), 30, "the container's end")
 
 
 @pytest.mark.parametrize("who", ["client", "server"])
@@ -137,15 +143,15 @@ def test_what_dies_in_between_is_a_crash_of_the_server(server: Any, podman: Podm
     assert len(podman.containers()) == 1
     one.kill(name)
     assert "the server" in one.wait_for("FAILED", 2)["reason"]
-    eventually(lambda: _is_gone(podman, record), 30, "the container's end")
+    eventually(lambda: _is_gone(podman, one), 30, "the container's end")
 
 
 def test_detached_children_end_with_the_container(server: Any, podman: Podman) -> None:
     one = server(command=f"{SERVE} detach")
-    record = one.start()
-    eventually(lambda: sum(name_of(p) == PYTHON_NAME for p in processes_of(record["server_id"])) >= 2, 10, "the child")
+    one.start()
+    eventually(lambda: sum(name_of(p) == PYTHON_NAME for p in processes_of(one.mark)) >= 2, 10, "the child")
     one.backend.stop("tiny")
-    assert _is_gone(podman, record)
+    assert _is_gone(podman, one)
 
 
 def test_a_stranger_on_the_port_is_not_ours(server: Any) -> None:

@@ -16,10 +16,11 @@ import requests
 from fakes.openai_server import FakeOpenAIServer
 from snakeval.deployments.instances import ROUTER_LOCK
 from snakeval.deployments.supervisor.router import Router, RouterSettings
+from snakeval.run.paths import ServerPaths
 from snakeval.system.environments import ensure_environment
 from snakeval.system.files import read_json
 from snakeval.system.ports import LOOPBACK, free_port
-from snakeval.system.processes import processes_of
+from snakeval.system.processes import Mark, processes_of
 from workspace import REPOSITORY, command_of, eventually
 
 KEY = "planted-key"
@@ -155,7 +156,6 @@ Start = Callable[..., "subprocess.Popen[str]"]
 @pytest.fixture
 def start(tmp_path: Path, router_python: Path) -> Iterator[Start]:
     """Start the front of two instances; end everything afterwards."""
-    server_id = f"test-{os.getpid()}-{tmp_path.name}"
 
     def begin(server: str, max_restarts: int = 1) -> "subprocess.Popen[str]":
         script = tmp_path / "launch.sh"
@@ -167,7 +167,7 @@ def start(tmp_path: Path, router_python: Path) -> Iterator[Start]:
         environment = os.environ | {
             "PATH": f"{REPOSITORY / 'tests' / 'fakes' / 'slurm_bin'}:{os.environ['PATH']}",
             "SLURM_JOB_ID": "7",
-            "SNAKEVAL_SERVER_ID": server_id,
+            **_mark(tmp_path).variables,
             "SNAKEVAL_API_KEY": KEY,
             "SNAKEVAL_HOST": LOOPBACK,
             "SNAKEVAL_PORT": str(free_port(LOOPBACK)),
@@ -182,10 +182,16 @@ def start(tmp_path: Path, router_python: Path) -> Iterator[Start]:
 
 def _all_processes(folder: Path) -> list[psutil.Process]:
     """Return the living processes of the front and of all instances of the server."""
-    ids = {f"test-{os.getpid()}-{folder.name}"}
-    records = (read_json(file) or {} for file in folder.glob("instances/*/state.json"))
-    ids |= {record["server_id"] for record in records}
-    return [process for one in ids for process in processes_of(one)]
+    instances = [ServerPaths(file.parent) for file in folder.glob("instances/*/state.json")]
+    marks = [
+        _mark(folder),
+        *(Mark.of(files.folder, (read_json(files.state) or {})["server_id"]) for files in instances),
+    ]
+    return [process for mark in marks for process in processes_of(mark)]
+
+
+def _mark(folder: Path) -> Mark:
+    return Mark.of(folder, "0123456789abcdef")
 
 
 SERVE = f'exec {sys.executable} {FAKE} --port "$SNAKEVAL_PORT" --api-key-env SNAKEVAL_API_KEY\n'

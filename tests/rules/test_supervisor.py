@@ -1,6 +1,7 @@
 """The supervisor on real processes: what it registers, what it restarts, and that nothing stays behind."""
 
 import os
+import secrets
 import shlex
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 from snakeval.system.files import read_json
-from snakeval.system.processes import processes_of
+from snakeval.system.processes import Mark, processes_of
 from workspace import REPOSITORY, eventually
 
 TINY = REPOSITORY / "tests" / "fakes" / "tiny_server.py"
@@ -23,7 +24,7 @@ Start = Callable[..., "subprocess.Popen[bytes]"]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start a supervisor over the tiny server; end everything afterwards."""
-    server_id = f"test-{os.getpid()}-{tmp_path.name}"
+    mark = Mark.of(_folder(tmp_path), secrets.token_hex(8))
 
     def begin(
         *behaviour: str,
@@ -34,16 +35,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
     ) -> "subprocess.Popen[bytes]":
         serve = f'exec {shlex.quote(sys.executable)} {shlex.quote(str(TINY))} "$SNAKEVAL_PORT" {" ".join(behaviour)}'
         command = [sys.executable, str(REPOSITORY / "scripts" / "programs" / "supervise.py")]
-        command += ["--folder", str(_folder(tmp_path)), "--server-id", server_id, "--host", "127.0.0.1"]
+        command += ["--folder", str(_folder(tmp_path)), "--server-id", mark.server_id, "--host", "127.0.0.1"]
         command += ["--advertise", "127.0.0.1", "--health-path", "/health"]
         command += ["--idle-timeout-s", str(idle_timeout_s), "--max-restarts", str(max_restarts)]
         return subprocess.Popen(
             [*command, *options, "--", "bash", "-c", serve],
-            env=os.environ | environ | {"SNAKEVAL_SERVER_ID": server_id},
+            env=os.environ | environ | mark.variables,
         )
 
     yield begin
-    for process in processes_of(server_id):
+    for process in processes_of(mark):
         process.kill()
 
 
@@ -55,6 +56,10 @@ def _folder(run: Path) -> Path:
 
 def _state(run: Path) -> dict[str, Any]:
     return read_json(_folder(run) / "state.json") or {}
+
+
+def _mark(run: Path, state: dict[str, Any]) -> Mark:
+    return Mark.of(_folder(run), state["server_id"])
 
 
 def _wait_for(folder: Path, state: str, generation: int = 1) -> dict[str, Any]:
@@ -84,11 +89,11 @@ def test_registers_the_address_that_answers(start: Start, tmp_path: Path) -> Non
 
 def test_ends_detached_children_too(start: Start, tmp_path: Path) -> None:
     supervisor = start("detach")
-    server_id = _wait_for(tmp_path, "READY")["server_id"]
-    eventually(lambda: len(processes_of(server_id)) == 3, what="supervisor, server and its detached child")
+    mark = _mark(tmp_path, _wait_for(tmp_path, "READY"))
+    eventually(lambda: len(processes_of(mark)) == 3, what="supervisor, server and its detached child")
     supervisor.terminate()
     assert supervisor.wait(timeout=30) == 0
-    assert processes_of(server_id) == []
+    assert processes_of(mark) == []
     assert _state(tmp_path)["state"] == "STOPPED"
 
 
@@ -134,10 +139,10 @@ def test_ends_when_nobody_uses_it_and_lives_while_somebody_does(start: Start, tm
 
 def test_server_does_not_outlive_a_killed_supervisor(start: Start, tmp_path: Path) -> None:
     supervisor = start()
-    server_id = _wait_for(tmp_path, "READY")["server_id"]
+    mark = _mark(tmp_path, _wait_for(tmp_path, "READY"))
     supervisor.kill()
     supervisor.wait(timeout=10)
-    eventually(lambda: processes_of(server_id) == [], 10, "the server's end")
+    eventually(lambda: processes_of(mark) == [], 10, "the server's end")
 
 
 def test_ends_when_the_snakemake_that_owned_the_run_is_dead(start: Start, tmp_path: Path) -> None:

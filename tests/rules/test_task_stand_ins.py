@@ -15,7 +15,7 @@ from containers import use_stand_in
 from harness_cases import ENDPOINT, a_task
 from snakeval.evaluation.place import BEGAN, Place, failed_start, place_of
 from snakeval.harnesses import harness_of
-from snakeval.system.processes import processes_of
+from snakeval.system.processes import SERVER_FOLDER_VARIABLE, SERVER_ID_VARIABLE, Mark, processes_of
 from step_daemon import Slurmstepd
 from workspace import REPOSITORY, eventually, name_of
 
@@ -97,18 +97,19 @@ def test_a_task_sees_what_it_shall_and_fails_with_the_reason(task: Task) -> None
 
 def test_a_container_ends_with_its_task(task: Task) -> None:
     """Which is killed, so that it can do nothing for it: under pyxis the end of its input reaches the step."""
-    identity = task.place().env["SNAKEVAL_SERVER_ID"]
+    env = task.place().env
+    mark = Mark(env[SERVER_ID_VARIABLE], Path(env[SERVER_FOLDER_VARIABLE]))
     waiting = subprocess.Popen([sys.executable, "-c", WAIT, task.runtime, str(task.folder)])
     try:
 
         def sleeping() -> bool:
-            return any(name_of(one) == "sleep" for one in processes_of(identity))
+            return any(name_of(one) == "sleep" for one in processes_of(mark))
 
         eventually(sleeping, 30, "the task's command")
         waiting.kill()
         waiting.wait()
         eventually(lambda: not sleeping(), 30, "the container's end")
-        eventually(lambda: processes_of(identity) == [], 30, "the end of all")
+        eventually(lambda: processes_of(mark) == [], 30, "the end of all")
     finally:
         waiting.kill()
         waiting.wait()

@@ -58,7 +58,7 @@ def make_run(
             _score(config, deployment, task, right, START + 20 + number * TASK_S)
         ServerRecord(
             state=ServerState.STOPPED,
-            server_id="one",
+            server_id="0123456789abcdef",
             started_at=START,
             ready_at=START + 15,
             updated_at=START + 30 + len(tasks) * TASK_S,

@@ -20,7 +20,7 @@ from snakeval.system.environments import ensure_environment
 from snakeval.system.files import last_lines, write_text
 from snakeval.system.hashing import sha256_hex
 from snakeval.system.podman import remove_container
-from snakeval.system.processes import end_processes, is_alive, processes_of, start_time
+from snakeval.system.processes import Mark, end_processes, is_alive, processes_of, start_time
 from snakeval.system.slurm import clean_environment
 
 LOOPBACK = "127.0.0.1"
@@ -80,7 +80,7 @@ class LocalBackend:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=clean_environment() | {"SNAKEVAL_SERVER_ID": placement.server_id},
+                env=clean_environment() | Mark.of(paths.folder, placement.server_id).variables,
                 start_new_session=True,
             )
         Starter(process.pid, start_time(process.pid)).write(paths.starter)
@@ -95,17 +95,17 @@ class LocalBackend:
         return record.seen_as(ServerState.FAILED, "its supervisor is gone")
 
     def stop(self, deployment: str) -> None:
-        """Ask the supervisor to end; what then still carries the server's id is ended too."""
+        """Ask the supervisor to end; what then still carries the server's mark is ended too."""
         paths = self._paths.server(deployment)
         record = self._record(deployment)
         if record is not None:
-            family = processes_of(record.server_id)
-            supervisors = [one for one in family if one.pid == record.supervisor_pid]
+            mark = Mark.of(paths.folder, record.server_id)
+            supervisors = [one for one in processes_of(mark) if one.pid == record.supervisor_pid]
             # The supervisor ends its server within its own patience; then come the stragglers, if any.
             end_processes(supervisors, 2 * STOP_PATIENCE_S)
-            end_processes(processes_of(record.server_id), STOP_PATIENCE_S)
+            end_processes(processes_of(mark), STOP_PATIENCE_S)
             # Of the deployment that was started, whatever the configuration says by now.
-            complaint = remove_container(record.server_id) if record.container_runtime == "podman" else None
+            complaint = remove_container(mark) if record.container_runtime == "podman" else None
             if complaint:
                 raise DeploymentError(f"podman cannot remove the container of {deployment}: {complaint}")
             mark_stopped(paths.state)

@@ -14,7 +14,7 @@ from snakeval.deployments.types import file_options, mounted_options
 MAX_LINKS = 40
 # For reaching model hubs from behind a proxy; they change no score.
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-HANDED_OVER = ("SNAKEVAL_API_KEY", "SNAKEVAL_HOST", "SNAKEVAL_PORT", "SNAKEVAL_SERVER_ID")
+HANDED_OVER = ("SNAKEVAL_API_KEY", "SNAKEVAL_HOST", "SNAKEVAL_PORT")
 _NVCR = """\
 images of nvcr.io are pulled with an NGC API key, once their licence is accepted at catalog.ngc.nvidia.com;
   podman:    podman login nvcr.io --username '$oauthtoken' --password-stdin <<<"$NGC_API_KEY"

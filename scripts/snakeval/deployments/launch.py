@@ -18,6 +18,7 @@ from snakeval.deployments.types import deployment_type, environment_lock, launch
 from snakeval.run.paths import ServerPaths
 from snakeval.system.checkout import PROGRAMS, TEMPLATES
 from snakeval.system.environments import environment_name, environment_python
+from snakeval.system.processes import Mark
 
 SERVERS = Path(__file__).parent / "programs"
 GUARD = TEMPLATES / "launch" / "container" / "guard.sh"
@@ -89,7 +90,7 @@ def render_launch_script(
             max_restarts=execution.max_restarts,
             host=placement.host,
             advertise=placement.advertise,
-            server_id=placement.server_id,
+            mark=Mark.of(paths.folder, placement.server_id),
             batch_options=placement.batch_options,
             supervisor_options=placement.supervisor_options,
             num_instances=execution.num_instances,

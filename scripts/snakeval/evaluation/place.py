@@ -19,7 +19,7 @@ from snakeval.harnesses.containers import container_of_task, not_there
 from snakeval.harnesses.outcome import describe_status
 from snakeval.system.files import write_text
 from snakeval.system.hashing import sha256_hex
-from snakeval.system.processes import SERVER_ID_VARIABLE
+from snakeval.system.processes import Mark
 
 SCRIPT = "container.sh"
 # What in_image.sh leaves in the work folder: what goes wrong afterwards, the harness tells.
@@ -89,13 +89,13 @@ def place_of(
     # The same for every attempt: podman replaces what is left of an earlier one.
     identity = sha256_hex(str(script), 16)
     # What is in a step is Slurm's, and maybe on another machine.
-    family = Family(identity, PYXIS if step else runtime)
-    env = {SERVER_ID_VARIABLE: identity, **family.environment()}
+    family = Family(Mark(identity, folder.absolute()), PYXIS if step else runtime)
+    env = family.environment()
     if step is None or runtime == PYXIS:
         return Place(["bash", str(script)], None, env, inherited=family.inherited(), step=step, family=family)
     # srun hands on its input alone, and its end: the lifeline of a container on another machine.
     (lifeline,) = family.inherited()
-    return Place(step.command(["bash", str(script)]), None, env | {LIFELINE: "0"}, lifeline, step=step, family=family)
+    return Place(step.command(["bash", str(script)]), None, {**env, LIFELINE: "0"}, lifeline, step=step, family=family)
 
 
 def failed_start(config: Config, task: Task, folder: Path, returncode: int, log_tail: str) -> DeploymentError | None:

@@ -13,21 +13,21 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from snakeval.system.processes import processes_of
+from snakeval.system.processes import Mark, keeps_open, processes_of
 
 Address = tuple[str, int]
 _TABLES = ("tcp", "tcp6")
 
 
 class Owner:
-    """Who has to answer: a server of this machine, by the id in the environment of its processes.
+    """Who has to answer: a server of this machine, by the mark in the environment of its processes.
 
     Args:
-        server_id: Of the start of the server; each of its processes has it in its environment.
+        mark: Of the start of the server.
     """
 
-    def __init__(self, server_id: str) -> None:
-        self._server_id = server_id
+    def __init__(self, mark: Mark) -> None:
+        self._mark = mark
         self._family: list[psutil.Process] = []
         self._proven: weakref.WeakSet[object] = weakref.WeakSet()
 
@@ -45,11 +45,12 @@ class Owner:
         return None
 
     def _holds(self, inode: int) -> bool:
-        if any(holds_socket(process.pid, inode) for process in self._family):
+        socket = f"socket:[{inode}]"
+        if any(keeps_open(process.pid, socket) for process in self._family):
             return True
         # A server forks while it lives.
-        self._family = processes_of(self._server_id)
-        return any(holds_socket(process.pid, inode) for process in self._family)
+        self._family = processes_of(self._mark)
+        return any(keeps_open(process.pid, socket) for process in self._family)
 
 
 def socket_inode(local: Address, remote: Address) -> int | None:
@@ -62,22 +63,6 @@ def socket_inode(local: Address, remote: Address) -> int | None:
     wanted = (_plain(local[0]), local[1]), (_plain(remote[0]), remote[1])
     rows = (row for name in _TABLES for row in _rows(name))
     return next((int(row[9]) or None for row in rows if (_address(row[1]), _address(row[2])) == wanted), None)
-
-
-def holds_socket(pid: int, inode: int) -> bool:
-    """Return whether a process has a socket open; False for a process that is gone or another user's."""
-    name = f"socket:[{inode}]"
-    try:
-        return any(_target(link) == name for link in Path(f"/proc/{pid}/fd").iterdir())
-    except OSError:
-        return False
-
-
-def _target(link: Path) -> str | None:
-    try:
-        return str(link.readlink())
-    except OSError:
-        return None
 
 
 def _rows(name: str) -> list[list[str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from snakeval.run.record import Record
+from snakeval.run.record import Record, ServerId
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ServerTeardown(Teardown):
         started_at, ready_at, updated_at: ISO 8601, UTC.
     """
 
-    server_id: str | None = None
+    server_id: ServerId | None = None
     restarts: int | None = None
     host: str | None = None
     port: int | None = None

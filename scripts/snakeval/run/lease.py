@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from snakeval.run.record import Record
+from snakeval.run.record import Record, ServerId
 
 
 @dataclass(frozen=True)
@@ -22,4 +22,4 @@ class Lease(Record):
     deployment: str
     task: str
     last_attempt: int
-    server_id: str | None = None
+    server_id: ServerId | None = None

@@ -18,6 +18,8 @@ from snakeval.system.files import write_text
 
 # A signal to process 0 or below goes to many.
 Pid = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
+# Which start of a server it is: `secrets.token_hex(8)`.
+ServerId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 # Seconds since the epoch; what lies beyond the year 9999 has no date.
 Moment = Annotated[float, msgspec.Meta(ge=0, lt=253402300800)]
 

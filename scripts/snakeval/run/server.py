@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from snakeval.run.paths import ServerPaths
-from snakeval.run.record import Moment, Pid, Record
+from snakeval.run.record import Moment, Pid, Record, ServerId
 
 CLAIM_STALE_S = 60.0
 
@@ -104,7 +104,7 @@ class ServerRecord(Record):
     SPARSE: ClassVar[bool] = True
 
     state: ServerState
-    server_id: str
+    server_id: ServerId
     reason: str | None = None
     definition: str | None = None
     generation: int = 0

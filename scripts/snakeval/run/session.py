@@ -13,7 +13,7 @@ from snakeval.run.heartbeat import SILENCE_S
 from snakeval.run.paths import RunPaths, ServerPaths, run_locks
 from snakeval.run.record import Moment, Pid, Record
 from snakeval.system.files import HeldLock
-from snakeval.system.processes import SESSION_VARIABLE, is_alive
+from snakeval.system.processes import SESSION_VARIABLE, is_alive, keeps_open
 
 SUCCEEDED = "succeeded"
 FAILED = "failed"
@@ -76,6 +76,19 @@ def read_session(paths: RunPaths) -> SessionRecord | None:
     """Return the record of the run and whether it is silent now, None when there is none."""
     record = SessionRecord.read(paths.snakemake)
     return None if record is None else replace(record, silent=_is_silent(paths))
+
+
+def keep_run_open(paths: RunPaths) -> int:
+    """Open the folder of the run and return the descriptor: by that `works_on` knows this process."""
+    return os.open(paths.root, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def works_on(session: SessionRecord, paths: RunPaths) -> bool:
+    """Return whether the process that a record names is at work on this run, whatever the record says.
+
+    What runs on another machine cannot be looked at, and is never signalled from here.
+    """
+    return not session.is_here or keeps_open(session.pid, str(paths.root.resolve()))
 
 
 def _is_silent(paths: RunPaths) -> bool:

@@ -1,8 +1,11 @@
 """Containers of podman, found by the name that a server's id gives them. Source: podman-rm(1), podman-inspect(1)."""
 
+import hashlib
 import subprocess
 import time
 from collections.abc import Callable
+
+from snakeval.system.processes import Mark
 
 STOP_S = 10
 COMMAND_TIMEOUT_S = 60
@@ -10,18 +13,19 @@ PULL_TIMEOUT_S = 3600
 REPORT_S = 30.0
 
 
-def container_name(server_id: str) -> str:
-    """Return the name of a server's container."""
-    return f"snakeval-{server_id}"
+def container_name(mark: Mark) -> str:
+    """Return the name of a server's container; no other folder's record can lead to it."""
+    digest = hashlib.sha256("\0".join(mark.variables.values()).encode()).hexdigest()
+    return f"snakeval-{digest[:16]}"
 
 
-def remove_container(server_id: str) -> str | None:
+def remove_container(mark: Mark) -> str | None:
     """Stop a server's container and remove it; safe to call when there is none.
 
     Returns:
         What podman says when it fails, None otherwise.
     """
-    command = ("rm", "--force", "--ignore", "--time", str(STOP_S), container_name(server_id))
+    command = ("rm", "--force", "--ignore", "--time", str(STOP_S), container_name(mark))
     done = _podman(*command)
     if done is not None and done.returncode != 0:
         # Where the monitor was killed with its container, podman waits in vain for its word, once.
@@ -29,9 +33,9 @@ def remove_container(server_id: str) -> str | None:
     return done.stderr.strip() if done is not None and done.returncode != 0 else None
 
 
-def image_of(server_id: str) -> str | None:
+def image_of(mark: Mark) -> str | None:
     """Return the id of the image that a server's container runs (`sha256:...`), None when there is no telling."""
-    done = _podman("container", "inspect", "--format", "{{.Image}}", container_name(server_id))
+    done = _podman("container", "inspect", "--format", "{{.Image}}", container_name(mark))
     return f"sha256:{done.stdout.strip()}" if done is not None and done.returncode == 0 else None
 
 

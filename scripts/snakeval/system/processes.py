@@ -4,13 +4,46 @@ import contextlib
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 POLL_S = 0.05
 KILL_PATIENCE_S = 5.0
 SERVER_ID_VARIABLE = "SNAKEVAL_SERVER_ID"
+SERVER_FOLDER_VARIABLE = "SNAKEVAL_SERVER_FOLDER"
 SESSION_VARIABLE = "SNAKEVAL_SESSION"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What all processes of one server have in their environment, and no other process has.
+
+    A file can name any server's id, so the id alone says nothing: the folder has to be the one that the file lies in.
+
+    Attributes:
+        server_id: Of one start of the server.
+        folder: Of the server's files, absolute.
+    """
+
+    server_id: str
+    folder: Path
+
+    @classmethod
+    def of(cls, folder: Path, server_id: str) -> "Mark":
+        """Return the mark of one start of a server whose files are in `<run>/<deployment>/server`.
+
+        The way to the run may lead over links. Within the run none is followed: it could lead to the server of another
+        run, which would then be taken for ours.
+        """
+        run = folder.absolute().parents[1]
+        return cls(server_id, run.resolve() / folder.absolute().relative_to(run))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables of the environment."""
+        return {SERVER_ID_VARIABLE: self.server_id, SERVER_FOLDER_VARIABLE: str(self.folder)}
 
 
 def start_time(pid: int) -> float | None:
@@ -30,12 +63,13 @@ def is_alive(pid: int, started: float | None) -> bool:
     return now is not None and started is not None and abs(now - started) < 1.0
 
 
-def processes_of(server_id: str) -> list[psutil.Process]:
-    """Return every process whose environment carries this server's id, wherever it has been reparented."""
+def processes_of(mark: Mark) -> list[psutil.Process]:
+    """Return every process whose environment carries the mark of a server, wherever it has been reparented."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(SERVER_ID_VARIABLE) == server_id and process.status() != psutil.STATUS_ZOMBIE:
+            carries = mark.variables.items() <= process.environ().items()
+            if carries and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.Error:
             continue
@@ -49,6 +83,26 @@ def family_of(pid: int) -> list[psutil.Process]:
         return [leader, *leader.children(recursive=True)]
     except psutil.Error:
         return []
+
+
+def keeps_open(pid: int, target: str) -> bool:
+    """Return whether a process has something open; False for a process that is gone or another user's.
+
+    Args:
+        pid: The process.
+        target: Real path of a file or folder, or "socket:[INODE]". Source: proc(5), `/proc/[pid]/fd`.
+    """
+    try:
+        return any(_target(link) == target for link in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False
+
+
+def _target(link: Path) -> str | None:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return None
 
 
 def listens_on(processes: Sequence[psutil.Process], port: int) -> bool:

@@ -21,7 +21,7 @@ from snakeval.harnesses.availability import harness_problems
 from snakeval.results.result import Result
 from snakeval.run.heartbeat import Heartbeat
 from snakeval.run.paths import RunPaths, finished_tasks, run_lock
-from snakeval.run.session import FAILED, INTERRUPTED, SessionRecord
+from snakeval.run.session import FAILED, INTERRUPTED, SessionRecord, keep_run_open
 from snakeval.system.files import HeldLock, write_text
 from snakeval.system.periodic import Periodic
 from snakeval.system.processes import SESSION_VARIABLE, end_processes
@@ -48,6 +48,7 @@ class Session:
         self._record: SessionRecord | None = None
         self._abandoned: AbandonedLeases | None = None
         self._attendant: Attendant | None = None
+        self._folder: int | None = None
         self._lock = HeldLock(run_lock(state_dir, config.run))
 
     def recover(self) -> None:
@@ -91,6 +92,7 @@ class Session:
         os.environ[SESSION_VARIABLE] = self._record.name
         self._heartbeat.begin(self._record.name)
         self._record.write(self._paths.snakemake)
+        self._folder = keep_run_open(self._paths)
         for server in self._paths.servers():
             # Those of an earlier call count no more, also for jobs that cannot tell one call from another.
             server.failures.unlink(missing_ok=True)
@@ -132,6 +134,9 @@ class Session:
         if self._record is not None:
             said = outcome if self._ending is None else INTERRUPTED
             replace(self._record, ended_at=time.time(), outcome=said).write(self._paths.snakemake)
+        if self._folder is not None:
+            os.close(self._folder)
+            self._folder = None
         self._lock.release()
         atexit.unregister(self.end)
 

@@ -14,7 +14,7 @@ from snakeval.config.model import Config, Deployment
 from snakeval.deployments.types import deployment_type
 from snakeval.errors import DeploymentError, Problem, UsageError
 from snakeval.run.paths import STATE_DIR, RunPaths, ServerPaths, run_lock
-from snakeval.run.session import SessionRecord, StopMark, read_session
+from snakeval.run.session import SessionRecord, StopMark, read_session, works_on
 from snakeval.system.files import HeldLock
 from snakeval.system.polling import Reminder, rounds
 from snakeval.system.say import Say
@@ -32,7 +32,7 @@ def stop_run(config: Config, say: Say) -> None:
     """
     paths = RunPaths(config.folder)
     session = read_session(paths)
-    if session is not None and session.lives:
+    if session is not None and session.lives and works_on(session, paths):
         _end_snakemake(session, say)
         told = read_session(paths)
         say(f"Snakemake (process {session.pid}) has ended: {(told and told.outcome) or 'killed'}")

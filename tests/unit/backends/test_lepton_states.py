@@ -135,7 +135,7 @@ def test_patience_ends_for_what_the_user_has_to_mend() -> None:
             patience.failed(LeptonError(failure, "x"))
 
 
-RECORD = ServerRecord(ServerState.STARTING, "one", endpoint="sv-a")
+RECORD = ServerRecord(ServerState.STARTING, "0123456789abcdef", endpoint="sv-a")
 READY = replace(RECORD, state=ServerState.READY, generation=1, ready_at=1.0, url="http://x")
 
 ENDS = [Termination(9, "Error", "")] * 3

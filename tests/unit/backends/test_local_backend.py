@@ -16,6 +16,8 @@ from snakeval.config.model import Config
 from snakeval.errors import DeploymentError
 from snakeval.run.paths import RunPaths, ServerPaths
 from snakeval.run.server import Secrets, Server, ServerRecord, ServerState
+from snakeval.system.processes import Mark, processes_of
+from workspace import eventually
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def _register(config: Config, **changes: Any) -> None:
     """Write what a supervisor writes, here that of this very process."""
     record = ServerRecord(
         state=ServerState.READY,
-        server_id="no-such-server",
+        server_id="0123456789abcdef",
         definition="hash",
         generation=1,
         host="127.0.0.1",
@@ -62,7 +64,7 @@ def test_state_is_that_of_the_record(config: Config) -> None:
     backend = LocalBackend(config)
     assert backend.state("tiny") == Server(ServerState.STOPPED)
     _register(config)
-    assert backend.state("tiny") == Server(ServerState.READY, None, "no-such-server", 1, "127.0.0.1", 4321, "hash")
+    assert backend.state("tiny") == Server(ServerState.READY, None, "0123456789abcdef", 1, "127.0.0.1", 4321, "hash")
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,26 @@ def test_stop_ends_the_record_and_removes_the_secrets(config: Config) -> None:
     assert _record(files).state is ServerState.FAILED
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_record_that_names_the_server_of_another_run_ends_nothing(
+    config: Config, tmp_path: Path, linked: bool
+) -> None:
+    """Whoever may read a folder of results knows the ids of its servers, and whose processes they are."""
+    own = tmp_path / "mine" / "demo" / "tiny" / "server"
+    own.mkdir(parents=True)
+    mark = Mark.of(own, "0123456789abcdef")
+    with subprocess.Popen(["sleep", "60"], env=os.environ | mark.variables) as process:
+        eventually(lambda: [one.pid for one in processes_of(mark)] == [process.pid], 5, "its environment")
+        if linked:
+            _files(config).folder.parent.mkdir(parents=True)
+            _files(config).folder.symlink_to(own)
+        started = psutil.Process(process.pid).create_time()
+        _register(config, server_id=mark.server_id, supervisor_pid=process.pid, supervisor_start=started)
+        LocalBackend(config).stop("tiny")
+        assert process.poll() is None
+        process.kill()
+
+
 def test_a_taken_port_is_named(config: Config) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -148,7 +170,10 @@ def test_start_hands_over_a_script_and_secrets(config: Config, monkeypatch: pyte
     state = _record(files)
     assert (state.state, state.definition) == ("STARTING", backend.definition(deployment))
     environment = options["env"]
-    assert {name for name in environment if name.startswith("SNAKEVAL_")} == {"SNAKEVAL_SERVER_ID"}
+    assert {name for name in environment if name.startswith("SNAKEVAL_")} == {
+        "SNAKEVAL_SERVER_ID",
+        "SNAKEVAL_SERVER_FOLDER",
+    }
     assert environment["SNAKEVAL_SERVER_ID"] == state.server_id
     assert "OMP_NUM_THREADS" not in environment
     assert backend.state("tiny").state is ServerState.STARTING
@@ -173,7 +198,12 @@ def test_the_end_of_the_log(config: Config) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b'{"state": "READY"', b"\xff\xfe", b"[]", b"{}", b'{"state": "NEW", "server_id": "1"}']
+    "content",
+    [b"", b'{"state": "READY"', b"\xff\xfe", b"[]", b"{}", b'{"state": "NEW", "server_id": "0123456789abcdef"}']
+    + [
+        b'{"state": "READY", "server_id": %s}' % one
+        for one in (b"null", b'""', b'"1f"', b'"0123456789ABCDEF"', b'"0123456789abcdef\\n"', b'"../0123456789abc"')
+    ],
 )
 def test_a_damaged_record_counts_as_none_and_is_told(
     content: bytes, config: Config, capsys: pytest.CaptureFixture[str]

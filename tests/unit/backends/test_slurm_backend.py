@@ -42,7 +42,9 @@ OPTIONS: dict[str, Any] = {
     "sbatch_extra_flags": {"exclusive": True, "switches": 1, "mail-user": None, "overcommit": False},
 }
 NAME = "snakeval-demo-tiny-8d1f0a2b"
-READY = ServerRecord(ServerState.READY, "one", generation=1, definition="d", job_id="7", host="10.0.0.1", port=80)
+READY = ServerRecord(
+    ServerState.READY, "0123456789abcdef", generation=1, definition="d", job_id="7", host="10.0.0.1", port=80
+)
 
 
 def _execution(output_dir: Path) -> Execution:

@@ -70,9 +70,11 @@ def test_load_times_are_those_of_first_starts(tmp_path: Path) -> None:
     for name, restarts in (("a", 0), ("b", 2)):
         files = RunPaths(tmp_path / "first").server(name)
         ServedDeployment(name, "generic", "model", {}, fingerprint=name).write(files.deployment)
-        record = ServerRecord(ServerState.READY, "one", started_at=10.0, ready_at=40.0, restarts=restarts)
+        record = ServerRecord(ServerState.READY, "0123456789abcdef", started_at=10.0, ready_at=40.0, restarts=restarts)
         record.write(files.state)
-    ServerRecord(ServerState.STARTING, "one", started_at=10.0).write(RunPaths(tmp_path / "first").server("c").state)
+    ServerRecord(ServerState.STARTING, "0123456789abcdef", started_at=10.0).write(
+        RunPaths(tmp_path / "first").server("c").state
+    )
     assert read_load_times(tmp_path) == {"a": [30.0]}
 
 

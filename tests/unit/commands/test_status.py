@@ -139,7 +139,7 @@ def test_a_deployment_that_was_refused_fails_its_tasks(config: Config) -> None:
 
 def test_servers(config: Config) -> None:
     files = _paths(config).server("tiny")
-    started = ServerRecord(ServerState.READY, "first", started_at=NOW - 30, updated_at=NOW - 10, restarts=1)
+    started = ServerRecord(ServerState.READY, "0123456789abcdef", started_at=NOW - 30, updated_at=NOW - 10, restarts=1)
     started.write(files.state)
     HERE.write(_paths(config).snakemake)
     ready = Server(ServerState.READY, None, "first", 1, "node7", 8000)
@@ -155,7 +155,7 @@ def test_servers(config: Config) -> None:
 def test_a_server_that_could_not_be_started_has_failed_although_it_was_stopped(config: Config) -> None:
     files = _paths(config).server("tiny")
     HERE.write(_paths(config).snakemake)
-    record = ServerRecord(ServerState.STOPPED, "first", started_at=NOW - 30, updated_at=NOW - 10)
+    record = ServerRecord(ServerState.STOPPED, "0123456789abcdef", started_at=NOW - 30, updated_at=NOW - 10)
     record.write(files.state)
     stopped = Server(ServerState.STOPPED, "stopped by SIGTERM", "first")
     FailedStarts(HERE.name, 1, "it was not ready\nits log").write(files.failures)

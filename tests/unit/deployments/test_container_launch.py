@@ -124,7 +124,12 @@ class Recorder:
         record = self.folder / "record"
         environment = {"PATH": f"{self.folder}/bin:{os.environ['PATH']}", "RECORD": str(record), "HOME": "/home/me"}
         environment |= {"SNAKEVAL_SUPERVISED": "1", "SNAKEVAL_HOST": "127.0.0.9", "SNAKEVAL_PORT": "4321"}
-        environment |= {"SNAKEVAL_API_KEY": "k3y", "SNAKEVAL_SERVER_ID": "id", "SLURMD_NODENAME": "n1", **environ}
+        environment |= {
+            "SNAKEVAL_API_KEY": "k3y",
+            "SNAKEVAL_CONTAINER": "snakeval-id",
+            "SLURMD_NODENAME": "n1",
+            **environ,
+        }
         reading, writing = os.pipe()
         done = subprocess.run(
             [BASH, "../launch.sh"],

@@ -200,13 +200,13 @@ def test_sglangs_key_is_an_argument_within_the_process_and_hidden_in_its_log(
 
 def _on_local(deployment: Deployment) -> str:
     placement = Placement(host="127.0.0.1", advertise="127.0.0.1", server_id="1")
-    return render_launch_script("demo", deployment, make_execution(), ServerPaths(Path("/server")), placement)
+    return render_launch_script("demo", deployment, make_execution(), ServerPaths(Path("/demo/tiny/server")), placement)
 
 
 def _on_slurm(deployment: Deployment, num_nodes: int = 1, num_instances: int = 1) -> str:
     placement = Placement("auto", "auto", "2", ("--job-name=x", "--time=01:00:00"), ("--warn-before-s", "60"))
     execution = make_execution(type="slurm", num_nodes=num_nodes, num_instances=num_instances)
-    return render_launch_script("demo", deployment, execution, ServerPaths(Path("/server")), placement)
+    return render_launch_script("demo", deployment, execution, ServerPaths(Path("/demo/tiny/server")), placement)
 
 
 def test_shellcheck_is_content_with_every_type_on_every_backend(tmp_path: Path) -> None:

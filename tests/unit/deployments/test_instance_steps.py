@@ -27,7 +27,7 @@ STEPS = "7.0|snakeval-instance-0\n7.3|snakeval-instance-1\n7.4|evaluate\n7.batch
 
 def _settings(folder: Path, **changes: Any) -> InstanceSettings:
     files = ServerPaths(folder)
-    plain = InstanceSettings(files, folder / "launch.sh", Path("/s/supervise.py"), "id", 2, "/health", 1, 600.0)
+    plain = InstanceSettings(files, folder / "launch.sh", Path("/s/supervise.py"), 2, "/health", 1, 600.0)
     return replace(plain, **changes)
 
 
@@ -133,7 +133,7 @@ def test_ready_is_what_has_registered_and_listens(make_instance: MakeInstance, m
     assert instance.look() == "http://10.0.0.1:80"
     _register(instance, "STARTING")
     assert instance.look() is None
-    _register(instance, "READY", server_id="an earlier start")
+    _register(instance, "READY", server_id="0000000000000000")
     assert instance.look() is None
     assert instance.news() == []
 

@@ -10,11 +10,12 @@ from snakeval.run.paths import ServerPaths
 
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 PLATFORM = Placement("0.0.0.0", "0.0.0.0", "", platform_port=8000)
+FILES = ServerPaths(Path("/results/demo/tiny/server"))
 
 
 def _render(type_name: str, placement: Placement) -> str:
     deployment = make_deployment(type=type_name)
-    return render_launch_script("demo", deployment, make_execution(), ServerPaths(Path("/results")), placement)
+    return render_launch_script("demo", deployment, make_execution(), FILES, placement)
 
 
 def test_there_is_no_supervisor_and_no_key() -> None:
@@ -26,7 +27,7 @@ def test_there_is_no_supervisor_and_no_key() -> None:
 
 def test_it_runs_as_the_command_of_a_container() -> None:
     deployment = make_deployment(command='echo "on $SNAKEVAL_HOST:$SNAKEVAL_PORT, key <$SNAKEVAL_API_KEY>"')
-    script = render_launch_script("demo", deployment, make_execution(), ServerPaths(Path("/results")), PLATFORM)
+    script = render_launch_script("demo", deployment, make_execution(), FILES, PLATFORM)
     command = ["/bin/bash", "-c", script]
     done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == "on 0.0.0.0:8000, key <>\n"

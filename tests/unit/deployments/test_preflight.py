@@ -128,7 +128,7 @@ def test_a_strangers_port_is_told_and_our_own_is_not(tmp_path: Path) -> None:
         assert _findings(deployment, here) == ["deployment tiny: port is taken by another server of this machine"]
         assert _findings(deployment, _on_slurm()) == []
         state = RunPaths(tmp_path / "demo").server("tiny").state
-        record = ServerRecord(ServerState.READY, "one", port=port, supervisor_pid=os.getpid())
+        record = ServerRecord(ServerState.READY, "0123456789abcdef", port=port, supervisor_pid=os.getpid())
         replace(record, supervisor_start=start_time(os.getpid())).write(state)
         assert _findings(deployment, here) == []
         replace(record, supervisor_start=1.0).write(state)

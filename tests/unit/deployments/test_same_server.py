@@ -38,7 +38,7 @@ EXECUTIONS: dict[str, dict[str, Any]] = {
 RECORDER = '() { shift; printf "%s\\0" "$@"; printf "\\0"; command env -0; }'
 # The address is the backend's affair; here it is the same one, and the key is empty, as it is behind a platform.
 HANDED_OVER = {"SNAKEVAL_HOST": "0.0.0.0", "SNAKEVAL_PORT": "8000", "SNAKEVAL_API_KEY": ""}
-SUPERVISED = {"SNAKEVAL_SUPERVISED": "1", "SNAKEVAL_SERVER_ID": "1", "SNAKEVAL_LIFELINE": "0", "SLURMD_NODENAME": "n1"}
+SUPERVISED = {"SNAKEVAL_SUPERVISED": "1", "SNAKEVAL_CONTAINER": "c", "SNAKEVAL_LIFELINE": "0", "SLURMD_NODENAME": "n1"}
 OF_BASH = {"PWD", "OLDPWD", "SHLVL", "_", "BASH_FUNC_exec%%", *HANDED_OVER, *SUPERVISED}
 PATH = os.environ["PATH"]
 

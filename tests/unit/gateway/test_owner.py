@@ -6,11 +6,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from snakeval.gateway.owner import Owner, holds_socket, socket_inode
-from snakeval.system.processes import SERVER_ID_VARIABLE
+from snakeval.gateway.owner import Owner, socket_inode
+from snakeval.system.processes import Mark, keeps_open
 
+OURS = Mark("0123456789abcdef", Path("/results/demo/tiny/server"))
+NEIGHBOURS = Mark(OURS.server_id, Path("/results/other/tiny/server"))
 LISTENER = """
 import socket, sys
 server = socket.create_server(("127.0.0.1", 0))
@@ -34,8 +37,8 @@ class Reply:
 
 
 @contextmanager
-def _connected(server_id: str) -> Iterator[tuple[Reply, int]]:
-    environment = {**os.environ, SERVER_ID_VARIABLE: server_id}
+def _connected(mark: Mark) -> Iterator[tuple[Reply, int]]:
+    environment = {**os.environ, **mark.variables}
     with subprocess.Popen(
         [sys.executable, "-c", LISTENER], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -47,27 +50,26 @@ def _connected(server_id: str) -> Iterator[tuple[Reply, int]]:
 
 
 def test_the_server_itself_is_no_stranger() -> None:
-    with _connected("id-of-the-server") as (reply, _):
-        owner = Owner("id-of-the-server")
+    with _connected(OURS) as (reply, _):
+        owner = Owner(OURS)
         assert owner.stranger(reply) is None  # type: ignore[arg-type]
         assert owner.stranger(reply) is None  # type: ignore[arg-type]
 
 
 def test_whoever_else_answers_is_one() -> None:
-    with _connected("id-of-another") as (reply, _):
-        told = Owner("id-of-the-server").stranger(reply)  # type: ignore[arg-type]
+    with _connected(NEIGHBOURS) as (reply, _):
+        told = Owner(OURS).stranger(reply)  # type: ignore[arg-type]
         assert told == "another process than the server answers on its port"
 
 
 def test_a_socket_and_who_holds_it() -> None:
-    with _connected("x") as (reply, pid):
+    with _connected(OURS) as (reply, pid):
         peer, own = reply.get_extra_info("peername"), reply.get_extra_info("sockname")
         there, here = socket_inode(peer, own), socket_inode(own, peer)  # type: ignore[arg-type]
         assert there is not None
         assert here is not None
-        assert (holds_socket(pid, there), holds_socket(pid, here)) == (True, False)
-        assert (holds_socket(os.getpid(), there), holds_socket(os.getpid(), here)) == (False, True)
-        assert not holds_socket(2**22 + 1, there)
+        assert [keeps_open(pid, f"socket:[{inode}]") for inode in (there, here)] == [True, False]
+        assert [keeps_open(os.getpid(), f"socket:[{inode}]") for inode in (there, here)] == [False, True]
     assert socket_inode(("127.0.0.1", 1), ("127.0.0.1", 2)) is None
 
 

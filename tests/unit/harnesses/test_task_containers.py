@@ -165,7 +165,7 @@ def test_values_stay_data_and_keys_out_of_sight(runtime: str, tmp_path: Path, mo
     assert command.argv[-3:] == [WORST, "--", ""]
     everything = " ".join([*place.argv, *recorder.words, (work / "container.sh").read_text()])
     assert str(ENDPOINT.api_key) not in everything
-    assert f"snakeval-{place.env['SNAKEVAL_SERVER_ID']}" in everything or runtime != "podman"
+    assert place.env["SNAKEVAL_CONTAINER"] in everything or runtime != "podman"
     guard = launch.GUARD.read_text().removesuffix("\n")
     assert any(word.endswith(guard) for word in recorder.words)
     if runtime == "pyxis":

@@ -73,7 +73,13 @@ def test_what_old_records_say() -> None:
 
 
 # As it wrote them on clusters: what was not known was null, and every field of the backend was there from the start.
-STATE: Mapping[str, Any] = {"reason": None, "server_id": "1f", "definition": "2e", "generation": 0, "incarnation": 0}
+STATE: Mapping[str, Any] = {
+    "reason": None,
+    "server_id": "1f" * 8,
+    "definition": "2e",
+    "generation": 0,
+    "incarnation": 0,
+}
 SLURM = {"job_id": None, "session": "", "used_s": 0.0, "started_at": 1.5, "updated_at": 1.5}
 LEPTON = {"restarts": 0, "endpoint": "sv-1", "url": None, "min_replicas": 1, "named_token": None, "started_at": 1.5}
 ROW = {"job_id": "7", "state": "RUNNING", "reason": "None", "restarts": 0, "nodes": "n1", "name": "snakeval-demo"}
@@ -81,14 +87,14 @@ CLUSTERS: list[tuple[Mapping[str, Any], Record]] = [
     (
         {"state": "PENDING", **STATE, **SLURM},
         ServerRecord(
-            ServerState.PENDING, "1f", definition="2e", session="", used_s=0.0, started_at=1.5, updated_at=1.5
+            ServerState.PENDING, "1f" * 8, definition="2e", session="", used_s=0.0, started_at=1.5, updated_at=1.5
         ),
     ),
     (
         {"state": "READY", **STATE, **LEPTON, "missing": 0, "asleep": False, "waking": False, "wanted": True},
         ServerRecord(
             ServerState.READY,
-            "1f",
+            "1f" * 8,
             definition="2e",
             restarts=0,
             endpoint="sv-1",
@@ -100,7 +106,6 @@ CLUSTERS: list[tuple[Mapping[str, Any], Record]] = [
     ({"environment": {}, "runtime": {}, "key_variable": "KEY"}, Secrets({}, {}, "KEY")),
     ({"at": 2.5, "rows": [ROW]}, Answer(2.5, (JobRow("7", "RUNNING", "None", 0, "n1", "snakeval-demo"),))),
     ({"deployment": "a", "type": "none", "torn_down_at": "now"}, Teardown("a", "none", "now")),
-    ({"server_id": "1f.0.3d", "state": "PENDING", "generation": 0}, ServerRecord(ServerState.PENDING, "1f.0.3d")),
 ]
 
 

@@ -23,7 +23,7 @@ from snakeval.run.failures import FailedStarts
 from snakeval.run.gateway import GatewayState
 from snakeval.run.heartbeat import Owner
 from snakeval.run.lease import Lease
-from snakeval.run.record import Damage, Moment, Pid, Record, say_once
+from snakeval.run.record import Damage, Moment, Pid, Record, ServerId, say_once
 from snakeval.run.server import Secrets, ServerRecord
 from snakeval.run.session import SessionRecord, StopMark
 
@@ -55,6 +55,7 @@ JSON = st.recursive(
 PLAIN: Mapping[Any, st.SearchStrategy[Any]] = {
     Moment: st.floats(0, 253402300799),
     Pid: st.integers(1, 2**31 - 1),
+    ServerId: st.text("0123456789abcdef", min_size=16, max_size=16),
     int: st.integers(-(2**63), 2**63),
     float: st.floats(allow_nan=False, allow_infinity=False),
     object: JSON,

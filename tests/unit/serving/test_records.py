@@ -51,7 +51,7 @@ def test_teardown_stops_the_server_and_says_how_it_lived(config: Config, monkeyp
     monkeypatch.setattr(records, "backend_of", lambda _: backend)
     monkeypatch.setattr("snakeval.serving.lifecycle.time.time", lambda: 100.0)
     server = _paths(config).server("a")
-    ServerRecord(ServerState.STOPPED, "1", restarts=2, started_at=60.0, pid=9).write(server.state)
+    ServerRecord(ServerState.STOPPED, "0123456789abcdef", restarts=2, started_at=60.0, pid=9).write(server.state)
     tear_down(config, config.deployments[0], server.teardown)
     assert backend.calls == ["stop a"]
     assert read_json(server.teardown) == {
@@ -59,7 +59,7 @@ def test_teardown_stops_the_server_and_says_how_it_lived(config: Config, monkeyp
         "snakeval_version": __version__,
         "deployment": "a",
         "type": "llamacpp",
-        "server_id": "1",
+        "server_id": "0123456789abcdef",
         "restarts": 2,
         "host": None,
         "port": None,

@@ -20,7 +20,7 @@ from snakeval.serving.servers import ensure_server
 from snakeval.system.files import write_json
 from snakeval.system.processes import SESSION_VARIABLE
 
-READY = Server(ServerState.READY, None, "first", 1, "127.0.0.1", 4321, "now")
+READY = Server(ServerState.READY, None, "0123456789abcdef", 1, "127.0.0.1", 4321, "now")
 FAILED = Server(ServerState.FAILED, "the server ended with status 1", definition="now")
 ENDPOINT = Endpoint("http://127.0.0.1:4321/v1", "tiny-model", "top-secret")
 TINY = make_deployment()
@@ -130,7 +130,7 @@ def test_a_server_that_answers_badly_is_stopped_unless_it_is_leased(
 def test_make_ready_writes_the_lease_and_leaves_no_claim(config: Config, backend: FakeBackend) -> None:
     make_ready(config, TINY, make_task(), 1, 3, lambda _: None)
     lease = Lease.read(_paths(config).task("tiny", "sums").lease)
-    assert lease == Lease("tiny", "sums", 3, "first")
+    assert lease == Lease("tiny", "sums", 3, "0123456789abcdef")
     assert list(_paths(config).server("tiny").claims.iterdir()) == []
 
 

@@ -7,14 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 from snakeval.system.processes import (
-    SERVER_ID_VARIABLE,
+    Mark,
     end_processes,
     family_of,
     is_alive,
+    keeps_open,
     listens_on,
     processes_of,
     start_time,
@@ -87,13 +89,31 @@ def test_a_reused_process_id_is_another_process() -> None:
 
 
 def test_processes_are_found_by_the_server_that_they_belong_to(start: Start) -> None:
-    ours, other, none = start(**{SERVER_ID_VARIABLE: "one"}), start(**{SERVER_ID_VARIABLE: "one-two"}), start()
-    assert [process.pid for process in processes_of("one")] == [ours.pid]
-    assert [process.pid for process in processes_of("one-two")] == [other.pid]
-    assert processes_of("two") == []
+    mark, longer = Mark("one", Path("/results/a")), Mark("one-two", Path("/results/a"))
+    ours, other, none = start(**mark.variables), start(**longer.variables), start()
+    assert [process.pid for process in processes_of(mark)] == [ours.pid]
+    assert [process.pid for process in processes_of(longer)] == [other.pid]
+    assert processes_of(Mark("two", Path("/results/a"))) == []
     ours.kill()
-    eventually(lambda: processes_of("one") == [], 5, "its end")
+    eventually(lambda: processes_of(mark) == [], 5, "its end")
     assert none.poll() is None
+
+
+def test_neither_id_nor_folder_alone_makes_a_process_ours(start: Start) -> None:
+    start(**Mark("one", Path("/results/a")).variables)
+    start(SNAKEVAL_SERVER_ID="one")
+    start(SNAKEVAL_SERVER_FOLDER="/results/a")
+    for mark in (Mark("one", Path("/results/b")), Mark("two", Path("/results/a")), Mark("", Path())):
+        assert processes_of(mark) == []
+
+
+def test_what_a_process_keeps_open(start: Start, tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    assert keeps_open(os.getpid(), str(tmp_path.resolve()))
+    assert not keeps_open(start().pid, str(tmp_path.resolve()))
+    os.close(descriptor)
+    assert not keeps_open(os.getpid(), str(tmp_path.resolve()))
+    assert not keeps_open(_gone(), str(tmp_path.resolve()))
 
 
 def test_only_the_family_of_a_process_listens(start: Start) -> None:

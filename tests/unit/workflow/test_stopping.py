@@ -25,7 +25,8 @@ from snakeval.workflow import stopping
 from snakeval.workflow.stopping import stop_deployment, stop_run
 
 READY = Server(ServerState.READY, None, "first", 1, "127.0.0.1", 8000)
-SNAKEMAKE = """import signal, sys
+SNAKEMAKE = """import os, signal, sys
+os.open(sys.argv[1], os.O_DIRECTORY)
 def on_signal(number, frame):
     print("interrupted", flush=True)
     sys.exit(1)
@@ -52,14 +53,20 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
 
 
 @pytest.fixture
-def snakemake() -> Iterator["subprocess.Popen[str]"]:
-    """A process that ends on SIGINT as Snakemake does."""
-    process = subprocess.Popen([sys.executable, "-c", SNAKEMAKE], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "up\n"
+def snakemake(config: Config) -> Iterator["subprocess.Popen[str]"]:
+    """A process that keeps the run open and ends on SIGINT, as Snakemake does."""
+    process = _started(config.folder)
     yield process
     process.kill()
     process.wait()
+
+
+def _started(folder: Path, program: str = SNAKEMAKE) -> "subprocess.Popen[str]":
+    folder.mkdir(parents=True, exist_ok=True)
+    process = subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    return process
 
 
 def _session_of(pid: int, config: Config) -> SessionRecord:
@@ -101,6 +108,20 @@ def test_a_process_that_has_the_number_of_a_dead_snakemake_is_left_alone(
     assert snakemake.poll() is None
 
 
+def test_a_process_that_works_on_another_run_is_left_alone(config: Config, tmp_path: Path) -> None:
+    """A record that somebody else has written can name any process of ours, with the time of its start."""
+    other = _started(tmp_path / "results" / "other")
+    try:
+        _session_of(other.pid, config)
+        said: list[str] = []
+        stop_run(config, said.append)
+        assert said[0] == "no Snakemake works on run demo"
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.communicate()
+
+
 def test_a_snakemake_of_another_machine_is_named(config: Config, backend: FakeBackend) -> None:
     replace(SessionRecord(), machine="login2", pid=77).write(_paths(config).snakemake)
     write_json(_paths(config).session, {})
@@ -113,12 +134,8 @@ def test_a_snakemake_that_does_not_end_is_told(
     config: Config, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stopping, "PATIENCE_S", 0.1)
-    stubborn = subprocess.Popen(
-        [sys.executable, "-c", SNAKEMAKE.replace("sys.exit(1)", "signal.pause()")], stdout=subprocess.PIPE, text=True
-    )
+    stubborn = _started(config.folder, SNAKEMAKE.replace("sys.exit(1)", "signal.pause()"))
     try:
-        assert stubborn.stdout is not None
-        stubborn.stdout.readline()
         _session_of(stubborn.pid, config)
         with pytest.raises(UsageError, match="has not ended within"):
             stop_run(config, lambda _: None)

@@ -13,14 +13,23 @@ from typing import Any
 from snakemake_executor_plugin_lepton.api import Lepton, has_credentials
 from snakemake_executor_plugin_lepton.model import Failure, LeptonError
 
-from snakeval.backends.lepton.marks import is_kept, run_owner
-from snakeval.backends.lepton.spec import ANY_ADDRESS, endpoint_name, endpoint_spec, named_token, port_of, spec_hash
+from snakeval.backends.lepton.marks import is_kept, known_owner, run_owner
+from snakeval.backends.lepton.spec import (
+    ANY_ADDRESS,
+    endpoint_name,
+    endpoint_spec,
+    named_token,
+    port_of,
+    run_prefix,
+    spec_hash,
+)
 from snakeval.backends.lepton.state import Seen, joined
 from snakeval.config.model import Config, Deployment
 from snakeval.deployments.launch import Placement, render_launch_script
 from snakeval.deployments.types import environment_lock
 from snakeval.errors import DeploymentError
 from snakeval.run.paths import RunPaths
+from snakeval.run.record import Damage, say_once
 from snakeval.run.server import Secrets, Server, ServerRecord, ServerState
 from snakeval.system.environments import ensure_environment
 from snakeval.system.files import last_lines, locked, write_text
@@ -151,7 +160,13 @@ class LeptonBackend:
         return found
 
     def _record(self, deployment: str) -> ServerRecord | None:
-        return ServerRecord.read(self._paths.server(deployment).state)
+        """Return what is on record; an endpoint without the name that this run gives is another's, and damage."""
+        file = self._paths.server(deployment).state
+        record, owner = ServerRecord.read(file), known_owner(self._paths)
+        if record is None or record.endpoint is None or (owner and record.endpoint.startswith(run_prefix(owner))):
+            return record
+        say_once(Damage(file, f"the endpoint {record.endpoint} is none of this run"))
+        return None
 
     def _refresh(self, deployment: str, record: ServerRecord, seen: Seen, wake: bool) -> None:
         name = record.endpoint or ""

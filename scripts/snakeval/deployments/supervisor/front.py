@@ -147,7 +147,6 @@ def main() -> int:
         files=files,
         script=given.script,
         supervisor=given.supervisor,
-        server_id=os.environ["SNAKEVAL_SERVER_ID"],
         nodes=given.nodes,
         health_path=given.health_path,
         max_restarts=given.max_restarts,

@@ -40,7 +40,6 @@ class InstanceSettings:
         files: Of the deployment's server, the instances' among them.
         script: `launch.sh`, which the instance's supervisor runs as the server.
         supervisor: `scripts/programs/supervise.py`.
-        server_id: Of the deployment's server.
         nodes: Nodes of one instance.
         health_path: Path that answers 200 when the model is loaded.
         max_restarts: Times that a crashed server, and a killed step, is started again.
@@ -51,7 +50,6 @@ class InstanceSettings:
     files: ServerPaths
     script: Path
     supervisor: Path
-    server_id: str
     nodes: int
     health_path: str
     max_restarts: int
@@ -88,7 +86,7 @@ class Instance:
 
     def start(self) -> None:
         """Start its step."""
-        self._server_id = f"{self.settings.server_id}.{self.number}.{secrets.token_hex(4)}"
+        self._server_id = secrets.token_hex(8)
         self._not_ready_since = time.monotonic()
         # A supervisor of an earlier start that still lives sees that it has been replaced, and ends.
         ServerRecord(ServerState.PENDING, self._server_id).write(self.files.state)

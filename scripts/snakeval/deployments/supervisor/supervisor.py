@@ -24,7 +24,7 @@ from snakeval.deployments.supervisor.family import Family
 from snakeval.run.paths import ServerPaths
 from snakeval.run.server import Registration, Secrets, ServerState, is_in_use
 from snakeval.system.ports import AUTO, connectable, free_port, is_free
-from snakeval.system.processes import listens_on, start_time
+from snakeval.system.processes import Mark, listens_on, start_time
 
 POLL_S = 0.5
 KILL_AFTER_S = 10.0
@@ -110,7 +110,6 @@ class Supervisor:
         environment = os.environ | self._secret_environment()
         environment |= {
             "SNAKEVAL_SUPERVISED": "1",
-            "SNAKEVAL_SERVER_ID": self.registration.server_id,
             "SNAKEVAL_HOST": self.host,
             "SNAKEVAL_PORT": str(self.port),
             **self.family.environment(),
@@ -278,7 +277,7 @@ def main() -> int:
         command=given.command,
         registration=registration,
         walltime=Walltime(job, given.requeue, given.drain_s, given.max_walltime_s, before.used_s or 0.0),
-        family=Family(given.server_id, given.container_runtime),
+        family=Family(Mark.of(files.folder, given.server_id), given.container_runtime),
         generation=before.generation,
         image=before.image,
     )
