@@ -19,6 +19,7 @@ TABLE = "scripts/snakeval/commands/__init__.py"
 COMMANDS: Mapping[str, str] = {
     "status": "snakeval.commands.status.command",
     "logs": "snakeval.commands.logs",
+    "answers": "snakeval.commands.answers",
     "stop": "snakeval.commands.stop",
     "clean": "snakeval.commands.clean",
     "plan": "snakeval.commands.plan.command",

@@ -17,6 +17,7 @@ from snakeval.evaluation.harness_process import Count, HarnessRun, run_harness
 from snakeval.evaluation.watch import ServerComesBack, Watch
 from snakeval.harnesses import harness_of
 from snakeval.harnesses.base import Outcome
+from snakeval.results.answers import Answers
 from snakeval.results.result import build_result
 from snakeval.results.samples import Sample, read_table, write_samples
 from snakeval.results.uncertainty import with_uncertainty
@@ -30,6 +31,8 @@ from snakeval.serving.servers import probe_protocol, reach_deployment
 from snakeval.system.files import write_text
 from snakeval.system.hashing import sha256_hex
 from snakeval.system.say import Say
+
+Counted = Callable[[Outcome], tuple[Outcome, Answers | None]]
 
 
 def evaluate(
@@ -76,19 +79,19 @@ def evaluate(
                 break
             except ServerComesBack as interruption:
                 say(f"{interruption}; waiting for it, then going on with what is not answered yet")
-        table = read_table(map(Sample.of, harness.samples(files.harness)))
-        outcome = with_uncertainty(counted(harness.outcome(files.harness)), table)
-        result = build_result(config, deployment, task, outcome, started_at, time.time(), attempt)
+        outcome, answers = counted(harness.outcome(files.harness))
+        outcome = with_uncertainty(outcome, read_table(map(Sample.of, harness.samples(files.harness))))
+        result = build_result(config, deployment, task, outcome, started_at, time.time(), attempt, answers)
         write_samples(files.samples, harness.samples(files.harness))
         result.write(files.result)
         _forget_attempt(HarnessPaths(files.harness))
 
 
-def _run(run: HarnessRun, behind: Behind, files: GatewayPaths) -> Callable[[Outcome], Outcome]:
+def _run(run: HarnessRun, behind: Behind, files: GatewayPaths) -> Counted:
     """Run the harness behind a gateway; return what puts the counts of the wire into its outcome."""
     if not behind.harness.gateway:
         run_harness(run)
-        return lambda outcome: outcome
+        return lambda outcome: (outcome, None)
     with gateway(behind, files, run.log, run.say) as task_gateway:
         run_harness(replace(run, endpoint=task_gateway.endpoint, gateway=task_gateway))
     task_gateway.refuse_unanswered()

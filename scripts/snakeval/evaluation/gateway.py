@@ -18,9 +18,11 @@ from snakeval.config.model import Config, Deployment, Task
 from snakeval.config.secrets import resolve_env
 from snakeval.endpoint import Endpoint
 from snakeval.errors import DeploymentError, EndpointError, HarnessError
+from snakeval.gateway.journal import pack
 from snakeval.gateway.settings import ENDPOINT_KEY_VARIABLE, TOKEN_VARIABLE, Settings, write_settings
 from snakeval.harnesses.base import Harness, Outcome
 from snakeval.harnesses.outcome import describe_status
+from snakeval.results.answers import Answers, answers_of
 from snakeval.run.gateway import GatewayState
 from snakeval.run.gateway_paths import GatewayPaths
 from snakeval.run.server import Server
@@ -224,11 +226,14 @@ class TaskGateway:
         if (why := self.why_unanswered()) is not None:
             raise EndpointError(why)
 
-    def counted(self, outcome: Outcome) -> Outcome:
-        """Return an outcome with the tokens and requests of the wire."""
+    def counted(self, outcome: Outcome) -> tuple[Outcome, Answers]:
+        """Return an outcome with the tokens and requests of the wire, and what else was seen there; packs the journal.
+
+        Call it once, when the gateway has ended.
+        """
         if self.told is None:
             raise HarnessError("the gateway of the task has left no count of its answers")
-        return replace(
+        counted = replace(
             outcome,
             prompt_tokens=self.told.prompt_tokens,
             completion_tokens=self.told.completion_tokens,
@@ -236,6 +241,7 @@ class TaskGateway:
             requests_cached=self.told.remembered,
             requests_retried=self.told.again,
         )
+        return counted, answers_of(self.told, pack(self._files.journal))
 
     def _environment(self) -> dict[str, str]:
         env_vars = self._behind.task.env_vars

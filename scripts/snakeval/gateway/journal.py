@@ -121,7 +121,7 @@ class Journal:
 
     def __init__(self, path: Path, header: Header, life: str) -> None:
         self._path = path
-        self._packed = path.with_name(f"{path.name}.gz")
+        self._packed = packed(path)
         self._life = life
         self._places: dict[bytes, tuple[int, int]] = {}
         self.given: dict[bytes, None] = {}
@@ -191,24 +191,6 @@ class Journal:
         """Close the file; it stays as it is."""
         self._stream.close()
 
-    def pack(self) -> str:
-        """Close and compress; return the SHA-256 of what was compressed. Safe against being killed at any moment."""
-        self.close()
-        part = self._path.with_name(f".{self._path.name}.gz.part")
-        digest = hashlib.sha256()
-        # Without name and time, equal journals are equal files.
-        with (
-            self._path.open("rb") as source,
-            part.open("wb") as raw,
-            GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as target,
-        ):
-            while block := source.read(1 << 20):
-                digest.update(block)
-                target.write(block)
-        part.replace(self._packed)
-        self._path.unlink()
-        return digest.hexdigest()
-
     def _unpack(self) -> None:
         part = self._path.with_name(f".{self._path.name}.part")
         try:
@@ -263,6 +245,42 @@ class Journal:
             self._stream.truncate(start)
             raise
         return start, len(line)
+
+
+def read_entries(journal: Path) -> Iterator[Answer | Failed]:
+    """Yield what a journal holds, packed or not, also while a gateway writes it; what is damaged is left out."""
+    path = journal if journal.exists() else packed(journal)
+    with GzipFile(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+        for line in stream:
+            entry = _entry_of(line)
+            if isinstance(entry, Answer | Failed):
+                yield entry
+
+
+def pack(journal: Path) -> str:
+    """Compress the journal of an ended task; return the SHA-256 of what was compressed.
+
+    Safe against being killed at any moment.
+    """
+    part = journal.with_name(f".{journal.name}.gz.part")
+    digest = hashlib.sha256()
+    # Without name and time, equal journals are equal files.
+    with (
+        journal.open("rb") as source,
+        part.open("wb") as raw,
+        GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as target,
+    ):
+        while block := source.read(1 << 20):
+            digest.update(block)
+            target.write(block)
+    part.replace(packed(journal))
+    journal.unlink()
+    return digest.hexdigest()
+
+
+def packed(journal: Path) -> Path:
+    """Return where the compressed journal of an ended task is."""
+    return journal.with_name(f"{journal.name}.gz")
 
 
 def _digest(content: bytes) -> bytes:

@@ -16,6 +16,7 @@ from snakeval import __version__
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.errors import HarnessError
 from snakeval.harnesses.base import Metric, Outcome
+from snakeval.results.answers import Answers
 from snakeval.run.paths import finished_tasks
 from snakeval.run.record import Damage, Record
 from snakeval.system.checkout import SCHEMAS
@@ -108,6 +109,7 @@ class Result(Record):
     Attributes:
         versions: Of Snakeval, the harness, its task definitions and libraries.
         settings: The task's other settings, as far as they are set.
+        answers: What was seen on the wire; results before 0.2 do not tell.
     """
 
     run: str
@@ -128,6 +130,12 @@ class Result(Record):
     fingerprint: Fingerprint
     versions: FreeJson
     settings: FreeJson
+    answers: Answers | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def note(self) -> str | None:
+        """What a reader of the score has to know of the answers behind it; None for nothing."""
+        return self.answers.note if isinstance(self.answers, Answers) else None
 
     def as_json(self) -> FreeJson:
         """Return the content of result.json, as JSON has it: what is checked is what is written."""
@@ -161,6 +169,7 @@ def build_result(
     started_at: float,
     ended_at: float,
     attempt: int,
+    answers: Answers | None = None,
 ) -> Result:
     """Return the result of a task; times in seconds since the epoch."""
     components = Components(dict(deployment.components), dict(task.components))
@@ -185,6 +194,7 @@ def build_result(
         settings={
             name: value for name, value in task.settings.items() if value is not None and name not in _NOT_SETTINGS
         },
+        answers=msgspec.UNSET if answers is None else answers,
     )
 
 

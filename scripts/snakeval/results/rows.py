@@ -47,6 +47,7 @@ class Row:
     deployment_fingerprint: str | None = None
     task_fingerprint: str | None = None
     snakeval_version: str | None = None
+    note: str | None = None
     status: str = MISSING
 
     @property
@@ -162,5 +163,6 @@ def _row(one: Measured, metric: Metric | None = None) -> Row:
         deployment_fingerprint=result.fingerprint.deployment,
         task_fingerprint=result.fingerprint.task,
         snakeval_version=result.versions["snakeval"],
+        note=result.note,
         status=OK,
     )

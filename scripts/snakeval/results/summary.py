@@ -15,6 +15,9 @@ from snakeval.run.attempt import has_failed
 from snakeval.run.paths import RunPaths
 from snakeval.system.files import last_lines, write_json, write_text
 
+# Beside a value of which a reader has to know more.
+MARK = "*"
+
 
 def summarize(config: Config) -> list[Row]:
     """Return the rows of a run; a task without a valid result has one with `status` "missing" and no numbers."""
@@ -37,26 +40,31 @@ def write_summary(config: Config, rows: Sequence[Row]) -> None:
 def leaderboard(rows: Sequence[Row], style: str = "simple") -> str:
     """Return the table for people: the headline metric of every task, with value, stderr, 95 % interval and n.
 
+    A value whose answers need a word has a mark; the word is below the table.
+
     Args:
         rows: As `summarize` returns them.
         style: A table format of the package tabulate.
     """
+    headlines = headline_rows(rows)
     lines = [
         [
             row.deployment,
             row.task,
             row.label,
-            "" if row.value is None else f"{row.value:.4f}",
+            "" if row.value is None else f"{row.value:.4f}{MARK if row.note else ''}",
             "" if row.stderr is None else f"{row.stderr:.4f}",
             "" if row.ci_low is None else f"{row.ci_low:.4f} to {row.ci_high:.4f}",
             "" if row.n is None else row.n,
             row.limit or "all",
         ]
-        for row in headline_rows(rows)
+        for row in headlines
     ]
     headers = [column.name for column in LEADERBOARD]
     align = ["left" if column.kind == "text" else "right" for column in LEADERBOARD]
-    return tabulate(lines, headers=headers, tablefmt=style, disable_numparse=True, colalign=align)
+    table = tabulate(lines, headers=headers, tablefmt=style, disable_numparse=True, colalign=align)
+    notes = [f"{MARK} {row.deployment}/{row.task}: answers {row.note}" for row in headlines if row.note]
+    return "\n".join([table, "", *notes]) if notes else table
 
 
 @dataclass(frozen=True)

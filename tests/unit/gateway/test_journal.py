@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from snakeval.gateway.identity import Occurrences, content_hash, varied_seed
-from snakeval.gateway.journal import Answer, Header, Journal
+from snakeval.gateway.journal import Answer, Failed, Header, Journal, pack, read_entries
 
 HEADER = Header("deployment", "adapters", "1.2.3")
 
@@ -101,13 +101,14 @@ def test_a_file_without_a_header_answers_nothing(tmp_path: Path) -> None:
 def test_packed_and_opened_again(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     _filled(path)
-    journal = Journal(path, HEADER, "second")
-    digest = journal.pack()
+    Journal(path, HEADER, "second").close()
+    digest = pack(path)
     packed = tmp_path / "journal.jsonl.gz"
     assert not path.exists()
     first = packed.read_bytes()
     assert len(_texts(path)) == 3
-    assert Journal(path, HEADER, "third").pack() == digest
+    Journal(path, HEADER, "third").close()
+    assert pack(path) == digest
     assert packed.read_bytes() == first
     packed.write_bytes(first[:-20])
     assert str(Journal(path, HEADER, "fourth").damage).startswith("its last line is torn")
@@ -187,3 +188,32 @@ def test_a_seed_varies_only_where_something_is_drawn() -> None:
     assert varied_seed({"seed": 5}, 2)["seed"] == 7
     assert varied_seed({"seed": 5, "temperature": 0}, 2)["seed"] == 5
     assert varied_seed({"temperature": 1}, 2) == {"temperature": 1}
+
+
+def test_a_journal_is_read_while_it_is_written_and_when_it_is_packed(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    _filled(path)
+    journal = Journal(path, HEADER, "second")
+    journal.give_up("00" * 16, "aborted", "finish_reason abort")
+    with path.open("ab") as stream:
+        stream.write(b'{"digest":"half of a line')
+    kinds = [entry.kind if isinstance(entry, Failed) else "answer" for entry in read_entries(path)]
+    assert kinds == ["answer"] * 3 + ["aborted"]
+    journal.close()
+    pack(path)
+    assert len(list(read_entries(path))) == 4
+
+
+def test_a_request_that_failed_is_known_until_it_is_answered(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    _filled(path)
+    key = next(Journal(path, HEADER, "first").answers()).key
+    first = Journal(path, HEADER, "first")
+    first.give_up(key, "busy", "HTTP 429")
+    first.close()
+    again = Journal(path, HEADER, "first")
+    assert [failed.detail for failed in again.failed.values()] == ["HTTP 429"]
+    assert not Journal(path, HEADER, "second").failed
+    again.remember(next(again.answers()))
+    assert not again.failed
+    assert not Journal(path, HEADER, "first").failed

@@ -9,7 +9,8 @@ import pytest
 from builders import make_config, make_deployment, make_metric, make_outcome, make_task
 from snakeval.config.model import Config
 from snakeval.harnesses.base import Metric
-from snakeval.results.result import build_result
+from snakeval.results.answers import Answers, Latency
+from snakeval.results.result import Result, build_result
 from snakeval.results.rows import SUMMARY_COLUMNS, Row, headline_rows
 from snakeval.results.summary import failure_report, leaderboard, summarize, write_summary
 from snakeval.run.paths import RunPaths
@@ -107,6 +108,20 @@ def test_files_agree(config: Config) -> None:
 def test_a_name_that_looks_like_a_number_stays_as_it_is() -> None:
     row = _row(deployment="007", task="1e3", stderr=None, value=1.0)
     assert leaderboard([row]).splitlines()[-1].split() == ["007", "1e3", "acc", "1.0000", "4", "all"]
+
+
+def test_a_score_has_a_mark_when_something_is_to_be_said_of_its_answers() -> None:
+    table = leaderboard([_row(note="2 cut off, 1 empty"), _row(task="words")]).splitlines()
+    assert [line.split()[3] for line in table[2:4]] == ["0.5000*", "0.5000"]
+    assert table[4:] == ["", "* a/sums: answers 2 cut off, 1 empty"]
+
+
+def test_counts_of_answers_are_kept_and_told(config: Config) -> None:
+    counted = Answers({"answered": 3, "cut off": 1}, Latency(0.5, 0.75, 0.75), {"temperature": (0.0,)}, "0" * 64)
+    result = build_result(config, config.deployments[0], config.tasks[0], make_outcome(), 0.0, 1.0, 1, counted)
+    result.write(_paths(config).task("a", "sums").result)
+    assert Result.read(_paths(config).task("a", "sums").result) == result
+    assert summarize(config)[0].note == "1 cut off"
 
 
 @pytest.mark.parametrize(
