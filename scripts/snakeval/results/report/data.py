@@ -28,6 +28,7 @@ class Score:
         metric: Its name, with the filter where there is one.
         value, stderr, ci_low, ci_high, n: As in result.json.
         higher_is_better: Its direction; None counts as true.
+        note: What a reader has to know of the answers behind it; None for nothing.
     """
 
     deployment: str
@@ -39,6 +40,7 @@ class Score:
     ci_high: float | None = None
     n: int | None = None
     higher_is_better: bool | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ def _score(pair: tuple[str, str], result: Result | None) -> Score:
         ci_high=metric.ci_high,
         n=metric.n,
         higher_is_better=metric.higher_is_better,
+        note=result.note,
     )
 
 
