@@ -12,7 +12,8 @@ from snakeval.run.paths import RunPaths
 
 CONFIG = """
 run: demo
-deployment: {type: none, name: there, base_url: "http://127.0.0.1:1/v1", model_id: m}
+deployment: {type: none}
+target: {api_endpoint: {url: "http://127.0.0.1:1/v1", model_id: there}}
 execution: {output_dir: %s}
 evaluation: {tasks: [{name: sums, harness: command, command: "true"}]}
 """
