@@ -119,6 +119,7 @@ def make_execution(
         output_dir=output_dir,
         idle_timeout_s=600,
         readiness_timeout_s=60,
+        patience_s=60,
         max_restarts=max_restarts,
         max_deployments=max_deployments,
         options=Node(options),

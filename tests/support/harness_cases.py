@@ -40,5 +40,5 @@ def a_task(
 
 def a_config(data_dir: Path | None = None, task_dirs: tuple[Path, ...] = ()) -> Config:
     """Return a configuration of which harnesses use the folders alone."""
-    execution = Execution("local", Path("results"), 60, 60, 0, 1, Node({}))
+    execution = Execution("local", Path("results"), 60, 60, 60, 0, 1, Node({}))
     return Config("run", (), execution, (), data_dir, task_dirs, Node({}))

@@ -80,6 +80,7 @@ class Execution:
     output_dir: Path
     idle_timeout_s: int
     readiness_timeout_s: int
+    patience_s: int
     max_restarts: int
     max_deployments: int
     options: Node

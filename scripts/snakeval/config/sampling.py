@@ -22,3 +22,4 @@ class Traffic:
     parallelism: int | None
     request_timeout_s: float | None
     max_retries: int | None
+    patience_s: float | None

@@ -43,6 +43,7 @@ HOPELESS_S = 15.0
 MOST_STARTS = 20
 REQUEST_TIMEOUT_S = 300.0
 MAX_RETRIES = 5
+PATIENCE_S = 3600.0
 # A harness that is told no number may send any.
 ANY_NUMBER = 1024
 LOOPBACK = "127.0.0.1,localhost"
@@ -92,6 +93,8 @@ class Behind:
             vary_seed=self.harness.varies_seed,
             request_timeout_s=traffic.request_timeout_s or REQUEST_TIMEOUT_S,
             tries=retries + 1,
+            patience_s=PATIENCE_S if traffic.patience_s is None else traffic.patience_s,
+            disk_patience_s=self.config.execution.patience_s,
             lifeline=True,
         )
 
