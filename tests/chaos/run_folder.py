@@ -14,6 +14,7 @@ from typing import Any
 from chaos.facts import digest_of
 from chaos.kinds import RUN, results_of
 from chaos.trial_processes import MARK
+from snakeval.run.gateway_paths import GatewayPaths
 from snakeval.run.paths import RunPaths, TaskPaths
 from workspace import ENVIRONMENTS, REPOSITORY, SNAKEVAL
 
@@ -126,7 +127,9 @@ class RunFolder:
         if self.requests_log.exists():
             return self.requests_log.read_bytes().count(b'"event": "sent"')
         kept = [file for task in self.tasks() for file in task.harness.glob("requests.jsonl")]
-        return sum(len(file.read_bytes().splitlines()) for file in kept)
+        journals = [file for task in self.tasks() if (file := GatewayPaths(task.folder).journal).exists()]
+        answers = sum(file.read_bytes().count(b'"type":"answer"') for file in journals)
+        return answers + sum(len(file.read_bytes().splitlines()) for file in kept)
 
     def tasks(self) -> list[TaskPaths]:
         """Return the files of every task."""

@@ -150,12 +150,8 @@ def test_an_interrupted_lm_eval_task_resumes(workspace: Workspace) -> None:
     config = _config({"name": "boolean_expressions", "limit": 60, "max_new_tokens": 8, "parallelism": 2})
     workspace.configure(config)
     running = workspace.start()
-    requests = workspace.results / "smol" / "boolean_expressions" / "harness" / "requests.jsonl"
-
-    def some_answered() -> bool:
-        return requests.exists() and requests.read_bytes().count(b"\n") >= 5
-
-    eventually(some_answered, 120)
+    journal = workspace.results / "smol" / "boolean_expressions" / "journal.jsonl"
+    eventually(lambda: journal.exists() and journal.read_bytes().count(b'"type":"answer"') >= 5, 120)
     running.signal(signal.SIGKILL)
     running.wait(60)
     runner = "snakeval_runners.lm_eval"

@@ -11,7 +11,7 @@ from fakes.openai_server import FakeOpenAIServer
 from inspect_bench import InspectBench, InspectEvalsBench
 from lm_eval_bench import CHOOSE, GENERATE, LmEvalBench
 from nemo_bench import TASKS, NemoBench, nemo_bench
-from runner_bench import TIMEOUT_S, RunnerBench
+from runner_bench import TIMEOUT_S, Guarded, RunnerBench
 from snakeval.errors import EndpointError, HarnessError, SnakevalError
 
 CASES = [
@@ -78,12 +78,16 @@ def test_a_failure_is_told_and_never_a_score(
     bench_of: Callable[[str], RunnerBench], harness: str, mode: str, failure: Failure
 ) -> None:
     bench = bench_of(harness)
-    with FakeOpenAIServer(api_key=KEY, faults=failure.faults) as server:
+    tries = failure.options.get("max_retries", 0) + 1
+    with (
+        FakeOpenAIServer(api_key=KEY, faults=failure.faults) as server,
+        bench.before(server, KEY if failure.has_key else None, tries) as asked,
+    ):
         if failure.dead:
             server.close()
         if failure.no_data:
             bench.lose_data()
-        ended = bench.run(server, **failure.options)
+        ended = bench.run(asked, **failure.options)
     verdict = ended.verdict
     assert isinstance(verdict, SnakevalError), mode
     assert failure.message in str(verdict), ended.log
@@ -108,11 +112,16 @@ def test_after_a_kill_only_the_unanswered_is_asked(
     _ask(bench, *(SIX if isinstance(bench, NemoBench) else ["yes", "yes", "yes", "no", "no", "no"]))
     options: dict[str, Any] = {"parallelism": 1, **({"limit": 6} if isinstance(bench, NemoBench) else {})}
     before = (failure.held_after or 0) + failure.probes
-    with FakeOpenAIServer(api_key=KEY, faults=(f"hold-after:{before}", *failure.faults)) as server:
-        process = bench.start(bench.command(server, **options))
+    with (
+        FakeOpenAIServer(api_key=KEY, faults=(f"hold-after:{before}", *failure.faults)) as server,
+        bench.before(server, KEY, tries=1) as asked,
+    ):
+        process = bench.start(bench.command(asked, **options))
         server.wait_for_requests(before + 1, TIMEOUT_S)
         process.kill()
         assert process.wait(10) == -9
+        if isinstance(asked, Guarded):
+            asked.gateway.process.kill()
         verdict = bench.ended(-9).verdict
         assert isinstance(verdict, HarnessError)
         assert failure.message in str(verdict)
@@ -127,12 +136,14 @@ def test_after_a_kill_only_the_unanswered_is_asked(
 def _resume(bench: RunnerBench, failure: Failure, options: dict[str, Any]) -> None:
     rest = failure.requests - (failure.held_after or 0)
     # What a kill has cut short is no answer, and does not spoil the next one.
-    with (bench.work_dir / bench.answers_name).open("a") as file:
+    with bench.answers_path.open("a") as file:
         file.write('{"key": "cut sho')
-    with FakeOpenAIServer(api_key=KEY, faults=failure.faults) as other:
-        ended = bench.run(other, **options)
+    with FakeOpenAIServer(api_key=KEY, faults=failure.faults) as other, bench.before(other, KEY, tries=1) as asked:
+        ended = bench.run(asked, **options)
+        told = asked.gateway.end() if isinstance(asked, Guarded) else None
     assert ended.status == 0, ended.log
     assert len(other.payloads) == rest + failure.probes
     outcome = bench.harness.outcome(bench.work_dir)
-    assert (outcome.requests_sent, outcome.requests_cached, outcome.asked) == (rest, failure.held_after, 6)
+    counts = (told.sent, told.remembered) if told else (outcome.requests_sent, outcome.requests_cached)
+    assert (*counts, outcome.asked) == (rest, failure.held_after, 6)
     assert len(ended.samples) == 6

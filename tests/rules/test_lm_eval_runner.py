@@ -3,14 +3,17 @@
 import json
 import math
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from fakes.openai_server import FakeOpenAIServer, logprob
 from lm_eval_bench import CHOOSE, GENERATE, LmEvalBench
 from runner_bench import TIMEOUT_S, Preloaded
 from snakeval.harnesses import harness_of
+from workspace import eventually
 
 HARNESS = harness_of("lm-eval")
 
@@ -25,9 +28,9 @@ def bench(tmp_path: Path, lm_eval_python: Path, preloaded_lm_eval: Preloaded) ->
 
 
 def test_a_score_with_all_that_belongs_to_it(bench: LmEvalBench) -> None:
-    with FakeOpenAIServer(api_key="secret") as server:
+    with FakeOpenAIServer(api_key="secret") as server, bench.guarded(server) as guarded:
         options: dict[str, Any] = {"parallelism": 1, "system_prompt": "Be brief.", "max_new_tokens": 5, "stop": ["."]}
-        ended = bench.run_alone(bench.command(server, **options))
+        ended = bench.run_alone(bench.command(guarded, **options))
     assert ended.status == 0, ended.log
     outcome = ended.read("outcome")
     assert outcome["metrics"] == [
@@ -42,8 +45,6 @@ def test_a_score_with_all_that_belongs_to_it(bench: LmEvalBench) -> None:
         }
     ]
     assert outcome["samples"] == {"asked": 4, "answered": 4, "failed": 0}
-    assert outcome["requests"] == {"sent": 4, "cached": 0, "retried": 0}
-    assert outcome["tokens"] == {"prompt": 16, "completion": 4}
     assert outcome["versions"]["lm_eval"] == "0.4.13"
     assert outcome["versions"]["task"] == {"mini": 1.0}
     assert ended.read("progress") == {"done": 4, "total": 4}
@@ -55,93 +56,93 @@ def test_a_score_with_all_that_belongs_to_it(bench: LmEvalBench) -> None:
     sample = next(line for line in ended.samples if line["doc_id"] == 3)
     assert (sample["answer"], sample["expected"], sample["metrics"]) == ("no", "yes", {"exact_match[none]": 0.0})
     assert (sample["finish_reason"], sample["prompt_tokens"], sample["completion_tokens"]) == ("stop", 4, 1)
+    assert 0 <= sample["latency_s"] < TIMEOUT_S
     assert sample["prompt"] == "<system>\nBe brief.\n\n<user>\nq3 [[answer:no]]"
     assert list((ended.work_dir / "lm_eval").glob("results_0.json"))
 
 
 FAULTS: dict[str, tuple[str, dict[str, Any], str, int]] = {
-    "only reasoning": (
-        "reasoning",
-        {},
-        "no content (4x), e.g. 'finish_reason length, all tokens went into reasoning'",
-        4,
-    ),
-    "empty choices": ("empty-choices", {}, "answer has no choices (4x)", 4),
-    "not JSON": ("not-json", {}, "answer is not JSON (4x), e.g. '<html>this is not JSON", 4),
+    "only reasoning": ("reasoning", {}, "thought only (4x), e.g. 'reasoning was ended by the token limit", 4),
+    "empty choices": ("empty-choices", {}, "not an answer (4x), e.g. 'it has no choices", 4),
+    "not JSON": ("not-json", {}, "not an answer (4x), e.g. 'it is not JSON: <html>", 4),
     "too slow": ("slow:5", {"request_timeout_s": 1}, "timeout (4x), e.g. 'no answer within 1 s'", 4),
-    "drops connections": ("drop", {}, "connection error (4x), e.g. 'ServerDisconnectedError", 4),
-    "dies": ("die-after:2", {"parallelism": 1}, "2 of 4 samples got no answer: connection error (2x)", 2),
+    "drops connections": ("drop", {}, "unreachable (4x), e.g. 'the connection was lost: ServerDisconnectedError", 4),
+    "dies": ("die-after:2", {}, "2 of 4 samples got no answer: unreachable (2x)", 2),
+    "refuses one": ("status-if:400:q2", {}, "1 of 4 samples got no answer: rejected (1x), e.g. 'HTTP 400", 1),
 }
 
 
-@pytest.mark.parametrize(("fault", "options", "message", "failed"), FAULTS.values(), ids=FAULTS.keys())
+@pytest.mark.parametrize(("fault", "settings", "message", "failed"), FAULTS.values(), ids=FAULTS.keys())
 def test_a_fault_is_a_failure_and_never_a_score(
-    bench: LmEvalBench, fault: str, options: dict[str, Any], message: str, failed: int
+    bench: LmEvalBench, fault: str, settings: dict[str, Any], message: str, failed: int
 ) -> None:
-    with FakeOpenAIServer(faults=(fault,)) as server:
-        ended = bench.run(server, **options)
+    with FakeOpenAIServer(faults=(fault,)) as server, bench.guarded(server, **settings) as guarded:
+        ended = bench.run(guarded, parallelism=1)
+        assert len(guarded.gateway.end().kinds) == (1 if failed == 4 else 2), "the other requests went on"
     assert ended.status == 1, ended.log
     assert ended.read("outcome") is None
+    assert ended.read("progress") == {"done": 4, "total": 4}
     error = ended.read("error")
     assert error["kind"] == "endpoint"
     assert message in error["message"]
     assert (error["asked"], error["answered"], error["failed"]) == (4, 4 - failed, failed)
-    cached = ended.work_dir / "requests.jsonl"
-    assert cached.read_text().count("\n") == 4 - failed
-    if fault != "die-after:2":
-        assert len(server.payloads) == 4
 
 
-def test_a_hopeless_endpoint_is_given_up_early(bench: LmEvalBench) -> None:
+def test_without_hope_it_ends_soon(bench: LmEvalBench) -> None:
     bench.define("many", GENERATE, [{"q": f"q{i}", "a": "yes"} for i in range(60)])
-    with FakeOpenAIServer(faults=("status:400",)) as server:
-        ended = bench.run(server, "many", parallelism=2, max_retries=5)
+    with FakeOpenAIServer(faults=("status:400",)) as server, bench.guarded(server) as guarded:
+        ended = bench.run(guarded, "many", parallelism=2)
+        assert guarded.gateway.end().hopeless
     assert ended.status == 1
-    assert "gave up after 10 failed requests in a row" in ended.read("error")["message"]
-    assert ended.read("error")["failed"] == 60
+    assert "60 of 60 samples got no answer: unreachable (" in ended.read("error")["message"]
     assert 10 <= len(server.payloads) <= 12
-
-
-@pytest.mark.parametrize("status", [503, 429])
-def test_passing_faults_are_retried(bench: LmEvalBench, status: int) -> None:
-    with FakeOpenAIServer(faults=(f"status-every:{status}:3",)) as server:
-        ended = bench.run(server, parallelism=1, max_retries=3)
-    assert ended.status == 0, ended.log
-    assert ended.read("outcome")["metrics"][0]["value"] == 0.75
-    assert ended.read("outcome")["requests"] == {"sent": 4, "cached": 0, "retried": 1}
-    pause_s = server.arrivals[3] - server.arrivals[2]
-    # 503: the first back-off of 0.5 s +- 20 %. 429: the server asks for 1 s.
-    assert pause_s >= (1.0 if status == 429 else 0.4)
 
 
 def test_after_a_signal_only_the_unanswered_is_asked(bench: LmEvalBench) -> None:
     """It ends at once; what SIGKILL does is in test_failure_modes.py."""
     # Two of the prompts are the same: each of them counts.
     bench.define("many", GENERATE, [{"q": f"q{max(i, 1)} [[answer:yes]]", "a": "yes"} for i in range(10)])
-    with FakeOpenAIServer(faults=("hold-after:4",)) as server:
-        process = bench.start(bench.command(server, "many", parallelism=2))
-        # A worker asks again only when its last answer is in the cache.
+    with FakeOpenAIServer(faults=("hold-after:4",)) as server, bench.guarded(server) as guarded:
+        process = bench.start(bench.command(guarded, "many", parallelism=2))
+        # It asks again only when the gateway has remembered the last answer.
         server.wait_for_requests(6, TIMEOUT_S)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 128 + signal.SIGTERM
-    assert bench.answers == 4
+        eventually(lambda: guarded.gateway.told.kinds == {"answered": 4}, 20, "the gateway's count")
+        guarded.gateway.process.kill()
     assert not (bench.work_dir / "outcome.json").exists()
     with FakeOpenAIServer() as server:
-        ended = bench.run(server, "many", parallelism=2)
-        assert ended.status == 0, ended.log
-        assert len(server.payloads) == 6
-        assert ended.read("outcome")["requests"] == {"sent": 6, "cached": 4, "retried": 0}
-        assert ended.read("outcome")["tokens"]["completion"] == 10
-        again = bench.run(server, "many", parallelism=2)
-        assert again.read("outcome")["requests"] == {"sent": 0, "cached": 10, "retried": 0}
-        assert len(server.payloads) == 6
+        for asked in (6, 0):
+            server.payloads.clear()
+            with bench.guarded(server) as guarded:
+                ended = bench.run(guarded, "many", parallelism=2)
+                told = guarded.gateway.end()
+            assert ended.status == 0, ended.log
+            assert (len(server.payloads), told.sent, told.remembered) == (asked, asked, 10 - asked)
+            assert told.completion_tokens == 10
+
+
+def test_a_gateway_that_is_started_again_is_waited_for(bench: LmEvalBench) -> None:
+    bench.define("many", GENERATE, [{"q": f"q{i} [[answer:yes]]", "a": "yes"} for i in range(6)])
+    with FakeOpenAIServer(faults=("hold-after:3",)) as server:
+        with bench.guarded(server, life="one") as guarded:
+            process = bench.start(bench.command(guarded, "many", parallelism=1))
+            server.wait_for_requests(4, TIMEOUT_S)
+            guarded.gateway.process.kill()
+            port = urlsplit(guarded.base_url).port
+        server.release()
+        with bench.guarded(server, life="one", port=port):
+            assert process.wait(TIMEOUT_S) == 0
+    ended = bench.ended(0)
+    assert ended.read("outcome")["metrics"][0]["value"] == 1.0
+    assert len(server.payloads) == 7, "the one that was lost is asked again"
 
 
 def test_repeats_are_other_samples_and_not_more_documents(bench: LmEvalBench) -> None:
     told = ["yes|yes|yes", "yes|no|no", "no|no|no", "yes|yes|no"]
     bench.define("many", GENERATE, [{"q": f"q{i} [[answer:{text}]]", "a": "yes"} for i, text in enumerate(told)])
-    with FakeOpenAIServer() as server:
-        ended = bench.run(server, "many", repeats=3, temperature=0.7, top_p=0.9)
+    with FakeOpenAIServer() as server, bench.guarded(server) as guarded:
+        ended = bench.run(guarded, "many", repeats=3, temperature=0.7, top_p=0.9)
     assert ended.status == 0, ended.log
     by_prompt: dict[str, set[str]] = {}
     for payload in server.payloads:
@@ -176,8 +177,8 @@ def test_a_group_names_its_members(bench: LmEvalBench) -> None:
     bench.define("b", GENERATE, [{"q": f"b{i} [[answer:yes|no|no]]", "a": "yes"} for i in range(2)])
     group = "group: both\ntask: [a, b]\naggregate_metric_list: [{metric: exact_match, weight_by_size: true}]\n"
     (bench.folder / "tasks" / "both.yaml").write_text(group + "metadata: {version: 1.0}\n")
-    with FakeOpenAIServer() as server:
-        ended = bench.run(server, "both", repeats=3, temperature=0.7)
+    with FakeOpenAIServer() as server, bench.guarded(server) as guarded:
+        ended = bench.run(guarded, "both", repeats=3, temperature=0.7)
     assert ended.status == 0, ended.log
     outcome = ended.read("outcome")
     metrics = {metric["subtask"]: (round(metric["value"], 6), metric["n"]) for metric in outcome["metrics"]}
@@ -190,8 +191,8 @@ ROWS = [{"q": f"Is it so {i}:", "a": i % 2} for i in range(6)]
 
 def test_loglikelihoods_are_those_of_the_server(bench: LmEvalBench) -> None:
     bench.define("choose", CHOOSE, ROWS)
-    with FakeOpenAIServer(api_key="secret") as server:
-        ended = bench.run(server, "choose", protocol="loglikelihood")
+    with FakeOpenAIServer(api_key="secret") as server, bench.guarded(server) as guarded:
+        ended = bench.run(guarded, "choose", protocol="loglikelihood")
     assert ended.status == 0, ended.log
     likelier = [0 if logprob(f"{i}:", "yes") > logprob(f"{i}:", "no") else 1 for i in range(6)]
     assert set(likelier) == {0, 1}
@@ -200,18 +201,55 @@ def test_loglikelihoods_are_those_of_the_server(bench: LmEvalBench) -> None:
     assert (metric["name"], metric["n"], ended.read("outcome")["samples"]["asked"]) == ("acc", 6, 6)
     assert [line["answer"] for line in ended.samples] == [("yes", "no")[best] for best in likelier]
     assert [line["expected"] for line in ended.samples] == [("yes", "no")[i % 2] for i in range(6)]
-    assert ended.read("outcome")["requests"]["sent"] == 12
+    assert len(server.payloads) == 12
+
+
+GREEDY = """
+output_type: loglikelihood
+doc_to_text: "{{q}}"
+target_delimiter: ""
+doc_to_target: "{{q[-2]}}"
+metric_list: [{metric: acc}, {metric: perplexity}]
+"""
+ROLLING = """
+output_type: loglikelihood_rolling
+doc_to_text: ""
+doc_to_target: "{{q}}"
+metric_list: [{metric: word_perplexity}, {metric: bits_per_byte}]
+"""
+
+
+def test_the_numbers_are_those_of_lm_eval_called_by_hand(bench: LmEvalBench) -> None:
+    bodies = {"choose": CHOOSE, "greedy": GREEDY, "rolling": ROLLING}
+    for name, body in bodies.items():
+        bench.define(name, body, ROWS)
+    (bench.folder / "tasks" / "all.yaml").write_text("group: all\ntask: [choose, greedy, rolling]\n")
+    # A prompt goes through the tokenizer and back; one for letters gives every text back.
+    with FakeOpenAIServer(faults=("letters",)) as server, bench.guarded(server) as guarded:
+        ended = bench.run(guarded, "all", protocol="loglikelihood")
+        assert ended.status == 0, ended.log
+        metrics = {(one["subtask"], one["name"]): one["value"] for one in ended.read("outcome")["metrics"]}
+        values = {"model": server.model, "base_url": f"{server.base_url}/completions", "num_concurrent": "2"}
+        hand = [str(bench.python), "-m", "lm_eval", "--model", "local-completions", "--tasks", ",".join(bodies)]
+        hand += ["--model_args", ",".join(f"{name}={value}" for name, value in values.items())]
+        hand += ["--include_path", str(bench.folder / "tasks"), "--output_path", str(bench.folder / "hand.json")]
+        subprocess.run(hand, env=bench.environ(bench.command(server)), timeout=TIMEOUT_S, check=True)
+    told = json.loads(next(bench.folder.glob("hand*.json")).read_text())["results"]
+    assert metrics == {(name, metric): told[name][f"{metric},none"] for name, metric in metrics}
+    assert {name for name, _ in metrics} == set(bodies)
+    assert 0 < metrics["greedy", "acc"] < 1
 
 
 @pytest.mark.parametrize("fault", ["off-by-one", "no-echo"])
 def test_wrong_logprobs_are_refused(bench: LmEvalBench, fault: str) -> None:
     bench.define("choose", CHOOSE, ROWS)
-    with FakeOpenAIServer(faults=(fault,)) as server:
-        ended = bench.run(server, "choose", protocol="loglikelihood")
+    with FakeOpenAIServer(faults=(fault,)) as server, bench.guarded(server) as guarded:
+        ended = bench.run(guarded, "choose", protocol="loglikelihood")
     assert ended.status == 1
     assert ended.read("outcome") is None
     assert ended.read("error")["kind"] == "endpoint"
-    assert "the endpoint's logprobs are not usable" in ended.read("error")["message"]
+    assert "6 of 6 samples got no answer: " in ended.read("error")["message"]
+    assert "log-probabilities do not fit (" in ended.read("error")["message"]
 
 
 def _break_task(bench: LmEvalBench, old: str, new: str) -> None:

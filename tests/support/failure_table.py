@@ -32,6 +32,7 @@ class Failure:
         held_after: The harness is killed when the server has answered this often and holds the rest.
         requests: All requests of the task, which a killed one and the next attempt send together.
         probes: Requests before the first sample, which every attempt sends.
+        has_key: Whether the task is given the key that the server asks for.
     """
 
     message: str
@@ -44,10 +45,9 @@ class Failure:
     held_after: int | None = None
     requests: int = 0
     probes: int = 0
+    has_key: bool = True
 
 
-# The server asks for a key, and the task has none.
-NO_KEY: Mapping[str, Any] = {"api_key": None}
 FOUR = "4 of 4 samples got no answer: "
 GSM8K = "the dataset of task gsm8k_cot_instruct cannot be loaded"
 NOBODY_ANSWERED = "requests got no answer: "
@@ -62,24 +62,24 @@ BY_LETTER = "letters"
 
 TABLE: Mapping[str, Mapping[str, Failure | str]] = {
     "lm-eval chat": {
-        "dead endpoint": Failure(f"{FOUR}connection error (4x)", dead=True),
-        "all 4xx": Failure(f"{FOUR}HTTP 400 (4x)", ("status:400",), {"max_retries": 5}),
-        "all 5xx": Failure(f'{FOUR}HTTP 500 (4x), e.g. \'{{"error"', ("status:500",), {"max_retries": 1}),
-        "null contents": Failure(f"{FOUR}no content (4x), e.g. 'finish_reason length'", ("null",)),
-        "partial results": Failure("1 of 4 samples got no answer: HTTP 500 (1x)", ("status-if:500:q2",)),
+        "dead endpoint": Failure(f"{FOUR}unreachable (4x), e.g. 'no connection", dead=True),
+        "all 4xx": Failure(f"{FOUR}rejected (4x), e.g. 'HTTP 400", ("status:400",), {"max_retries": 5}),
+        "all 5xx": Failure(f'{FOUR}server error (4x), e.g. \'HTTP 500: {{"error"', ("status:500",), {"max_retries": 1}),
+        "null contents": Failure(f"{FOUR}not an answer (4x), e.g. 'no content, finish_reason length'", ("null",)),
+        "partial results": Failure("1 of 4 samples got no answer: server error (1x)", ("status-if:500:q2",)),
         "missing dataset": Failure("set evaluation.data_dir", kind="harness", no_data=True),
-        "missing secret": Failure(f"{FOUR}HTTP 401 (4x)", options=NO_KEY),
+        "missing secret": Failure(f"{FOUR}rejected (4x), e.g. 'HTTP 401", has_key=False),
         "killed": Failure("lm-eval was killed by SIGKILL", kind="harness", held_after=3, requests=6),
         "own report": "lm-eval is called as a library; its results are written when every sample has an answer",
     },
     "lm-eval loglikelihood": {
         "dead endpoint": Failure("does not answer", dead=True),
-        "all 4xx": Failure(f"{FOUR}HTTP 400 (8x)", ("status:400",), {"max_retries": 5}),
-        "all 5xx": Failure(f"{FOUR}HTTP 500 (8x)", ("status:500",)),
-        "null contents": Failure("not usable for task mini: the answer has no token_logprobs", ("no-echo",)),
-        "partial results": Failure("1 of 4 samples got no answer: HTTP 500 (2x)", ("status-if:500:q2",)),
+        "all 4xx": Failure(f"{FOUR}rejected (8x)", ("status:400",), {"max_retries": 5}),
+        "all 5xx": Failure(f"{FOUR}server error (8x)", ("status:500",)),
+        "null contents": Failure("do not fit (8x), e.g. 'the answer has no token_logprobs", ("no-echo",)),
+        "partial results": Failure("1 of 4 samples got no answer: server error (2x)", ("status-if:500:q2",)),
         "missing dataset": Failure("set evaluation.data_dir", kind="harness", no_data=True),
-        "missing secret": Failure(f"{FOUR}HTTP 401 (8x)", options=NO_KEY),
+        "missing secret": Failure(f"{FOUR}rejected (8x), e.g. 'HTTP 401", has_key=False),
         "killed": Failure("lm-eval was killed by SIGKILL", kind="harness", held_after=3, requests=12),
         "own report": "as with chats",
     },
@@ -90,7 +90,7 @@ TABLE: Mapping[str, Mapping[str, Failure | str]] = {
         "null contents": Failure(f"{NOBODY_ANSWERED}no content", ("null",)),
         "partial results": Failure("1 of 4 requests got no answer: no content (1x), e.g. 'finish", ("null-if:q2",)),
         "missing dataset": Failure("dataset of task mmlu_pro cannot be loaded", kind="harness", no_data=True),
-        "missing secret": Failure(f"{NOBODY_ANSWERED}HTTP 401", options=NO_KEY),
+        "missing secret": Failure(f"{NOBODY_ANSWERED}HTTP 401", has_key=False),
         "killed": Failure("nemo-evaluator was killed by SIGKILL", kind="harness", held_after=3, requests=6),
         "own report": "beside `dead endpoint`: the core has written its report, and the task has failed",
     },
@@ -101,7 +101,7 @@ TABLE: Mapping[str, Mapping[str, Failure | str]] = {
         "null contents": Failure(f"{NOBODY_ANSWERED}no content", ("null",)),
         "partial results": Failure("1 of 2 requests got no answer: no content", ("null-if:q1",), ONE_AT_A_TIME),
         "missing dataset": Failure(GSM8K, kind="harness", no_data=True),
-        "missing secret": Failure(f"{NOBODY_ANSWERED}HTTP 401", options=NO_KEY),
+        "missing secret": Failure(f"{NOBODY_ANSWERED}HTTP 401", has_key=False),
         "killed": Failure("nemo-evaluator was killed by SIGKILL", kind="harness", held_after=3, requests=6),
         "own report": "beside `dead endpoint`",
     },
@@ -146,7 +146,7 @@ TABLE: Mapping[str, Mapping[str, Failure | str]] = {
         "null contents": Failure(f"2 of 2 {NOBODY_ANSWERED}no content", ("null",), IN_BFCL),
         "partial results": Failure(f"1 of 2 {NOBODY_ANSWERED}connection error", ("die-after:1",), IN_BFCL),
         "missing dataset": "the package brings its data",
-        "missing secret": Failure(f"2 of 2 {NOBODY_ANSWERED}HTTP 401", options={**IN_BFCL, **NO_KEY}),
+        "missing secret": Failure(f"2 of 2 {NOBODY_ANSWERED}HTTP 401", options=IN_BFCL, has_key=False),
         "killed": Failure("nemo-evaluator was killed by SIGKILL", kind="harness", held_after=3, requests=6),
         "own report": "beside `dead endpoint`: BFCL scores errors in the place of answers, and ends with 0",
     },
@@ -157,7 +157,7 @@ TABLE: Mapping[str, Mapping[str, Failure | str]] = {
         "null contents": Failure(f"{FOUR}no content (4x)", ("null",)),
         "partial results": Failure("1 of 4 samples got no answer: HTTP 400 (1x)", ("status-if:400:q2",)),
         "missing dataset": Failure("the dataset of task mini cannot be loaded", kind="harness", no_data=True),
-        "missing secret": Failure(f"{FOUR}HTTP 401 (4x)", options=NO_KEY),
+        "missing secret": Failure(f"{FOUR}HTTP 401 (4x)", has_key=False),
         "killed": Failure("Inspect was killed by SIGKILL", kind="harness", held_after=3, requests=6),
         "own report": "beside `all 4xx`: Inspect's log is there, and its process has ended well",
     },
@@ -168,7 +168,7 @@ TABLE: Mapping[str, Mapping[str, Failure | str]] = {
         "null contents": Failure(f"{FOUR}no content (4x)", ("null",)),
         "partial results": Failure("1 of 4 samples got no answer: no content (1x)", ("null-if:q2",)),
         "missing dataset": Failure("the dataset of task gsm8k cannot be loaded", kind="harness", no_data=True),
-        "missing secret": Failure(f"{FOUR}HTTP 401 (4x)", options=NO_KEY),
+        "missing secret": Failure(f"{FOUR}HTTP 401 (4x)", has_key=False),
         "killed": Failure("Inspect was killed by SIGKILL", kind="harness", held_after=3, requests=6),
         "own report": "beside `all 4xx`",
     },
@@ -186,7 +186,7 @@ TABLE: Mapping[str, Mapping[str, Failure | str]] = {
         "missing dataset": Failure(
             "the command ended with exit status 3", options={"command": OWN_WORDS.format("no data")}, kind="harness"
         ),
-        "missing secret": Failure(PROGRAM, options=NO_KEY, kind="harness"),
+        "missing secret": Failure(PROGRAM, has_key=False, kind="harness"),
         "killed": Failure("the command was killed by SIGKILL", kind="harness", held_after=2),
         "own report": Failure(
             "the command ended with exit status 3",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness_cases import a_config, a_task
@@ -30,8 +30,6 @@ metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
 @dataclass
 class LmEvalBench(RunnerBench):
     """Definitions in YAML, data in JSON lines."""
-
-    settings: dict[str, Any] = field(default_factory=lambda: {"max_retries": 0, "request_timeout_s": 30})
 
     harness = harness_of("lm-eval")
 

@@ -72,22 +72,19 @@ class Served(Protocol):
 
 
 @dataclass(frozen=True)
-class Guarded:
+class Asked:
+    """See `Served`."""
+
+    base_url: str
+    model: str
+    api_key: str | None
+
+
+@dataclass(frozen=True)
+class Guarded(Asked):
     """A gateway before the fake endpoint, as evaluate starts one for each attempt."""
 
-    server: FakeOpenAIServer
     gateway: RunningGateway
-    api_key: str | None = TOKEN
-
-    @property
-    def base_url(self) -> str:
-        """See `Served`."""
-        return self.gateway.url
-
-    @property
-    def model(self) -> str:
-        """See `Served`."""
-        return self.server.model
 
 
 class Preloaded:
@@ -134,9 +131,7 @@ class RunnerBench:
     preloaded: Preloaded | None = None
 
     harness: ClassVar[Harness]
-    # Whether it repeats a request with one seed, which the gateway then has to change.
-    varies_seed: ClassVar[bool] = False
-    # File of the answers so far, which let a killed task resume.
+    # File of the answers so far, which let a killed task resume; where there is a gateway, that has its own.
     answers_name: ClassVar[str] = "requests.jsonl"
 
     def task(self, name: str, **options: Any) -> tuple[Task, Config]:
@@ -153,23 +148,44 @@ class RunnerBench:
         return self.folder / "work"
 
     @property
+    def answers_path(self) -> Path:
+        """The file of the answers so far, which let a killed task resume."""
+        return self.folder / "gateway" / "journal.jsonl" if self.harness.gateway else self.work_dir / self.answers_name
+
+    @property
     def answers(self) -> int:
         """How many answers are kept."""
-        return (self.work_dir / self.answers_name).read_bytes().count(b"\n")
+        return self.answers_path.read_bytes().count(b'"type":"answer"' if self.harness.gateway else b"\n")
 
     @contextmanager
     def guarded(self, server: FakeOpenAIServer, **settings: Any) -> Iterator[Guarded]:
         """Have a gateway before the server, for one attempt; what it remembers is there in the next one.
 
         Args:
-            server: The endpoint; the gateway has its key.
-            settings: Of the gateway, in place of the bench's own.
+            server: The endpoint.
+            settings: Of the gateway, in place of the bench's own; `key` is the one that it sends to the endpoint, the
+                right one when it is not given.
         """
         folder = self.folder / "gateway"
         folder.mkdir(exist_ok=True)
-        own = {"life": uuid4().hex, "tries": 1, "request_timeout_s": 30, "vary_seed": self.varies_seed} | settings
-        with running_gateway(make_settings(folder, server.base_url, **own), server.api_key or "") as gateway:
-            yield Guarded(server, gateway)
+        key = settings.pop("key", server.api_key) or ""
+        own = {
+            "life": uuid4().hex,
+            "tries": 1,
+            "request_timeout_s": 30,
+            "vary_seed": self.harness.varies_seed,
+        } | settings
+        with running_gateway(make_settings(folder, server.base_url, **own), key) as gateway:
+            yield Guarded(gateway.url, server.model, TOKEN, gateway)
+
+    @contextmanager
+    def before(self, server: FakeOpenAIServer, key: str | None, tries: int) -> Iterator[Asked]:
+        """Have what the harness asks: the server itself, or a gateway where it relies on one."""
+        if self.harness.gateway:
+            with self.guarded(server, key=key, tries=tries) as guarded:
+                yield guarded
+        else:
+            yield Asked(server.base_url, server.model, key)
 
     def command(self, server: Served, task: str = "mini", **options: Any) -> HarnessCommand:
         """Return the harness's command line for a task of this bench; it has the key that the server asks for."""

@@ -11,14 +11,14 @@ from snakeval.run.harness_paths import HarnessPaths
 
 SEED = 1234
 PARALLELISM = 8
-REQUEST_TIMEOUT_S = 300
-MAX_RETRIES = 5
 
 
 class LmEvalHarness(RunnerHarness):
-    """Calls lm-eval; answers so far are kept in requests.jsonl of the work folder, so that a retry resumes."""
+    """Calls lm-eval, which asks a gateway; the gateway remembers the answers, so that a retry resumes."""
 
     program = "lm-eval"
+    gateway = True
+    varies_seed = True
 
     def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:
         """Write request.json and return the command; see `Harness.command`."""
@@ -59,9 +59,6 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path, config: Config
             stop=sampling.stop,
         ),
         parallelism=PARALLELISM if traffic.parallelism is None else traffic.parallelism,
-        request_timeout_s=REQUEST_TIMEOUT_S if traffic.request_timeout_s is None else traffic.request_timeout_s,
-        max_retries=MAX_RETRIES if traffic.max_retries is None else traffic.max_retries,
-        cache_path=work_dir / "requests.jsonl",
         outcome_path=files.outcome,
         samples_path=files.samples,
         progress_path=files.progress,

@@ -8,6 +8,7 @@ from chaos.kinds import deployments_of, results_of
 from chaos.run_folder import Call, RunFolder
 from chaos.trial import Fault, Trial
 from chaos.trial_processes import wait_until
+from snakeval.run.gateway_paths import GatewayPaths
 from snakeval.run.paths import RunPaths, ServerPaths, TaskPaths
 
 WAYS = ("half", "empty", "bytes", "text", "list", "object", "zeros", "middle", "gone")
@@ -44,7 +45,7 @@ ATTEMPT = _both(_of_tasks(lambda task: [task.attempt]), _of_run(lambda run: [run
 SESSION = _both(_of_run(lambda run: [run.session, run.snakemake]), _of_servers(lambda server: [server.failures]))
 RESULT = _of_tasks(lambda task: [task.result])
 SAMPLES = _of_tasks(lambda task: [task.samples])
-CACHE = _of_tasks(lambda task: task.harness.glob("requests.jsonl"))
+CACHE = _of_tasks(lambda task: [GatewayPaths(task.folder).journal])
 HARNESS = _of_tasks(lambda task: task.harness.glob("*"))
 DEPLOYMENT = _of_servers(lambda server: [server.deployment, server.teardown])
 SUMMARY = _of_run(lambda run: [run.summary("json"), run.summary("csv"), run.lock_file, run.resolved_config, run.report])

@@ -47,8 +47,6 @@ def test_the_request_has_every_setting_of_the_task(tmp_path: Path) -> None:
         num_fewshot=2,
         system_prompt="Be brief.",
         parallelism=16,
-        request_timeout_s=60,
-        max_retries=2,
     )
     request = content_of(task, ENDPOINT, tmp_path, a_config())
     expected = {
@@ -64,9 +62,6 @@ def test_the_request_has_every_setting_of_the_task(tmp_path: Path) -> None:
         "system_prompt": "Be brief.",
         "generation": {"temperature": 0.7, "top_p": 0.9, "max_tokens": 64, "stop": ["\n"]},
         "parallelism": 16,
-        "request_timeout_s": 60,
-        "max_retries": 2,
-        "cache_path": str(tmp_path / "requests.jsonl"),
         "outcome_path": str(tmp_path / "outcome.json"),
     }
     assert {key: request[key] for key in expected} == expected
@@ -75,13 +70,13 @@ def test_the_request_has_every_setting_of_the_task(tmp_path: Path) -> None:
 def test_what_is_null_is_the_harness_default() -> None:
     request = content_of(a_task(), ENDPOINT, Path("/work"), a_config())
     assert request["generation"] == {"temperature": None, "top_p": None, "max_tokens": None, "stop": None}
-    assert (request["seed"], request["parallelism"], request["max_retries"]) == (1234, 8, 5)
+    assert (request["seed"], request["parallelism"]) == (1234, 8)
 
 
 def test_a_greedy_temperature_is_not_taken_for_null() -> None:
-    request = content_of(a_task(temperature=0, num_fewshot=0, max_retries=0), ENDPOINT, Path("/work"), a_config())
+    request = content_of(a_task(temperature=0, num_fewshot=0), ENDPOINT, Path("/work"), a_config())
     assert request["generation"]["temperature"] == 0
-    assert (request["num_fewshot"], request["max_retries"]) == (0, 0)
+    assert request["num_fewshot"] == 0
 
 
 def test_only_shipped_tasks_are_looked_up_among_the_shipped_ones(tmp_path: Path) -> None:
@@ -102,7 +97,7 @@ def test_a_tokenizer_that_is_a_folder_becomes_absolute(tmp_path: Path, monkeypat
 
 def test_the_command_runs_the_runner_and_clears_what_is_stale(tmp_path: Path) -> None:
     stale = [tmp_path / name for name in ("outcome.json", "error.json", "samples.jsonl", "progress.json")]
-    for path in (*stale, tmp_path / "requests.jsonl"):
+    for path in stale:
         path.write_text("old")
     command = HARNESS.command(a_task(), ENDPOINT, tmp_path, PYTHON, a_config())
     assert command.argv == [str(PYTHON), "-P", "-m", "snakeval_runners.lm_eval", str(tmp_path / "request.json")]
@@ -110,7 +105,6 @@ def test_the_command_runs_the_runner_and_clears_what_is_stale(tmp_path: Path) ->
     assert (RUNNERS / "snakeval_runners" / "lm_eval" / "__main__.py").is_file()
     assert command.cwd == tmp_path
     assert not any(path.exists() for path in stale)
-    assert (tmp_path / "requests.jsonl").read_text() == "old"
 
 
 def test_the_command_runs_where_the_data_is(tmp_path: Path) -> None:

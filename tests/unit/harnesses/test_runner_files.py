@@ -25,13 +25,12 @@ METRIC = ReportedMetric("acc", "none", None, 0.5, None, 2, True)
 
 
 def _request(folder: Path) -> LmEvalRequest:
-    paths = ("cache_path", "outcome_path", "samples_path", "progress_path", "error_path", "harness_output_path")
+    paths = ("outcome_path", "samples_path", "progress_path", "error_path", "harness_output_path")
     return LmEvalRequest(
         task="sums",
         limit=None,
         repeats=2,
         parallelism=8,
-        request_timeout_s=300,
         include_paths=[],
         include_defaults=True,
         protocol="chat",
@@ -42,7 +41,6 @@ def _request(folder: Path) -> LmEvalRequest:
         num_fewshot=None,
         system_prompt=None,
         generation=Generation(0.5, None, None, ["\n"]),
-        max_retries=5,
         **{name: folder / name for name in paths},
     )
 
@@ -55,7 +53,7 @@ def test_a_request_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
-    [("cache_path", 3, "cache_path: 3 is not a text"), ("generation", [], "is not a JSON object")],
+    [("outcome_path", 3, "outcome_path: 3 is not a text"), ("generation", [], "is not a JSON object")],
 )
 def test_a_damaged_request_is_told(tmp_path: Path, name: str, value: object, said: str) -> None:
     path = tmp_path / "request.json"

@@ -29,6 +29,7 @@ class InspectRequest(Request):
         spec: What Inspect calls it: `FILE.py@NAME` or `PACKAGE/NAME`.
         task_args: Arguments of the task's function.
         base_url: The endpoint, up to and with /v1.
+        request_timeout_s: Seconds that one request may take.
         journal_path: Answers so far; stays between attempts.
         log_dir: Folder of Inspect's own log.
         data_cache: Where datasets are kept that are this task's alone, None for Inspect's usual place.
@@ -39,6 +40,7 @@ class InspectRequest(Request):
     model: str
     base_url: str
     generation: Generation
+    request_timeout_s: float
     max_retries: int
     journal_path: Path
     log_dir: Path

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ..shared.entry import end_at_once_on_sigterm, run
-from ..shared.failures import LogprobsError, RunnerError
+from ..shared.failures import RunnerError
 from ..shared.request import read_request
 from .request import LmEvalRequest
 
@@ -32,8 +32,6 @@ def _evaluate(request: LmEvalRequest) -> None:
 def _explain(request: LmEvalRequest, error: Exception) -> RunnerError:
     text = " ".join(str(error).split())[:500]
     module = type(error).__module__.split(".")[0]
-    if isinstance(error, LogprobsError):
-        return RunnerError("endpoint", f"the endpoint's logprobs are not usable for task {request.task}: {text}")
     if isinstance(error, NotImplementedError):
         return RunnerError("harness", f"protocol {request.protocol} cannot give what {request.task} asks for: {text}")
     if isinstance(error, ModuleNotFoundError) and error.name:

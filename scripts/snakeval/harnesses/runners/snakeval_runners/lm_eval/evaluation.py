@@ -1,22 +1,21 @@
-"""Evaluates one task: one pass per repeat, all of them through one client and one cache."""
+"""Evaluates one task: one pass per repeat. The gateway tells equal requests apart, and varies their seeds."""
 
 import json
 import os
-import urllib.error
-import urllib.request
+from functools import cache
 from importlib.metadata import version
 
+import requests
 from lm_eval import simple_evaluate
 from lm_eval.utils import check_remote_tokenizer_support, handle_non_serializable
 
-from ..shared.cache import RequestCache
 from ..shared.failures import RunnerError
-from ..shared.outcome import OutcomeRecord, RequestCounts, SampleCounts, TokenCounts, write_outcome
+from ..shared.outcome import OutcomeRecord, SampleCounts, write_outcome
 from ..shared.progress import Progress
 from ..shared.samples import write_samples
-from .client import Client, Endpoint
-from .model import ChatModel, CompletionsModel, UnansweredError
+from .model import TIMEOUT_S, ChatModel, CompletionsModel, UnansweredError
 from .passes import Pass, read_pass
+from .replies import refusal_of
 from .request import Generation, LmEvalRequest
 from .results import build_metrics
 from .samples import build_samples
@@ -30,27 +29,22 @@ def evaluate(request: LmEvalRequest) -> None:
         RunnerError: There is no outcome: the task cannot run, or samples have no answer.
     """
     loaded = load_task(request)
-    api_key = os.environ.get("OPENAI_API_KEY", "")
-    endpoint = Endpoint(
-        request.url, api_key, max(1, request.parallelism), request.request_timeout_s, request.max_retries
-    )
-    client = Client(endpoint, RequestCache(request.cache_path), Progress(request.progress_path))
-    model = _build_model(request, client, api_key)
+    model = _build_model(request, Progress(request.progress_path))
     passes = _run_passes(request, loaded, model)
     if model.unanswered or len(passes) < request.repeats:
         asked, failed = loaded.documents(), len(model.unanswered)
         counts = SampleCounts(asked, asked - failed, failed)
-        raise RunnerError("endpoint", client.failures.describe(asked, failed), counts)
+        raise RunnerError("endpoint", model.failures.describe(asked, failed), counts)
     _write_results(request, passes)
     write_samples(request.samples_path, build_samples(passes))
-    write_outcome(request.outcome_path, _outcome(request, loaded, client, passes))
+    write_outcome(request.outcome_path, _outcome(request, loaded, passes))
 
 
-def _build_model(request: LmEvalRequest, client: Client, api_key: str) -> ChatModel | CompletionsModel:
+def _build_model(request: LmEvalRequest, progress: Progress) -> ChatModel | CompletionsModel:
     if request.protocol == "chat":
-        return ChatModel(request, client)
+        return ChatModel(request, progress)
     if request.protocol == "completions":
-        return CompletionsModel(request, client, tokenizer_backend="none")
+        return CompletionsModel(request, progress, tokenizer_backend="none")
     if request.tokenizer is not None:
         if not has_package("transformers"):
             raise RunnerError(
@@ -59,21 +53,22 @@ def _build_model(request: LmEvalRequest, client: Client, api_key: str) -> ChatMo
                 " environment does not have; add it there, or leave tokenizer unset and serve the model with an"
                 " endpoint for it (vLLM: --enable-tokenizer-info-endpoint)",
             )
-        return CompletionsModel(request, client, tokenizer=request.tokenizer, tokenizer_backend="huggingface")
+        return CompletionsModel(request, progress, tokenizer=request.tokenizer, tokenizer_backend="huggingface")
+    api_key = os.environ.get("OPENAI_API_KEY")
     _check_remote_tokenizer(request, api_key)
-    return CompletionsModel(request, client, tokenizer_backend="remote", auth_token=api_key or None)
+    model = CompletionsModel(request, progress, tokenizer_backend="remote", auth_token=api_key)
+    # The choices of a question share its text, and each text is a request.
+    model.tokenizer.encode = cache(model.tokenizer.encode)
+    return model
 
 
-def _check_remote_tokenizer(request: LmEvalRequest, api_key: str) -> None:
-    if check_remote_tokenizer_support(request.url, auth_token=api_key or None):
+def _check_remote_tokenizer(request: LmEvalRequest, api_key: str | None) -> None:
+    if check_remote_tokenizer_support(request.url, auth_token=api_key):
         return
-    try:
-        with urllib.request.urlopen(f"{request.base_url.rstrip('/')}/models", timeout=request.request_timeout_s):
-            pass
-    except urllib.error.HTTPError:
-        pass
-    except OSError as error:
-        raise RunnerError("endpoint", f"the endpoint {request.base_url} does not answer: {error}") from error
+    headers = {"Authorization": f"Bearer {api_key}"}
+    listing = requests.get(f"{request.base_url.rstrip('/')}/models", headers=headers, timeout=TIMEOUT_S)
+    if listing.status_code >= 500:
+        raise RunnerError("endpoint", f"the endpoint does not answer: {refusal_of(listing.status_code, listing.text)}")
     raise RunnerError(
         "harness",
         f"task {request.task} needs the model's tokenizer, which the endpoint does not offer; set tokenizer of the"
@@ -85,7 +80,7 @@ def _check_remote_tokenizer(request: LmEvalRequest, api_key: str) -> None:
 def _run_passes(request: LmEvalRequest, loaded: LoadedTask, model: ChatModel | CompletionsModel) -> list[Pass]:
     passes = []
     for number in range(request.repeats):
-        model.start_pass(number)
+        model.passes_ahead = request.repeats if number == 0 else 0
         try:
             results = simple_evaluate(
                 model=model,
@@ -101,9 +96,8 @@ def _run_passes(request: LmEvalRequest, loaded: LoadedTask, model: ChatModel | C
             )
             passes.append(read_pass(results))
         except UnansweredError:
-            # The other passes fill the cache; the next attempt asks only what is missing.
-            if model.client.failures.hopeless:
-                break
+            # The gateway remembers what the other passes get; the next attempt asks only what is missing.
+            continue
     return passes
 
 
@@ -126,13 +120,11 @@ def _write_results(request: LmEvalRequest, passes: list[Pass]) -> None:
         (request.harness_output_path / f"results_{number}.json").write_text(text, encoding="utf-8")
 
 
-def _outcome(request: LmEvalRequest, loaded: LoadedTask, client: Client, passes: list[Pass]) -> OutcomeRecord:
+def _outcome(request: LmEvalRequest, loaded: LoadedTask, passes: list[Pass]) -> OutcomeRecord:
     documents = loaded.documents()
     return OutcomeRecord(
         metrics=build_metrics(request.task, loaded, passes),
         samples=SampleCounts(documents, documents),
-        tokens=TokenCounts(client.prompt_tokens, client.completion_tokens),
-        requests=RequestCounts(client.sent, client.cached, client.retried),
         versions={
             "lm_eval": version("lm_eval"),
             "datasets": version("datasets"),

@@ -1,75 +1,79 @@
-"""lm-eval's models for OpenAI-compatible endpoints, with Snakeval's client in the place of lm-eval's.
+"""lm-eval's models for OpenAI-compatible endpoints, for a gateway that judges and remembers answers.
 
-lm-eval 0.4.13 scores a null answer as an empty one, retries what cannot succeed, and stops at the first request that
-fails for good. What a request looks like and how prompts are made stays lm-eval's.
+lm-eval 0.4.13 stops at the first request that has no answer, and keeps the texts of answers alone. What a request looks
+like, how prompts are made and what an answer scores stays lm-eval's.
 """
 
+import asyncio
 import copy
 import itertools
-from collections import Counter
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import aiohttp
 from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from ..shared.cache import Reply, request_key
-from ..shared.failures import LogprobsError
-from .client import Client, Parse, Request
-from .parsing import parse_loglikelihood, parse_text
+from ..shared.failures import Failures
+from ..shared.fields import Fields
+from ..shared.progress import Progress
+from ..shared.samples import ReplyFacts
+from .replies import facts_of, refusal_of
 from .request import LmEvalRequest
 
 # lm-eval's default of 2048 silently cuts longer prompts; the endpoint's own limit is loud.
 UNLIMITED = 1 << 30
 ROLLING_WINDOW = 2048
 MAX_TOKENS_NAMES = ("max_gen_toks", "max_tokens", "max_new_tokens", "max_completion_tokens")
+# The gateway says how long an answer may take; a gateway that was killed is soon started again on the same port.
+TIMEOUT_S = 24 * 3600
+LOST = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
+LOST_FOR_GOOD_S = 60
 
 
 class UnansweredError(Exception):
-    """At least one request of this pass has no answer; the client's counters say why."""
+    """At least one request of this pass has no answer; the model's failures say why."""
 
 
 class Text(str):
-    """A generated text that remembers the reply it came with."""
+    """A generated text that remembers what it came with."""
 
-    reply: Reply
+    facts: ReplyFacts
 
 
 class Loglikelihood(tuple[float, bool]):
-    """(log-probability, is greedy) that remembers the reply it came with."""
+    """(log-probability, is greedy) that remembers what it came with."""
 
-    reply: Reply
+    facts: ReplyFacts
 
 
-class _Endpoint:
+class _Gateway:
     """Overrides shared by both models; must stand before lm-eval's class.
 
     Attributes:
-        client: Sends the requests.
-        unanswered: (task, document) pairs with a request that failed for good, over all passes.
+        failures: Requests that have no answer.
+        unanswered: (task, document) pairs with such a request, over all passes.
+        passes_ahead: Passes of equal requests that the progress has to expect: all of them in the first, then none.
     """
 
-    def __init__(self, request: LmEvalRequest, client: Client, **kwargs: Any) -> None:
+    def __init__(self, request: LmEvalRequest, progress: Progress, **kwargs: Any) -> None:
         super().__init__(  # type: ignore[call-arg]
             model=request.model,
             base_url=request.url,
-            # Below 2 lm-eval takes its synchronous path; the real limit is the client's.
+            # Below 2 lm-eval takes its synchronous path.
             num_concurrent=max(2, request.parallelism),
             max_length=UNLIMITED,
             seed=request.seed,
-            timeout=request.request_timeout_s,
+            timeout=TIMEOUT_S,
             **kwargs,
         )
-        self.client = client
+        self.failures = Failures()
         self.unanswered: set[tuple[str, int]] = set()
-        self._repeats = request.repeats
-        self._pass = 0
+        self._progress = progress
+        self._parallelism = max(1, request.parallelism)
+        self.passes_ahead = request.repeats
         self._rolling = False
-        self._seen: Counter[str] = Counter()
-
-    def start_pass(self, number: int) -> None:
-        """Begin the number-th evaluation (from 0) of the same documents."""
-        self._pass = number
-        self._seen.clear()
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         self._expect(len(requests))
@@ -88,30 +92,47 @@ class _Endpoint:
         return self._complete(requests, [None if value != value else value for value in values])
 
     async def get_batched_requests(
-        self,
-        requests: list[Any],
-        cache_keys: list[Any],
-        *,
-        generate: bool = True,
-        ctxlens: list[int] | None = None,
-        gen_kwargs: Mapping[str, object] | None = None,
-        **kwargs: Any,
+        self, requests: list[Any], cache_keys: list[Any], *, ctxlens: list[int] | None = None, **options: Any
     ) -> list[list[Any]]:
         """Answer lm-eval's requests; one list of one answer each, None or NaN where there is none."""
         if self._rolling:
-            self.client.progress.expect(len(requests) * (self._repeats if self._pass == 0 else 0))
-        prepared = []
-        for message, context_length in zip(requests, ctxlens or itertools.repeat(None, len(requests)), strict=True):
-            payload = self._payload(message, generate, gen_kwargs)
-            occurrence = self._occurrence(payload)
-            if generate and payload.get("temperature"):
-                # lm-eval would send identical requests, seed included, and get identical "samples".
-                payload["seed"] += occurrence * self._repeats
-            parse = parse_text if generate else _loglikelihood_parser(message, context_length)
-            prepared.append(Request(payload, occurrence, parse))
-        replies = await self.client.ask_all(prepared)
-        missing = None if generate else (float("nan"), False)
-        return [[missing if reply is None else _remember(reply, generate)] for reply in replies]
+            self._expect(len(requests))
+        answers: list[list[Any]] = [[]] * len(requests)
+        pending = enumerate(zip(requests, ctxlens or itertools.repeat(None, len(requests)), strict=True))
+        connector, timeout = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(TIMEOUT_S)
+        headers = self.header  # type: ignore[attr-defined]
+        async with aiohttp.ClientSession(headers=headers, connector=connector, timeout=timeout) as session:
+
+            async def work(pending: Iterator[tuple[int, tuple[Any, int | None]]]) -> None:
+                for index, (message, context_length) in pending:
+                    answers[index] = [await self._answer(session, message, context_length, **options)]
+                    self._progress.advance()
+
+            await asyncio.gather(*(work(pending) for _ in range(self._parallelism)))
+        return answers
+
+    async def _answer(
+        self,
+        session: aiohttp.ClientSession,
+        message: Any,
+        context_length: int | None,
+        generate: bool = True,
+        gen_kwargs: Mapping[str, object] | None = None,
+    ) -> Text | Loglikelihood | tuple[float, bool] | None:
+        payload = self._payload(message, generate, gen_kwargs)
+        status, text = await _post(session, self.base_url, payload)  # type: ignore[attr-defined]
+        if status != 200:
+            self.failures.add(refusal_of(status, text))
+            return None if generate else (float("nan"), False)
+        body = json.loads(text)
+        answer: Text | Loglikelihood
+        if generate:
+            # The gateway decides what is scored; an answer without a text says nothing.
+            answer = Text(self.parse_generations(body)[0] or "")  # type: ignore[attr-defined]
+        else:
+            answer = Loglikelihood(self.parse_logprobs(body, ctxlens=[context_length])[0])  # type: ignore[attr-defined]
+        answer.facts = facts_of(Fields(body))
+        return answer
 
     def _payload(self, message: Any, generate: bool, gen_kwargs: Mapping[str, object] | None) -> dict[str, Any]:
         options = copy.deepcopy(dict(gen_kwargs or {}))
@@ -125,17 +146,10 @@ class _Endpoint:
             gen_kwargs=options,
             seed=self._seed,  # type: ignore[attr-defined]
         )
-        payload["seed"] = int(payload["seed"]) + self._pass
         return payload
 
-    def _occurrence(self, payload: object) -> int:
-        key = request_key(payload, 0)
-        self._seen[key] += 1
-        return self._seen[key] - 1
-
     def _expect(self, count: int) -> None:
-        if self._pass == 0:
-            self.client.progress.expect(count * self._repeats)
+        self._progress.expect(count * self.passes_ahead)
 
     def _complete(self, requests: list[Any], answers: list[Any]) -> list[Any]:
         """Note whose answer is missing; raise UnansweredError if any is."""
@@ -150,21 +164,16 @@ class _Endpoint:
         return answers
 
 
-class ChatModel(_Endpoint, LocalChatCompletion):  # type: ignore[misc]
+class ChatModel(_Gateway, LocalChatCompletion):  # type: ignore[misc]
     """Asks /chat/completions."""
 
 
-class CompletionsModel(_Endpoint, LocalCompletionsAPI):  # type: ignore[misc]
+class CompletionsModel(_Gateway, LocalCompletionsAPI):  # type: ignore[misc]
     """Asks /completions, for texts and for log-likelihoods."""
 
 
-def _remember(reply: Reply, generate: bool) -> Text | Loglikelihood:
-    answer = Text(reply.answer) if generate else Loglikelihood(reply.answer)
-    answer.reply = reply
-    return answer
-
-
-def _loglikelihood_parser(message: Any, context_length: int | None) -> Parse:
-    if context_length is None or not isinstance(message, list):
-        raise LogprobsError("the prompt is not a list of tokens")
-    return lambda completion: parse_loglikelihood(completion, len(message), context_length)
+@retry(retry=retry_if_exception_type(LOST), stop=stop_after_delay(LOST_FOR_GOOD_S), wait=wait_fixed(1), reraise=True)
+async def _post(session: aiohttp.ClientSession, url: str, payload: object) -> tuple[int, str]:
+    """Return status and body; raises one of `LOST` when the gateway has been away for too long."""
+    async with session.post(url, json=payload) as response:
+        return response.status, await response.text()

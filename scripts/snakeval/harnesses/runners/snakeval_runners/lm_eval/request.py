@@ -27,7 +27,6 @@ class LmEvalRequest(Request):
         protocol: "chat", "completions" or "loglikelihood".
         base_url: The endpoint, up to and with /v1.
         tokenizer: Path or hub id for log-likelihoods; None to ask the endpoint.
-        cache_path: Answers so far; stays between attempts.
         harness_output_path: Folder of lm-eval's own results.
     """
 
@@ -41,8 +40,6 @@ class LmEvalRequest(Request):
     num_fewshot: int | None
     system_prompt: str | None
     generation: Generation
-    max_retries: int
-    cache_path: Path
     harness_output_path: Path
 
     @property

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
-from ..shared.cache import Reply
 from ..shared.samples import ReplyFacts, Sample
 from .passes import Entry, Pass
+
+_Number = TypeVar("_Number", int, float)
 
 
 def build_samples(passes: Sequence[Pass]) -> Iterator[Sample]:
@@ -62,18 +64,19 @@ def _expected(entry: Entry) -> object:
 
 
 def _reply_facts(entry: Entry) -> ReplyFacts:
-    kept = [getattr(answer, "reply", None) for answers in entry.responses for answer in answers]
-    replies: list[Reply] = [reply for reply in kept if reply is not None]
-    if not replies:
+    kept = [getattr(answer, "facts", None) for answers in entry.responses for answer in answers]
+    facts: list[ReplyFacts] = [one for one in kept if one is not None]
+    if not facts:
         return ReplyFacts()
+    latency_s = _total([one.latency_s for one in facts])
     return ReplyFacts(
-        finish_reason=replies[0].finish_reason,
-        prompt_tokens=_total([reply.prompt_tokens for reply in replies]),
-        completion_tokens=_total([reply.completion_tokens for reply in replies]),
-        latency_s=round(sum(reply.latency_s for reply in replies), 3),
+        finish_reason=facts[0].finish_reason,
+        prompt_tokens=_total([one.prompt_tokens for one in facts]),
+        completion_tokens=_total([one.completion_tokens for one in facts]),
+        latency_s=None if latency_s is None else round(latency_s, 3),
     )
 
 
-def _total(counts: Sequence[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+def _total(values: Sequence[_Number | None]) -> _Number | None:
+    known = [value for value in values if value is not None]
+    return sum(known[1:], known[0]) if known else None

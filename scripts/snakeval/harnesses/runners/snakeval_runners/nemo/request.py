@@ -18,6 +18,7 @@ class NemoRequest(Request):
         framework: Which harness, as nemo-evaluator calls it.
         package: The package that has it; an image may lack it.
         image: The image that this runs in, empty outside of one.
+        request_timeout_s: Seconds that one request may take.
         retries: Times that the adapter sends a failed request again; 0 when the harness does it.
         tries: How often the harness sends a request that fails.
         answers_path: Answers so far; stays between attempts.
@@ -28,6 +29,7 @@ class NemoRequest(Request):
     framework: str
     package: str
     image: str
+    request_timeout_s: float
     retries: int
     tries: int
     answers_path: Path

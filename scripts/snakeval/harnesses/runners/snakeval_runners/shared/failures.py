@@ -1,5 +1,6 @@
 """What can go wrong while a task runs, in the words that users read."""
 
+import math
 from collections import Counter
 
 from .outcome import FailureKind, FailureRecord, SampleCounts
@@ -35,14 +36,10 @@ class RequestError(Exception):
         super().__init__(f"{reason}: {detail}")
 
 
-class LogprobsError(Exception):
-    """The endpoint's log-probabilities do not mean what the task needs; no other request will do better."""
-
-
 class Failures:
     """Counts the requests that failed for good."""
 
-    def __init__(self, limit_in_a_row: int) -> None:
+    def __init__(self, limit_in_a_row: float = math.inf) -> None:
         self.limit_in_a_row = limit_in_a_row
         self.in_a_row = 0
         self.hopeless = False

@@ -17,7 +17,6 @@ class Request:
         limit: Number of samples, None for all.
         repeats: Generations per sample.
         parallelism: Requests under way at the same time.
-        request_timeout_s: Seconds that one request may take.
         outcome_path, samples_path, progress_path, error_path: What the runner leaves.
     """
 
@@ -25,7 +24,6 @@ class Request:
     limit: int | None
     repeats: int
     parallelism: int
-    request_timeout_s: float
     outcome_path: Path
     samples_path: Path
     progress_path: Path
