@@ -4,16 +4,22 @@ import os
 import secrets
 import shlex
 import signal
+import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from snakeval.run.paths import ServerPaths
+from snakeval.run.server import Secrets, present_access
 from snakeval.system.files import read_json
+from snakeval.system.ports import hold_port
 from snakeval.system.processes import Mark, processes_of
 from workspace import REPOSITORY, eventually
 
@@ -109,6 +115,64 @@ def test_restarts_a_server_that_had_been_ready(start: Start, tmp_path: Path, how
     assert state["state"] == "FAILED"
     expected = {"request": "the server ended with status 4", "kill": "the server was killed by SIGKILL"}
     assert state["reason"] == expected[how]
+
+
+def test_each_process_of_a_server_has_a_key_of_its_own_and_is_reached_by_it(start: Start, tmp_path: Path) -> None:
+    files = ServerPaths(_folder(tmp_path))
+    Secrets({"A": "x"}, {}).write(files.secrets)
+    start(max_restarts=1)
+    keys = []
+    for generation in (1, 2):
+        state = _wait_for(tmp_path, "READY", generation)
+        access = present_access(files, {})
+        assert access is not None
+        assert (access.generation, access.address) == (generation, f"http://127.0.0.1:{state['port']}")
+        environ = psutil.Process(state["pid"]).environ()
+        assert (environ["SNAKEVAL_API_KEY"], environ["A"]) == (access.key, "x")
+        keys.append(access.key)
+        _kill_server(tmp_path, "kill")
+        eventually(lambda: _state(tmp_path)["state"] != "READY", 10, "its end on record")
+        assert present_access(files, {}) is None
+    assert keys[0] != keys[1]
+
+
+def test_nobody_gets_the_port_while_no_server_lives(start: Start, tmp_path: Path) -> None:
+    supervisor = start(max_restarts=2)
+    port = _wait_for(tmp_path, "READY")["port"]
+    _kill_server(tmp_path, "kill")
+    _wait_for(tmp_path, "STARTING")
+    supervisor.send_signal(signal.SIGSTOP)
+    assert _state(tmp_path)["generation"] == 1
+    for _ in range(20):
+        assert hold_port("127.0.0.1", port) is None
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+    supervisor.send_signal(signal.SIGCONT)
+    assert _wait_for(tmp_path, "READY", 2)["port"] == port
+
+
+def test_another_port_is_taken_where_somebody_has_got_it(start: Start, tmp_path: Path) -> None:
+    supervisor = start(max_restarts=1)
+    state = _wait_for(tmp_path, "READY")
+    supervisor.send_signal(signal.SIGSTOP)
+    _kill_server(tmp_path, "kill")
+    eventually(lambda: hold_port("127.0.0.1", state["port"]), 10, "the port of the dead server")
+    with socket.create_server(("127.0.0.1", state["port"])) as neighbour:
+        supervisor.send_signal(signal.SIGCONT)
+        assert _wait_for(tmp_path, "READY", 2)["port"] != neighbour.getsockname()[1]
+
+
+def test_says_again_and_again_that_the_server_lives(start: Start, tmp_path: Path) -> None:
+    start(max_restarts=1)
+    began = time.time()
+    _wait_for(tmp_path, "READY")
+    first = eventually(lambda: _state(tmp_path).get("alive_at"), 20, "a sign of life")
+    assert first >= began
+    second = eventually(lambda: _state(tmp_path)["alive_at"] > first and _state(tmp_path)["alive_at"], 20, "another")
+    _kill_server(tmp_path, "kill")
+    _wait_for(tmp_path, "STARTING")
+    assert _state(tmp_path)["alive_at"] <= time.time()
+    assert second > first
 
 
 def test_does_not_restart_what_never_was_ready(start: Start, tmp_path: Path) -> None:
@@ -258,4 +322,4 @@ def test_a_superseded_supervisor_ends_and_leaves_the_record_alone(
     start(options=("--requeue",), **scontrol, SLURM_RESTART_COUNT="1")
     new = _wait_for(tmp_path, "READY", 2)
     assert old.wait(timeout=30) == 0
-    assert _state(tmp_path) == new
+    assert {**_state(tmp_path), "alive_at": None} == {**new, "alive_at": None}

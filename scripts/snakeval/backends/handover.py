@@ -1,7 +1,6 @@
-"""What a server is given: a file with its key and its secret environment, and a clean rest of ours."""
+"""What a server is given: a file with its secret environment, in which its supervisor writes the keys."""
 
 import os
-import secrets
 from pathlib import Path
 
 from snakeval.config.model import Deployment
@@ -10,7 +9,7 @@ from snakeval.run.server import Secrets
 
 
 def write_secrets(path: Path, deployment: Deployment) -> None:
-    """Write a new random API key and the deployment's environment; the supervisor reads and removes the file.
+    """Write the deployment's environment; the supervisor adds a key at each start of the server, and removes the file.
 
     Raises:
         ConfigError: a `host:` variable is not set.
@@ -21,5 +20,4 @@ def write_secrets(path: Path, deployment: Deployment) -> None:
         if value.startswith("runtime:")
     }
     others = {name: value for name, value in deployment.env_vars.items() if name not in runtime}
-    environment = resolve_env(others, os.environ) | {"SNAKEVAL_API_KEY": secrets.token_urlsafe(32)}
-    Secrets(environment, runtime).write(path)
+    Secrets(resolve_env(others, os.environ), runtime).write(path)

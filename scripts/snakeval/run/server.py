@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import ClassVar
 
 from snakeval.run.paths import ServerPaths
 from snakeval.run.record import Moment, Pid, Record, ServerId
 
 CLAIM_STALE_S = 60.0
+KEY_VARIABLE = "SNAKEVAL_API_KEY"
 
 
 class ServerState(StrEnum):
@@ -29,6 +31,9 @@ class ServerState(StrEnum):
     def is_over(self) -> bool:
         """Whether no process or job is left that may still become or be ready."""
         return self in (ServerState.STOPPED, ServerState.FAILED)
+
+
+ANSWERING = (ServerState.READY, ServerState.DRAINING)
 
 
 def is_in_use(files: ServerPaths) -> bool:
@@ -96,6 +101,7 @@ class ServerRecord(Record):
         job_id, submitted_at: Its Slurm job, and when that was submitted.
         session: The session that submitted it.
         endpoint, min_replicas, named_token: Its Lepton endpoint: name, replicas, the user's own secret with its key.
+        alive_at: When its supervisor has seen last that its process lives and listens.
         missing: How often in a row Lepton's list has lacked the endpoint.
         asleep, waking: Whether the endpoint is scaled to zero, and whether it was woken since.
         wanted: Whether a job without a token asks the main process to create the endpoint.
@@ -120,6 +126,7 @@ class ServerRecord(Record):
     started_at: Moment | None = None
     ready_at: Moment | None = None
     updated_at: Moment | None = None
+    alive_at: Moment | None = None
     restarts: int | None = None
     used_s: float | None = None
     container_runtime: str | None = None
@@ -188,6 +195,13 @@ class Registration:
             return False
         return record.server_id != self.server_id or record.incarnation > self.incarnation
 
+    def beat(self, alive_at: float) -> None:
+        """Register when the server was seen alive (seconds since the epoch); nothing while it does not answer."""
+        record = ServerRecord.read(self.file)
+        own = record is not None and (record.server_id, record.incarnation) == (self.server_id, self.incarnation)
+        if record is not None and own and record.state in ANSWERING:
+            replace(record, alive_at=alive_at).write(self.file)
+
     def write(self, record: ServerRecord) -> None:
         """Register a state; a superseded supervisor writes nothing."""
         if self.is_superseded():
@@ -210,9 +224,10 @@ class Secrets(Record):
     """`secrets.json`: what a server is given that nobody else may read; removed with it.
 
     Attributes:
-        environment: Variables of the server, its key among them.
+        environment: Variables of the server, its key among them as soon as its supervisor has made one.
         runtime: Variables that are copied where the server runs: name -> name there.
         key_variable: Variable that holds the key wherever it is needed, where the key is the user's own.
+        generation: Which process of the server has this key; None where all of them have the same.
     """
 
     MODE: ClassVar[int] = 0o600
@@ -221,3 +236,51 @@ class Secrets(Record):
     environment: Mapping[str, str] = field(repr=False)
     runtime: Mapping[str, str]
     key_variable: str | None = None
+    generation: int | None = None
+
+    def renewed(self, generation: int) -> "Secrets":
+        """Return them with a key that is new, for one process of the server: what an earlier one was asked with
+        opens nothing.
+        """
+        environment = {**self.environment, KEY_VARIABLE: token_urlsafe(32)}
+        return replace(self, environment=environment, generation=generation)
+
+    def key(self, environ: Mapping[str, str]) -> str | None:
+        """Return the key; a user's own is in no file, but in the variable of that name wherever it is needed."""
+        return self.environment.get(KEY_VARIABLE, environ.get(self.key_variable or ""))
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the process of a server is reached that answers right now.
+
+    Attributes:
+        server_id, incarnation, generation: Which process it is.
+        address: URL without the path of the API.
+        key: Its own; None where it asks for none.
+    """
+
+    server_id: str
+    incarnation: int
+    generation: int
+    address: str
+    key: str | None = field(repr=False)
+
+
+def present_access(files: ServerPaths, environ: Mapping[str, str]) -> Access | None:
+    """Return how a server is reached, None while it does not answer: it starts, waits in a queue, or has ended.
+
+    Address and key are of one and the same process: where record and secrets tell of two, it is just being started.
+
+    Args:
+        files: Of the server.
+        environ: Where a key is that is the user's own.
+    """
+    record = ServerRecord.read(files.state)
+    if record is None or record.state not in ANSWERING:
+        return None
+    secrets = Secrets.read(files.secrets)
+    if secrets is None or secrets.generation not in (None, record.generation):
+        return None
+    address = record.url or f"http://{record.host}:{record.port}"
+    return Access(record.server_id, record.incarnation, record.generation, address, secrets.key(environ))

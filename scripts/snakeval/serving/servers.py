@@ -82,6 +82,7 @@ def _answering(
     backend: Backend, config: Config, deployment: Deployment, protocol: Protocol, say: Say, started: bool
 ) -> tuple[Server, Endpoint]:
     checks = checks_api_key(deployment)
+    answered: dict[int, Endpoint] = {}
 
     def ask(server: Server, timeout_s: float) -> None:
         endpoint = server_endpoint(config, deployment, server)
@@ -89,6 +90,8 @@ def _answering(
             check_endpoint(endpoint, protocol, checks or server.guarded, timeout_s)
         else:
             beside(config, server.allocation).check(endpoint, protocol, checks or server.guarded, timeout_s)
+        # Asked again, it may be another process by now, with another key.
+        answered[server.generation] = endpoint
 
     begin = time.monotonic()
     log = RunPaths(config.folder).server(deployment.name).log
@@ -96,7 +99,7 @@ def _answering(
     if started:
         where = server.url or f"{server.host}:{server.port}"
         say(f"{deployment.name} is ready on {where} after {time.monotonic() - begin:.0f} s")
-    return server, server_endpoint(config, deployment, server)
+    return server, answered[server.generation]
 
 
 def _start(backend: Backend, deployment: Deployment, files: ServerPaths, attempt: int, last: Server, say: Say) -> None:

@@ -7,7 +7,6 @@ takes the warning before the time limit (SIGUSR1): no new task begins, and the j
 """
 
 import argparse
-import ctypes
 import os
 import signal
 import socket
@@ -20,18 +19,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from snakeval.deployments.supervisor.batchjob import BatchJob, Walltime
-from snakeval.deployments.supervisor.family import Family
+from snakeval.deployments.supervisor.family import Family, become_subreaper, describe_end, ended_within
 from snakeval.run.paths import ServerPaths
 from snakeval.run.server import Registration, Secrets, ServerState, is_in_use
-from snakeval.system.ports import AUTO, connectable, free_port, is_free
-from snakeval.system.processes import Mark, listens_on, start_time
+from snakeval.system.ports import AUTO, HeldPort, connectable, hold_free_port, hold_port
+from snakeval.system.processes import Mark, start_time
 
 POLL_S = 0.5
 KILL_AFTER_S = 10.0
+ALIVE_S = 2.0
+SUPERSEDED = "a newer start has taken its place"
 # A proxy that the environment names does not reach a server of this machine.
 DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass
@@ -49,10 +48,12 @@ class Supervisor:
     registration: Registration
     walltime: Walltime
     family: Family
+    secrets: Secrets | None
     generation: int
     image: str | None
     restarts: int = 0
     port: int = 0
+    held: HeldPort | None = None
     started_at: float = field(default_factory=time.time)
     process: subprocess.Popen[bytes] | None = None
     stopping: str | None = None
@@ -60,13 +61,14 @@ class Supervisor:
 
     def run(self) -> int:
         """Supervise until the server has ended for good; return the exit status (0 = asked to end or idle)."""
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        become_subreaper()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGUSR1, self.walltime.on_warning)
         status = self._supervise()
         # The next incarnation of a requeued job reads them again.
-        if self.final_state not in (ServerState.PENDING, ServerState.DRAINING) and not self._is_superseded():
+        comes_back = self.final_state in (ServerState.PENDING, ServerState.DRAINING)
+        if not comes_back and not self.registration.is_superseded():
             self.files.secrets.unlink(missing_ok=True)
         return status
 
@@ -74,23 +76,32 @@ class Supervisor:
         while True:
             self._start()
             reason, was_ready = self._watch()
-            if self.stopping is not None and self.final_state == ServerState.PENDING:
+            comes_back = self.stopping is None and was_ready and self.restarts < self.max_restarts
+            if comes_back:
+                # Whoever got the port now would be asked by those who have not heard yet that the server is gone.
+                self.held = hold_port(self.host, self.port)
+                self.restarts += 1
+                self._register(ServerState.STARTING, reason)
+            elif self.stopping is not None and self.final_state == ServerState.PENDING:
                 # Tasks see it before the server is gone, and wait instead of failing.
                 self._register(self.final_state, self.stopping)
             self._end_server()
-            if self.stopping is None and was_ready and self.restarts < self.max_restarts:
-                self._wait_to_restart(reason)
+            if comes_back:
+                self._pause(reason)
             elif self.stopping is None:
                 self.stopping, self.final_state = reason, ServerState.FAILED
             if self.stopping is not None:
                 return self._finish(self.stopping)
 
-    def _wait_to_restart(self, reason: str) -> None:
-        self.restarts += 1
+    def _pause(self, reason: str) -> None:
         delay_s = min(2.0 ** (self.restarts - 1), 30.0)
         _say(f"{reason}; restart {self.restarts} of {self.max_restarts} in {delay_s:.0f} s")
-        self._register(ServerState.STARTING, reason)
-        time.sleep(delay_s)
+        again = time.monotonic() + delay_s
+        while time.monotonic() < again and self.stopping is None:
+            self.held = self.held or hold_port(self.host, self.port)
+            if self.registration.is_superseded():
+                self.stopping = SUPERSEDED
+            time.sleep(POLL_S)
 
     def _finish(self, reason: str) -> int:
         self._register(self.final_state, reason)
@@ -103,30 +114,28 @@ class Supervisor:
         return 1 if self.final_state == ServerState.FAILED else 0
 
     def _start(self) -> None:
-        if self.fixed_port is not None:
-            self.port = self.fixed_port
-        elif self.port == 0 or not is_free(self.host, self.port):
-            self.port = free_port(self.host)
-        environment = os.environ | self._secret_environment()
-        environment |= {
-            "SNAKEVAL_SUPERVISED": "1",
-            "SNAKEVAL_HOST": self.host,
-            "SNAKEVAL_PORT": str(self.port),
-            **self.family.environment(),
-        }
-        self.process = subprocess.Popen(
-            self.command,
-            env=environment,
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
-            pass_fds=self.family.inherited(),
-        )
+        if self.held is None and self.fixed_port is None:
+            self.held = hold_free_port(self.host)
+        self.port = self.held.port if self.held is not None else self.fixed_port or 0
         self.generation += 1
+        self._renew_key()
+        environment = os.environ | self._secret_environment()
+        environment |= {"SNAKEVAL_SUPERVISED": "1", "SNAKEVAL_HOST": self.host, "SNAKEVAL_PORT": str(self.port)}
+        if self.held is not None:
+            self.held.release()
+            self.held = None
+        self.process = self.family.start(self.command, environment)
         _say(f"start {self.generation}: process {self.process.pid}, {self.host}:{self.port}")
         self._register(ServerState.STARTING, None)
 
+    def _renew_key(self) -> None:
+        """Give the next process a key of its own, on record before it starts."""
+        if self.secrets is not None and not self.registration.is_superseded():
+            self.secrets = self.secrets.renewed(self.generation)
+            self.secrets.write(self.files.secrets)
+
     def _secret_environment(self) -> dict[str, str]:
-        secrets = Secrets.read(self.files.secrets) or Secrets({}, {})
+        secrets = self.secrets or Secrets({}, {})
         environment = dict(secrets.environment)
         for name, source in secrets.runtime.items():
             if source not in os.environ:
@@ -138,16 +147,19 @@ class Supervisor:
         """Wait until the server has ended or has to end; return the reason and whether it had been ready."""
         assert self.process is not None
         ready, draining, used, seen = False, False, time.monotonic(), self._claims()
-        owned, beat = time.monotonic(), self._beat()
+        owned, beat, said = time.monotonic(), self._beat(), 0.0
         while self.stopping is None:
             status = self.process.poll()
             if status is not None:
-                return _describe_exit(status), ready
+                return describe_end(status), ready
             if not ready and self._is_healthy():
                 ready, used = True, time.monotonic()
                 self.image = self.family.image()
                 self._register(ServerState.READY, None)
                 _say(f"ready on {self.advertise}:{self.port}")
+            elif ready and time.monotonic() - said > ALIVE_S:
+                said = time.monotonic()
+                self._say_alive()
             claims = self._claims()
             if claims != seen:
                 used, seen = time.monotonic(), claims
@@ -158,15 +170,15 @@ class Supervisor:
                 self.stopping = f"idle for {self.idle_timeout_s:.0f} s"
             elif time.monotonic() - owned > self.idle_timeout_s:
                 self.stopping = f"no sign of life of Snakemake for {self.idle_timeout_s:.0f} s"
-            elif self._is_superseded():
-                self.stopping = "a newer start has taken its place"
+            elif self.registration.is_superseded():
+                self.stopping = SUPERSEDED
             elif self.walltime.is_near and not draining:
                 draining = True
                 _say("the job's time is nearly over: no new task begins here")
                 self._register(ServerState.DRAINING, "its job's time is nearly over")
             elif draining and (self.walltime.is_over or not is_in_use(self.files)):
                 self.stopping, self.final_state = self.walltime.ending(bool(self.files.leases))
-            time.sleep(POLL_S)
+            ended_within(self.process, POLL_S)
         return self.stopping, ready
 
     def _claims(self) -> dict[str, int]:
@@ -182,12 +194,15 @@ class Supervisor:
         except OSError:
             return None
 
-    def _is_superseded(self) -> bool:
-        return self.registration.is_superseded()
+    def _say_alive(self) -> None:
+        """Write that the server lives and listens: connections that were made before this moment lead to it."""
+        now = time.time()
+        if self.family.listens_on(self.port):
+            self.registration.beat(now)
 
     def _is_healthy(self) -> bool:
         assert self.process is not None
-        if not listens_on(self.family.processes(), self.port):
+        if not self.family.listens_on(self.port):
             return False
         if self.health_path is None:
             return True
@@ -230,18 +245,8 @@ class Supervisor:
             self._register(self.final_state, self.stopping)
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
 def _say(message: str) -> None:
     print(f"[supervisor {time.strftime('%Y-%m-%d %H:%M:%S')}] {message}", flush=True)
-
-
-def _describe_exit(status: int) -> str:
-    if status < 0:
-        return f"the server was killed by {signal.Signals(-status).name}"
-    return f"the server ended with status {status}"
 
 
 def main() -> int:
@@ -278,6 +283,7 @@ def main() -> int:
         registration=registration,
         walltime=Walltime(job, given.requeue, given.drain_s, given.max_walltime_s, before.used_s or 0.0),
         family=Family(Mark.of(files.folder, given.server_id), given.container_runtime),
+        secrets=Secrets.read(files.secrets),
         generation=before.generation,
         image=before.image,
     )
