@@ -181,6 +181,20 @@ def test_a_client_that_goes_away_gets_the_same_answer_later(tmp_path: Path) -> N
         assert len(fake.payloads) == 1
 
 
+def test_its_end_does_not_wait_for_answers_that_nobody_wants(tmp_path: Path) -> None:
+    with FakeOpenAIServer(faults=("hold-after:0",)) as fake, running_gateway(_settings(tmp_path, fake)) as gateway:
+        with pytest.raises(requests.Timeout):
+            requests.post(
+                f"{gateway.url}/completions",
+                json={"model": "fake-model", "prompt": "a"},
+                headers={"Authorization": f"Bearer {TOKEN}"},
+                timeout=0.5,
+            )
+        fake.wait_for_requests(1)
+        # It would fail the test, had it not ended in half a minute.
+        assert gateway.end().kinds == {}
+
+
 def test_replay_answers_from_the_journal_alone(tmp_path: Path) -> None:
     with FakeOpenAIServer() as fake:
         settings = _settings(tmp_path, fake)

@@ -27,6 +27,8 @@ PREFIX = "/v1"
 # Engines have them beside their API, not below it; lm-eval asks them for the tokens of log-likelihoods.
 BESIDE_API = ("/tokenizer_info", "/tokenize", "/detokenize")
 TELL_EVERY_S = 1.0
+# The harness has ended, so nobody waits for what is under way; what comes in this time is remembered all the same.
+LAST_ANSWERS_S = 1.0
 LONGEST_REQUEST = 256 << 20
 # They belong to one connection, or are ours to set.
 _OWN_HEADERS = frozenset(
@@ -161,7 +163,8 @@ async def serve(settings: Settings, token: str, endpoint_key: str | None) -> int
     limit = _Limit(settings.limit)
     async with upstream:
         door = Door(settings, journal, upstream, Gate(limit))
-        runner = web.AppRunner(Gateway(door, token).application(), access_log=None, handle_signals=False)
+        application = Gateway(door, token).application()
+        runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=LAST_ANSWERS_S)
         await runner.setup()
         site = web.TCPSite(runner, LOOPBACK, settings.port, reuse_address=True)
         await site.start()
