@@ -119,8 +119,8 @@ def test_a_killed_task_resumes_and_a_change_of_its_data_measures_again(workspace
         killed = running.wait()
         assert killed.returncode == 1
         assert "Inspect was killed by SIGKILL" in killed.output
-        journal = workspace.results / "there" / "inspect.arithmetic" / "harness" / "requests.jsonl"
-        answered = journal.read_bytes().count(b"\n")
+        journal = workspace.results / "there" / "inspect.arithmetic" / "journal.jsonl"
+        answered = journal.read_bytes().count(b'"type":"answer"')
         assert answered >= 1
         server.faults = ()
         server.release()

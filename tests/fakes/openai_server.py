@@ -8,9 +8,12 @@ fault `letters` a letter. What it answers is a function of the request:
 
 * A prompt with `[[answer:A|B|C]]` is answered with A at temperature 0, else with the seed-th (modulo) of the three.
 * Any other prompt is answered with "answer" and a digit that depends on its text.
+* A chat with tools whose prompt has `[[call:NAME ARGUMENTS]]` calls them first, one a turn.
+* Of several choices (`n`), each has the seed of the one before plus one.
 
 Faults, each of them `name` or `name:argument`: `status:500`, `status-every:503:3` (each third request),
 `status-if:500:TEXT` (prompts that hold TEXT), `status-fraction:500:0.2` (that share of prompts, always the same),
+`says:TEXT` (in place of the usual words of these refusals),
 `null`, `null-if:TEXT`, `reasoning` (ran out of tokens while thinking), `empty-choices`, `not-json`, `slow:SECONDS`,
 `drop` (closes the connection), `die-after:N` (the server goes away after N answers), `hold-after:N` (keeps later
 requests waiting until `release`), `off-by-one` (token_logprobs lack the generated token), `no-echo` (logprobs as
@@ -218,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
             fake.released.wait()
         status = _status_of(fake, prompt, number)
         if status is not None:
-            self.refuse(status, f"injected fault: status {status}")
+            self.refuse(status, fake.fault("says") or f"injected fault: status {status}")
         elif fake.fault("not-json") is not None:
             self.send(200, "<html>this is not JSON</html>")
         elif fake.fault("drop") is not None:
@@ -264,7 +267,22 @@ def _embeddings(fake: FakeOpenAIServer, payload: dict[str, Any]) -> dict[str, An
 
 
 def _completion(fake: FakeOpenAIServer, payload: dict[str, Any], prompt: str, chat: bool) -> dict[str, Any]:
-    text = answer_to(prompt, float(payload.get("temperature") or 0), int(payload.get("seed") or 0))
+    count = 0 if fake.fault("empty-choices") is not None else int(payload.get("n") or 1)
+    made = [_choice(fake, payload, prompt, chat, index) for index in range(count)]
+    used = {"prompt_tokens": len(fake.tokens(prompt)), "completion_tokens": sum(words for _, words in made)}
+    used["total_tokens"] = sum(used.values())
+    choices = [choice for choice, _ in made]
+    return {"id": "fake", "object": "completion", "model": fake.model, "choices": choices, "usage": used}
+
+
+def _choice(
+    fake: FakeOpenAIServer, payload: dict[str, Any], prompt: str, chat: bool, index: int
+) -> tuple[dict[str, Any], int]:
+    """One choice, and its number of tokens."""
+    if called := _call(payload, prompt):
+        message = {"role": "assistant", "content": None, "tool_calls": [called]}
+        return {"index": index, "finish_reason": "tool_calls", "message": message}, 1
+    text = answer_to(prompt, float(payload.get("temperature") or 0), int(payload.get("seed") or 0) + index)
     for stop in payload.get("stop") or []:
         text = text.split(stop)[0] if stop else text
     words = fake.tokens(text)
@@ -272,23 +290,30 @@ def _completion(fake: FakeOpenAIServer, payload: dict[str, Any], prompt: str, ch
     finish = "length" if len(words) > limit else "stop"
     words = words[:limit]
     content: str | None = "".join(words)
-    message: dict[str, Any] = {"role": "assistant"}
+    message = {"role": "assistant"}
     if fake.fault("null") is not None or (fake.fault("null-if") or "\0") in prompt:
         content, finish = None, "length"
     if fake.fault("reasoning") is not None:
         content, finish = "", "length"
         message["reasoning_content"] = "let me think about"
-    choice: dict[str, Any] = {"index": 0, "finish_reason": finish}
+    choice: dict[str, Any] = {"index": index, "finish_reason": finish}
     if chat:
         choice["message"] = message | {"content": content}
     else:
         choice["text"] = (prompt + (content or "")) if payload.get("echo") else content
         if payload.get("logprobs") is not None:
             choice["logprobs"] = _logprobs(fake, prompt, words, bool(payload.get("echo")))
-    used = {"prompt_tokens": len(fake.tokens(prompt)), "completion_tokens": len(words)}
-    used["total_tokens"] = sum(used.values())
-    choices = [] if fake.fault("empty-choices") is not None else [choice]
-    return {"id": "fake", "object": "completion", "model": fake.model, "choices": choices, "usage": used}
+    return choice, len(words)
+
+
+def _call(payload: dict[str, Any], prompt: str) -> dict[str, Any] | None:
+    """The call of a tool that the prompt asks for next."""
+    told = re.findall(r"\[\[call:(\w+) (.*?)\]\]", prompt) if payload.get("tools") else []
+    done = sum(message["role"] == "tool" for message in payload.get("messages", []))
+    if done >= len(told):
+        return None
+    name, arguments = told[done]
+    return {"id": f"call_{done}", "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
 def _logprobs(fake: FakeOpenAIServer, prompt: str, words: list[str], echo: bool) -> dict[str, Any]:

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from datasets_like import write_gsm8k
 from fakes.openai_server import FakeOpenAIServer
+from gateway_bench import TOKEN
 from harness_cases import a_config, a_task
 from inspect_bench import KEY, InspectBench
 from runner_bench import TIMEOUT_S, Preloaded
 from snakeval.endpoint import Endpoint
 from snakeval.errors import EndpointError, HarnessError
+from snakeval.evaluation.gateway import without_proxy
 from snakeval.harnesses import harness_of
 from workspace import REPOSITORY
 
@@ -33,7 +35,7 @@ def bench(tmp_path: Path, inspect_python: Path, preloaded_inspect: Preloaded) ->
 
 
 def test_a_score_with_all_that_belongs_to_it(bench: InspectBench) -> None:
-    with FakeOpenAIServer(api_key=KEY) as server:
+    with FakeOpenAIServer(api_key=KEY) as server, bench.guarded(server) as asked:
         options: dict[str, Any] = {
             "parallelism": 1,
             "system_prompt": "Be brief.",
@@ -41,8 +43,11 @@ def test_a_score_with_all_that_belongs_to_it(bench: InspectBench) -> None:
             "stop": ["."],
             "temperature": 0,
         }
-        ended = bench.run_alone(bench.command(server, **options))
+        ended = bench.run_alone(bench.command(asked, **options))
+        told = asked.gateway.end()
     assert ended.status == 0, ended.log
+    assert (told.sent, told.remembered, told.again, told.unauthorised) == (4, 0, 0, 0)
+    assert (told.prompt_tokens, told.completion_tokens) == (16, 4)
     outcome = ended.read("outcome")
     assert outcome["metrics"] == [
         {
@@ -56,8 +61,9 @@ def test_a_score_with_all_that_belongs_to_it(bench: InspectBench) -> None:
         }
     ]
     assert outcome["samples"] == {"asked": 4, "answered": 4, "failed": 0}
-    assert outcome["requests"] == {"sent": 4, "cached": 0, "retried": 0}
-    assert outcome["tokens"] == {"prompt": 16, "completion": 4}
+    # The gateway counts them.
+    assert outcome["requests"] == {"sent": None, "cached": None, "retried": None}
+    assert outcome["tokens"] == {"prompt": None, "completion": None}
     assert outcome["versions"]["inspect_ai"] == "0.3.285"
     assert ended.read("progress") == {"done": 4, "total": 4}
     assert len(HARNESS.outcome(ended.work_dir).metrics) == 1
@@ -67,123 +73,145 @@ def test_a_score_with_all_that_belongs_to_it(bench: InspectBench) -> None:
     sample = next(line for line in ended.samples if line["doc_id"] == 4)
     assert (sample["answer"], sample["expected"], sample["metrics"]) == ("no", "yes", {"accuracy[match]": 0.0})
     assert (sample["finish_reason"], sample["prompt_tokens"], sample["completion_tokens"]) == ("stop", 4, 1)
+    assert 0 < sample["latency_s"] < TIMEOUT_S
     assert sample["prompt"] == "<system>\nBe brief.\n\n<user>\nq3 [[answer:no]]"
     (log,) = (ended.work_dir / "inspect").glob("*.json")
     assert json.loads(log.read_text())["status"] == "success"
 
 
-def test_the_key_is_sent_and_written_nowhere(bench: InspectBench) -> None:
-    with FakeOpenAIServer(api_key=KEY) as server:
-        command = bench.command(server)
-        # Keys of the user's other services must not reach this endpoint; it would refuse them.
-        assert bench.start(command, OPENAI_API_KEY="sk-other", SNAKEVAL_API_KEY="sk-other").wait(TIMEOUT_S) == 0
-    assert KEY not in " ".join(command.argv) + repr(command)
+def test_the_gateway_s_token_is_sent_and_written_nowhere(bench: InspectBench) -> None:
+    with FakeOpenAIServer(api_key=KEY) as server, bench.guarded(server) as asked:
+        command = bench.command(asked)
+        # Keys of the user's other services must not reach the gateway; it would refuse them. Nobody is at their proxy.
+        other = {"OPENAI_API_KEY": "sk-other", "OPENAI_BASE_URL": "http://[::1]", "HTTP_PROXY": "http://[::1]:9"}
+        assert bench.start(command, **other, **without_proxy({})).wait(TIMEOUT_S) == 0
+    assert TOKEN not in " ".join(command.argv) + repr(command)
     for path in bench.folder.rglob("*"):
         if path.is_file():
-            assert KEY.encode() not in path.read_bytes(), path
+            assert TOKEN.encode() not in path.read_bytes(), path
 
 
 def test_a_user_s_options_for_inspect_change_nothing(bench: InspectBench) -> None:
-    with FakeOpenAIServer() as server:
-        command = bench.command(server)
+    with FakeOpenAIServer() as server, bench.guarded(server) as asked:
+        command = bench.command(asked)
         process = bench.start(command, INSPECT_EVAL_EPOCHS="3", INSPECT_EVAL_LIMIT="1", INSPECT_EVAL_TEMPERATURE="1")
         assert process.wait(TIMEOUT_S) == 0
     assert len(server.payloads) == 4
     assert not any("temperature" in payload for payload in server.payloads)
 
 
-FAULTS: dict[str, tuple[str, dict[str, Any], str, int]] = {
-    "403": ("status:403", {"max_retries": 5}, "4 of 4 samples got no answer: HTTP 403 (4x)", 4),
-    "413": ("status:413", {"max_retries": 5}, "4 of 4 samples got no answer: HTTP 413 (4x)", 4),
-    "422": ("status:422", {"max_retries": 5}, "4 of 4 samples got no answer: HTTP 422 (4x)", 4),
+TOO_LONG = "says:input length 9000 exceeds the model's context_length"
+FAULTS: dict[str, tuple[tuple[str, ...], str, int]] = {
+    "403": (("status:403",), "4 of 4 samples got no answer: rejected (4x), e.g. 'HTTP 403", 4),
+    "413": (("status:413",), "4 of 4 samples got no answer: rejected (4x), e.g. 'HTTP 413", 4),
+    "422": (("status:422",), "4 of 4 samples got no answer: rejected (4x), e.g. 'HTTP 422", 4),
+    # Inspect makes an answer of it.
+    "too long": (
+        ("status-if:400:q2", f"says:{TOO_LONG}"),
+        "1 of 4 samples got no answer: rejected (1x), e.g. 'HTTP",
+        1,
+    ),
+    "500": (("status:500",), "4 of 4 samples got no answer: server error (4x), e.g. 'HTTP 500", 4),
     "only reasoning": (
-        "reasoning",
-        {},
-        "no content (4x), e.g. 'finish_reason length, all tokens went into reasoning'",
+        ("reasoning",),
+        "thought only (4x), e.g. 'reasoning was ended by the token limit, before any text'",
         4,
     ),
-    "empty choices": ("empty-choices", {}, "answer has no choices (4x)", 4),
-    "not JSON": ("not-json", {}, "answer is not JSON (4x), e.g. '<html>this is not JSON", 4),
-    "too slow": ("slow:5", {"request_timeout_s": 1}, "timeout (4x), e.g. 'no answer within 1 s'", 4),
-    "drops connections": ("drop", {}, "connection error (4x), e.g. 'RemoteProtocolError", 4),
-    "dies": ("die-after:2", {"parallelism": 1}, "2 of 4 samples got no answer: connection error (2x)", 2),
+    "dies": (("die-after:2",), "2 of 4 samples got no answer: unreachable (2x)", 2),
 }
 
 
-@pytest.mark.parametrize(("fault", "options", "message", "failed"), FAULTS.values(), ids=FAULTS.keys())
+@pytest.mark.parametrize(("faults", "message", "failed"), FAULTS.values(), ids=FAULTS.keys())
 def test_a_fault_is_a_failure_and_never_a_score(
-    bench: InspectBench, fault: str, options: dict[str, Any], message: str, failed: int
+    bench: InspectBench, faults: tuple[str, ...], message: str, failed: int
 ) -> None:
-    with FakeOpenAIServer(faults=(fault,)) as server:
-        ended = bench.run(server, **options)
+    with FakeOpenAIServer(faults=faults) as server, bench.guarded(server) as asked:
+        ended = bench.run(asked, parallelism=1)
     assert ended.status == 1, ended.log
     assert ended.read("outcome") is None
     # Inspect wrote its own log all the same, and ended with no error of its process.
     (log,) = (ended.work_dir / "inspect").glob("*.json")
-    assert json.loads(log.read_text())["status"] == "error"
+    assert json.loads(log.read_text())["status"] == ("success" if "status-if:400:q2" in faults else "error")
     error = ended.read("error")
     assert error["kind"] == "endpoint"
     assert message in error["message"]
     assert (error["asked"], error["answered"], error["failed"]) == (4, 4 - failed, failed)
     assert isinstance(HARNESS.failure(ended.work_dir, ended.status), EndpointError)
-    assert (ended.work_dir / "requests.jsonl").read_text().count("\n") == 4 - failed
-    if fault != "die-after:2":
+    if "die-after:2" not in faults:
+        # The client asks no second time; that is the gateway's task.
         assert len(server.payloads) == 4
 
 
 def test_a_hopeless_endpoint_is_given_up_early(bench: InspectBench) -> None:
     bench.define("many", [{"q": f"q{i}", "a": "yes"} for i in range(60)])
-    with FakeOpenAIServer(faults=("status:400",)) as server:
-        ended = bench.run(server, "many", parallelism=2, max_retries=5)
+    with FakeOpenAIServer(faults=("status:400",)) as server, bench.guarded(server) as asked:
+        ended = bench.run(asked, "many", parallelism=2)
     assert ended.status == 1
-    assert "gave up after 10 failed requests in a row" in ended.read("error")["message"]
+    assert "60 of 60 samples got no answer: " in ended.read("error")["message"]
+    assert "rejected (1" in ended.read("error")["message"]
+    assert "e.g. 'HTTP 400" in ended.read("error")["message"]
     assert ended.read("error")["failed"] == 60
     assert 10 <= len(server.payloads) <= 12
 
 
-@pytest.mark.parametrize("status", [503, 429])
-def test_passing_faults_are_retried(bench: InspectBench, status: int) -> None:
-    with FakeOpenAIServer(faults=(f"status-every:{status}:3",)) as server:
-        ended = bench.run(server, parallelism=1, max_retries=3)
-    assert ended.status == 0, ended.log
-    assert ended.read("outcome")["metrics"][0]["value"] == 0.75
-    assert ended.read("outcome")["requests"] == {"sent": 4, "cached": 0, "retried": 1}
-    if status == 429:
-        assert server.arrivals[3] - server.arrivals[2] >= 1.0, "the server asks for 1 s"
+def test_a_gateway_that_is_killed_and_started_again_goes_unnoticed(bench: InspectBench) -> None:
+    with FakeOpenAIServer(faults=("hold-after:2",)) as server:
+        with bench.guarded(server, life="one") as asked:
+            process = bench.start(bench.command(asked, parallelism=1))
+            server.wait_for_requests(3, TIMEOUT_S)
+            asked.gateway.process.kill()
+        server.faults = ()
+        server.release()
+        port = int(asked.base_url.rpartition(":")[2].partition("/")[0])
+        with bench.guarded(server, life="one", port=port) as again:
+            assert process.wait(TIMEOUT_S) == 0, (bench.folder / "log.txt").read_text()
+            told = again.gateway.end()
+    assert (told.sent, told.remembered, told.unanswered) == (4, 0, 0)
+    assert len(server.payloads) == 5, "what was in flight is asked again, and nothing else"
+    assert bench.ended(0).read("outcome")["metrics"][0]["value"] == 0.75
+
+
+def test_a_gateway_that_stays_away_is_a_failure_of_the_endpoint(bench: InspectBench) -> None:
+    with FakeOpenAIServer() as server, bench.guarded(server) as asked:
+        command = bench.command(asked)
+    process = bench.start(command)
+    assert process.wait(TIMEOUT_S) == 1
+    message = bench.ended(1).read("error")["message"]
+    assert "4 of 4 samples got no answer: connection error (4x)" in message
 
 
 def test_after_a_signal_only_the_unanswered_is_asked(bench: InspectBench) -> None:
     """It ends at once; what SIGKILL does is in test_failure_modes.py."""
     # Two of the prompts are the same: each of them counts.
     bench.define("many", [{"q": f"q{max(i, 1)} [[answer:yes]]", "a": "yes"} for i in range(10)])
-    with FakeOpenAIServer(faults=("hold-after:4",)) as server:
-        process = bench.start(bench.command(server, "many", parallelism=2))
+    with FakeOpenAIServer(faults=("hold-after:4",)) as server, bench.guarded(server) as asked:
+        process = bench.start(bench.command(asked, "many", parallelism=2))
         # A connection asks again only when its last answer is in the journal.
         server.wait_for_requests(6, TIMEOUT_S)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 128 + signal.SIGTERM
+        asked.gateway.process.kill()
         sent = [json.dumps(payload) for payload in server.payloads[:4]]
-    assert bench.answers == 4
     assert not (bench.work_dir / "outcome.json").exists()
     with FakeOpenAIServer() as server:
-        ended = bench.run(server, "many", parallelism=2)
-        assert ended.status == 0, ended.log
-        assert len(server.payloads) == 6
-        twins = [text for text in sent if '"q1 ' in text]
-        assert all(text not in sent or text in twins for text in map(json.dumps, server.payloads))
-        assert ended.read("outcome")["requests"] == {"sent": 6, "cached": 4, "retried": 0}
-        assert ended.read("outcome")["tokens"]["completion"] == 10
-        assert ended.read("outcome")["metrics"][0]["value"] == 1.0
-        again = bench.run(server, "many", parallelism=2)
-        assert again.read("outcome")["requests"] == {"sent": 0, "cached": 10, "retried": 0}
-        assert len(server.payloads) == 6
+        for counts in ((6, 4), (0, 10)):
+            with bench.guarded(server) as asked:
+                ended = bench.run(asked, "many", parallelism=2)
+                told = asked.gateway.end()
+            assert ended.status == 0, ended.log
+            assert ended.read("outcome")["metrics"][0]["value"] == 1.0
+            assert ((told.sent, told.remembered), told.completion_tokens) == (counts, 10)
+            assert len(server.payloads) == 6
+            assert all(line["latency_s"] > 0 for line in ended.samples)
+    twins = [text for text in sent if '"q1 ' in text]
+    assert all(text not in sent or text in twins for text in map(json.dumps, server.payloads))
 
 
 def test_repeats_are_other_samples_and_not_more_documents(bench: InspectBench) -> None:
     told = ["yes|yes|yes", "yes|no|no", "no|no|no", "yes|yes|no"]
     bench.define("many", [{"q": f"q{i} [[answer:{text}]]", "a": "yes"} for i, text in enumerate(told)])
-    with FakeOpenAIServer() as server:
-        ended = bench.run(server, "many", repeats=3, temperature=0.7, top_p=0.9)
+    with FakeOpenAIServer() as server, bench.guarded(server) as asked:
+        ended = bench.run(asked, "many", repeats=3, temperature=0.7, top_p=0.9)
     assert ended.status == 0, ended.log
     by_prompt: dict[str, set[str]] = {}
     for payload in server.payloads:
@@ -210,8 +238,8 @@ def test_repeats_are_other_samples_and_not_more_documents(bench: InspectBench) -
 
 def test_an_empty_answer_is_an_answer(bench: InspectBench) -> None:
     bench.define("silent", [{"q": f"q{i} [[answer:]]", "a": "yes"} for i in range(3)])
-    with FakeOpenAIServer() as server:
-        ended = bench.run(server, "silent", parallelism=1)
+    with FakeOpenAIServer() as server, bench.guarded(server) as asked:
+        ended = bench.run(asked, "silent", parallelism=1)
     assert ended.status == 0, ended.log
     assert ended.read("outcome")["metrics"][0]["value"] == 0.0
     assert [line["answer"] for line in ended.samples] == ["", "", ""]
@@ -236,11 +264,11 @@ def mini():
 
 def test_a_task_that_shrugs_off_failed_requests_has_no_score(bench: InspectBench) -> None:
     (bench.folder / "tasks" / "mini.py").write_text((bench.folder / "tasks" / "mini.py").read_text() + SHRUGS)
-    with FakeOpenAIServer(faults=("status-if:500:q2",)) as server:
-        ended = bench.run(server)
+    with FakeOpenAIServer(faults=("status-if:500:q2",)) as server, bench.guarded(server) as asked:
+        ended = bench.run(asked)
     assert ended.status == 1, ended.log
     assert ended.read("outcome") is None
-    assert "after requests without an answer, which is no score: HTTP 500 (1x)" in ended.read("error")["message"]
+    assert "1 of 4 samples got no answer: server error (1x)" in ended.read("error")["message"]
 
 
 VOTES = """
@@ -263,17 +291,18 @@ def judge():
 
 @task
 def many():
-    assert get_model().name == "fake-model", "the model is known while the task is made"
+    assert get_model().name == "snakeval/fake-model", "the model is known while the task is made"
     return Task(dataset=json_dataset("many.jsonl", QUESTIONS), solver=vote(), scorer=[judge(), match()])
 """
 
 
 def test_several_requests_of_a_sample_and_several_scorers(bench: InspectBench) -> None:
     bench.define("many", [{"q": f"q{i} [[answer:yes|no|yes]]", "a": "yes"} for i in range(4)], VOTES)
-    with FakeOpenAIServer() as server:
-        ended = bench.run(server, "many", temperature=0.7)
+    with FakeOpenAIServer() as server, bench.guarded(server) as asked:
+        ended = bench.run(asked, "many", temperature=0.7)
     assert ended.status == 0, ended.log
     # Seeds 1234, 1235 and 1236: one of the three says no.
+    assert {payload["seed"] for payload in server.payloads} == {1234, 1235, 1236}
     assert len({json.dumps(payload) for payload in server.payloads}) == 12
     metrics = {(one["name"], one["filter"]): one["value"] for one in ended.read("outcome")["metrics"]}
     assert metrics == {
@@ -288,6 +317,103 @@ def test_several_requests_of_a_sample_and_several_scorers(bench: InspectBench) -
     }
 
 
+AGENT = """
+from inspect_ai.solver import basic_agent, use_tools
+from inspect_ai.tool import tool
+
+
+@tool
+def add():
+    async def execute(x: int, y: int):
+        \'\'\'Add two numbers.
+
+        Args:
+            x: One.
+            y: The other.
+        \'\'\'
+        return str(x + y)
+    return execute
+
+
+@task
+def many():
+    return Task(dataset=json_dataset("many.jsonl", QUESTIONS), solver=[use_tools(add()), generate()], scorer=match())
+"""
+
+
+def test_an_agent_with_tools_and_several_turns(bench: InspectBench) -> None:
+    calls = ['[[call:add {"x": 1, "y": 2}]]', '[[call:add {"x": 3, "y": 4}]]']
+    bench.define("many", [{"q": f"q{i} {' '.join(calls)} [[answer:7|8]]", "a": "7"} for i in range(3)], AGENT)
+    with FakeOpenAIServer() as server, bench.guarded(server) as asked:
+        ended = bench.run(asked, "many", repeats=2, temperature=0.7)
+        told = asked.gateway.end()
+    assert ended.status == 0, ended.log
+    assert (told.sent, told.kinds) == (18, {"answered": 18})
+    results = [[one["content"] for one in payload["messages"] if one["role"] == "tool"] for payload in server.payloads]
+    assert sorted(results) == [[]] * 6 + [["3"]] * 6 + [["3", "7"]] * 6
+    assert {payload["seed"] for payload in server.payloads} == {1234, 1235}
+    # The seeds of the two epochs end in 4 and 5.
+    assert sorted(line["answer"] for line in ended.samples) == ["7"] * 3 + ["8"] * 3
+    assert ended.read("outcome")["metrics"][0]["value"] == 0.5
+    for line in ended.samples:
+        assert (line["finish_reason"], line["completion_tokens"]) == ("stop", 3)
+        assert line["prompt_tokens"] > 20, "the tokens of all turns"
+        assert line["latency_s"] > 0
+
+
+CHOICES = """
+@solver
+def best_of():
+    async def solve(state, generate):
+        output = await get_model().generate(state.messages, config=GenerateConfig(num_choices=3, max_tokens=1))
+        said = [choice.message.text for choice in output.choices]
+        state.output = output
+        state.output.completion = max(set(said), key=said.count)
+        return state
+    return solve
+
+
+@task
+def many():
+    return Task(dataset=json_dataset("many.jsonl", QUESTIONS), solver=best_of(), scorer=match())
+"""
+
+
+def test_several_choices_of_one_request(bench: InspectBench) -> None:
+    bench.define("many", [{"q": f"q{i} [[answer:no way|yes|yes sir]]", "a": "yes"} for i in range(3)], CHOICES)
+    with FakeOpenAIServer() as server, bench.guarded(server) as asked:
+        ended = bench.run(asked, "many", temperature=0.7)
+        told = asked.gateway.end()
+    assert ended.status == 0, ended.log
+    assert [payload["n"] for payload in server.payloads] == [3, 3, 3]
+    assert (told.sent, told.kinds) == (3, {"answered": 3, "cut off": 6})
+    assert ended.read("outcome")["metrics"][0]["value"] == 1.0
+    for line in ended.samples:
+        # Seed 1234 begins with the second text.
+        assert (line["finish_reason"], line["completion_tokens"], line["answer"]) == ("stop", 3, "yes")
+        assert line["latency_s"] > 0
+
+
+REMEMBERS = """
+@task
+def many():
+    return Task(dataset=json_dataset("many.jsonl", QUESTIONS), solver=generate(cache=True), scorer=match())
+"""
+
+
+def test_what_inspect_remembers_is_not_what_another_endpoint_said(bench: InspectBench) -> None:
+    bench.define("many", [{"q": f"q{i} [[answer:yes]]", "a": "yes"} for i in range(3)], REMEMBERS)
+    with FakeOpenAIServer() as server, bench.guarded(server) as asked:
+        ended = bench.run(asked, "many")
+        assert ended.status == 0, ended.log
+        assert len(server.payloads) == 3
+        # The same address, and answers of another life.
+        again = bench.run(asked, "many")
+        assert again.status == 0, again.log
+        assert len(server.payloads) == 6
+        assert all(line["latency_s"] > 0 for line in again.samples)
+
+
 def test_a_task_of_inspect_evals_on_a_copy_of_its_data(
     bench: InspectBench, inspect_evals_python: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,8 +421,8 @@ def test_a_task_of_inspect_evals_on_a_copy_of_its_data(
     copies = bench.folder / "copies"
     write_gsm8k(copies / "openai" / "gsm8k" / "main")
     task = replace(a_task("inspect_evals", limit=3, extra={"fewshot": 0}, **bench.settings), task="gsm8k")
-    with FakeOpenAIServer() as server:
-        endpoint = Endpoint(server.base_url, server.model, None)
+    with FakeOpenAIServer() as server, bench.guarded(server) as asked:
+        endpoint = Endpoint(asked.base_url, asked.model, asked.api_key)
         config = a_config(data_dir=copies)
         command = HARNESS.command(task, endpoint, bench.work_dir, inspect_evals_python, config)
         process = bench.start(command)
@@ -387,8 +513,8 @@ def test_a_task_that_cannot_run_says_why(
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     rows = [{"q": f"q{i}", "a": "yes"} for i in range(4)]
     bench.define("mini", rows, body)
-    with FakeOpenAIServer() as server:
-        ended = bench.run(server, **options)
+    with FakeOpenAIServer() as server, bench.guarded(server) as asked:
+        ended = bench.run(asked, **options)
     assert ended.status == 1, ended.log
     assert ended.read("outcome") is None
     assert ended.read("error")["kind"] == "harness"

@@ -33,9 +33,7 @@ def {name}(hint: str = ""):
 class InspectBench(RunnerBench):
     """Tasks in Python, data in JSON lines."""
 
-    settings: dict[str, Any] = field(
-        default_factory=lambda: {"max_retries": 0, "request_timeout_s": 30, "parallelism": 4, "seed": 1234}
-    )
+    settings: dict[str, Any] = field(default_factory=lambda: {"parallelism": 4, "seed": 1234})
 
     harness = harness_of("inspect")
 

@@ -11,9 +11,11 @@ from snakeval.run.harness_paths import HarnessPaths
 
 
 class InspectHarness(RunnerHarness):
-    """Calls Inspect; answers so far are kept in requests.jsonl of the work folder, so that a retry resumes."""
+    """Calls Inspect, which sends an epoch's requests with the seed of the one before."""
 
     program = "Inspect"
+    gateway = True
+    varies_seed = True
 
     def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:
         """Write request.json and return the command; see `Harness.command`."""
@@ -21,7 +23,7 @@ class InspectHarness(RunnerHarness):
         cache = data_cache(task, work_dir, config)
         request = build_request(task, endpoint, work_dir, cache.get(CACHE_VARIABLE))
         env = cache | {
-            "SNAKEVAL_ENDPOINT_KEY": endpoint.api_key or "",
+            "SNAKEVAL_API_KEY": endpoint.api_key or "",
             "PYTHONPATH": str(RUNNERS),
             "INSPECT_DISABLE_UPDATE_CHECK": "1",
         }
@@ -51,13 +53,11 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path, data_cache: st
             system_message=sampling.system_prompt,
         ),
         parallelism=task.settings["parallelism"],
-        request_timeout_s=task.settings["request_timeout_s"],
-        max_retries=task.settings["max_retries"],
-        journal_path=work_dir / "requests.jsonl",
         outcome_path=files.outcome,
         samples_path=files.samples,
         progress_path=files.progress,
         error_path=files.error,
         log_dir=work_dir / "inspect",
+        cache_dir=work_dir / "inspect-cache",
         data_cache=data_cache,
     )

@@ -170,17 +170,18 @@ def test_the_request_has_every_setting_of_the_task(tmp_path: Path) -> None:
     assert build_request(a_task("inspect_evals", **SETTINGS), ENDPOINT, tmp_path).spec == "inspect_evals/sums"
 
 
-def test_the_command_keeps_answers_and_clears_what_is_stale(tmp_path: Path) -> None:
+def test_the_command_clears_what_is_stale(tmp_path: Path) -> None:
     stale = [tmp_path / name for name in ("outcome.json", "error.json", "samples.jsonl", "progress.json")]
-    for path in (*stale, tmp_path / "requests.jsonl"):
+    for path in stale:
         path.write_text("old")
     harness = harness_of("inspect")
+    assert harness.gateway, "it sends the gateway's token, and has no patience of its own"
+    assert harness.varies_seed, "all epochs come with one seed"
     command = harness.command(a_task("inspect", **SETTINGS), ENDPOINT, tmp_path, Path("/envs/python"), a_config())
     assert command.argv == ["/envs/python", "-P", "-m", "snakeval_runners.inspect", str(tmp_path / "request.json")]
     assert (RUNNERS / "snakeval_runners" / "inspect" / "__main__.py").is_file()
     assert not any(path.exists() for path in stale)
-    assert (tmp_path / "requests.jsonl").read_text() == "old"
-    assert command.env["SNAKEVAL_ENDPOINT_KEY"] == "top-secret"
+    assert command.env["SNAKEVAL_API_KEY"] == "top-secret"
     assert "top-secret" not in json.dumps(command.argv) + (tmp_path / "request.json").read_text() + repr(command)
     assert command.cwd == tmp_path
     elsewhere = harness.command(

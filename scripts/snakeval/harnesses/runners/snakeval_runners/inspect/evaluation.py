@@ -1,6 +1,5 @@
 """Evaluates one task with Inspect, all epochs in one log, and writes what came out."""
 
-import os
 from dataclasses import asdict
 from importlib.metadata import version
 
@@ -11,17 +10,23 @@ from inspect_ai.log import EvalError, EvalLog, EvalSample, resolve_sample_attach
 from inspect_ai.model import GenerateConfig, Model, get_model
 from inspect_ai.model._model import init_active_model
 
-from ..shared.failures import RunnerError
-from ..shared.outcome import OutcomeRecord, RequestCounts, SampleCounts, TokenCounts, write_outcome
+from ..shared.failures import Failures, RunnerError
+from ..shared.outcome import OutcomeRecord, SampleCounts, write_outcome
 from ..shared.progress import Progress
 from ..shared.samples import write_samples
-from .endpoint import API_KEY, NO_KEY, PROVIDER, Endpoint, Ledger
 from .loading import load_task
+from .replies import requests_of, unanswered
 from .request import InspectRequest
 from .results import build_metrics
 from .samples import build_samples
 
-# Inspect would rewrite the whole JSON log every ten samples; what was answered is in the journal.
+# A service that Inspect does not know: the key is in SNAKEVAL_API_KEY, and no key of the user's goes to the gateway.
+PROVIDER = "openai-api/snakeval"
+# The gateway knows when to give up: a request may wait there for its endpoint, and an error of its is for good.
+NO_LIMIT_S = 24 * 3600
+# Of lost connections, with pauses from 0.5 s to 8 s: about a minute, for a gateway that is started again.
+CONNECTION_RETRIES = 12
+# Inspect would rewrite the whole JSON log every ten samples; what was answered is in the gateway's journal.
 WRITE_LOG_ONCE = 1 << 30
 
 
@@ -31,8 +36,6 @@ def evaluate(request: InspectRequest) -> None:
     Raises:
         RunnerError: There is no outcome: the task cannot run, or samples have no answer.
     """
-    ledger = Ledger(request)
-    Endpoint.ledger = ledger
     model, config = _model(request)
     # Tasks may ask for the model while they are made.
     init_active_model(model, config)
@@ -40,19 +43,30 @@ def evaluate(request: InspectRequest) -> None:
     _report_progress(Progress(request.progress_path))
     log = _run(request, task, model, config)
     # Texts of more than a line are kept aside, and a reference in their place.
-    samples = [resolve_sample_attachments(sample) for sample in log.samples or []]
+    samples = [resolve_sample_attachments(sample, "full") for sample in log.samples or []]
     asked = min(request.limit or len(task.dataset), len(task.dataset))
-    _check(request, log, samples, asked, ledger)
+    _check(request, log, samples, asked)
     write_samples(request.samples_path, build_samples(request.task, log, samples))
-    write_outcome(request.outcome_path, _outcome(request, log, samples, asked, ledger))
+    write_outcome(request.outcome_path, _outcome(request, log, samples, asked))
 
 
 def _model(request: InspectRequest) -> tuple[Model, GenerateConfig]:
-    # A user's own key of another service must not reach this endpoint, so ours has a name of its own.
-    os.environ[API_KEY] = os.environ.get(API_KEY) or NO_KEY
-    model = get_model(f"{PROVIDER}/{request.model}", base_url=request.base_url)
+    model = get_model(
+        f"{PROVIDER}/{request.model}",
+        base_url=request.base_url,
+        client_timeout=NO_LIMIT_S,
+        max_retries=CONNECTION_RETRIES,
+        stream=False,
+    )
     chosen = {name: value for name, value in asdict(request.generation).items() if value is not None}
-    return model, GenerateConfig(**chosen, max_connections=request.parallelism, max_retries=0)
+    config = GenerateConfig(
+        **chosen,
+        max_connections=request.parallelism,
+        max_retries=0,
+        timeout=NO_LIMIT_S,
+        attempt_timeout=NO_LIMIT_S,
+    )
+    return model, config
 
 
 def _run(request: InspectRequest, task: Task, model: Model, config: GenerateConfig) -> EvalLog:
@@ -68,6 +82,7 @@ def _run(request: InspectRequest, task: Task, model: Model, config: GenerateConf
         log_format="json",
         log_buffer=WRITE_LOG_ONCE,
         log_realtime=False,
+        log_model_api=True,
         ctl_server=False,
         **config.model_dump(exclude_unset=True),
     )
@@ -89,17 +104,17 @@ def _report_progress(progress: Progress) -> None:
     hooks(name="snakeval_progress", description="Writes progress.json")(Reporter)
 
 
-def _check(request: InspectRequest, log: EvalLog, samples: list[EvalSample], asked: int, ledger: Ledger) -> None:
+def _check(request: InspectRequest, log: EvalLog, samples: list[EvalSample], asked: int) -> None:
     """Raise RunnerError unless every sample of every epoch was answered and scored."""
     broken = [sample for sample in samples if sample.error is not None]
-    failed = len({str(sample.id) for sample in broken})
+    silent = unanswered(samples, log.eval.model)
+    failed = len({str(sample.id) for sample in broken} | {one.sample_id for one in silent})
     counts = SampleCounts(asked, asked - failed, failed)
-    if ledger.failures.reasons and broken:
-        raise RunnerError("endpoint", ledger.failures.describe(asked, failed), counts)
-    if ledger.failures.reasons:
-        reasons = ", ".join(f"{reason} ({count}x)" for reason, count in ledger.failures.reasons.most_common())
-        message = f"the task went on after requests without an answer, which is no score: {reasons}"
-        raise RunnerError("endpoint", message, counts)
+    if silent:
+        failures = Failures()
+        for one in silent:
+            failures.add(one.error)
+        raise RunnerError("endpoint", failures.describe(asked, failed), counts)
     if broken:
         message = f"{failed} of {asked} samples failed, e.g. sample {broken[0].id}: {_first_line(broken[0].error)}"
         raise RunnerError("harness", message, counts)
@@ -111,7 +126,7 @@ def _check(request: InspectRequest, log: EvalLog, samples: list[EvalSample], ask
     if len(found) != asked * epochs:
         message = f"{len(found)} of {asked * epochs} samples are in Inspect's log ({asked} samples, {epochs} epochs)"
         raise RunnerError("harness", message, counts)
-    if ledger.sent + ledger.cached == 0:
+    if not any(requests_of(sample, log.eval.model) for sample in samples):
         message = f"task {request.task} sent no request to the endpoint, so that its scores say nothing of it"
         raise RunnerError("harness", message, counts)
 
@@ -120,14 +135,10 @@ def _first_line(error: EvalError | None) -> str:
     return " ".join(error.message.split())[:500] if error else ""
 
 
-def _outcome(
-    request: InspectRequest, log: EvalLog, samples: list[EvalSample], asked: int, ledger: Ledger
-) -> OutcomeRecord:
+def _outcome(request: InspectRequest, log: EvalLog, samples: list[EvalSample], asked: int) -> OutcomeRecord:
     return OutcomeRecord(
         metrics=build_metrics(request, log, samples, asked),
         samples=SampleCounts(asked, asked),
-        tokens=TokenCounts(ledger.prompt_tokens, ledger.completion_tokens),
-        requests=RequestCounts(ledger.sent, ledger.cached, ledger.retried),
         versions={
             "inspect_ai": version("inspect_ai"),
             "task": {request.task: log.eval.task_version},

@@ -28,10 +28,9 @@ class InspectRequest(Request):
         repeats: Epochs; 1 leaves their number to the task.
         spec: What Inspect calls it: `FILE.py@NAME` or `PACKAGE/NAME`.
         task_args: Arguments of the task's function.
-        base_url: The endpoint, up to and with /v1.
-        request_timeout_s: Seconds that one request may take.
-        journal_path: Answers so far; stays between attempts.
+        base_url: The gateway, up to and with /v1; its token is in the environment.
         log_dir: Folder of Inspect's own log.
+        cache_dir: Folder of answers that the task itself has Inspect remember; emptied before each attempt.
         data_cache: Where datasets are kept that are this task's alone, None for Inspect's usual place.
     """
 
@@ -40,8 +39,6 @@ class InspectRequest(Request):
     model: str
     base_url: str
     generation: Generation
-    request_timeout_s: float
-    max_retries: int
-    journal_path: Path
     log_dir: Path
+    cache_dir: Path
     data_cache: str | None

@@ -6,7 +6,8 @@ from typing import Any
 from inspect_ai.event import ModelEvent
 from inspect_ai.log import EvalLog, EvalSample
 
-from ..shared.samples import ReplyFacts, Sample
+from ..shared.samples import Sample
+from .replies import reply_facts
 from .results import sample_metrics
 
 
@@ -23,19 +24,8 @@ def build_samples(task: str, log: EvalLog, samples: Sequence[EvalSample]) -> Ite
             expected=sample.target,
             extracted=_extracted(sample),
             metrics=sample_metrics(log, sample),
-            reply=_reply_facts(sample),
+            reply=reply_facts(sample, log.eval.model),
         )
-
-
-def _reply_facts(sample: EvalSample) -> ReplyFacts:
-    choices = sample.output.choices
-    usage = list((sample.model_usage or {}).values())
-    return ReplyFacts(
-        finish_reason=choices[0].stop_reason if choices else None,
-        prompt_tokens=sum(one.input_tokens for one in usage) if usage else None,
-        completion_tokens=sum(one.output_tokens for one in usage) if usage else None,
-        latency_s=round(sample.working_time, 3) if sample.working_time is not None else None,
-    )
 
 
 def _prompt(sample: EvalSample) -> str:
