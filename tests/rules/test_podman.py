@@ -19,6 +19,7 @@ from snakeval.backends.local import LocalBackend
 from snakeval.config.model import Config, Deployment
 from snakeval.endpoint import Protocol
 from snakeval.errors import DeploymentError
+from snakeval.gateway.owner import STRANGER, Owner
 from snakeval.run.paths import RunPaths
 from snakeval.serving.servers import ensure_server
 from snakeval.system.files import read_json
@@ -144,6 +145,15 @@ def test_what_dies_in_between_is_a_crash_of_the_server(server: Any, podman: Podm
     one.kill(name)
     assert "the server" in one.wait_for("FAILED", 2)["reason"]
     eventually(lambda: _is_gone(podman, one), 30, "the container's end")
+
+
+def test_a_connection_to_a_server_in_a_container_is_proven(server: Any, tmp_path: Path) -> None:
+    one = server()
+    record = one.start()
+    with socket.create_connection((record["host"], record["port"])) as connection:
+        ends = connection.getpeername(), connection.getsockname()
+        assert Owner(one.mark).stranger(*ends) is None
+        assert Owner(Mark(one.mark.server_id, tmp_path)).stranger(*ends) == STRANGER
 
 
 def test_detached_children_end_with_the_container(server: Any, podman: Podman) -> None:

@@ -16,11 +16,13 @@ from aiohttp import web
 from snakeval import __version__
 from snakeval.gateway.door import Door, Given, NoAnswerError, read_limit
 from snakeval.gateway.journal import Header, Journal
+from snakeval.gateway.owner import ServerProof
 from snakeval.gateway.patience import Gate
 from snakeval.gateway.settings import ENDPOINT_KEY_VARIABLE, TOKEN_VARIABLE, Settings, read_settings
 from snakeval.gateway.stream import events
-from snakeval.gateway.upstream import Upstream
+from snakeval.gateway.upstream import Upstream, unproven
 from snakeval.run.gateway import GatewayState
+from snakeval.run.paths import ServerPaths
 
 LOOPBACK = "127.0.0.1"
 PREFIX = "/v1"
@@ -159,7 +161,9 @@ async def serve(settings: Settings, token: str, endpoint_key: str | None) -> int
         _say(f"{settings.journal}: {journal.damage}; what is missing is asked again")
     adapters = settings.adapters
     headers = adapters.headers | adapters.key_headers(endpoint_key)
-    upstream = Upstream(settings.base_url, headers, adapters.query, settings.own_server, settings.request_timeout_s)
+    proof = ServerProof(ServerPaths(settings.server)).stranger if settings.server is not None else unproven
+    timeout_s = settings.request_timeout_s
+    upstream = Upstream(settings.base_url, headers, adapters.query, settings.own_server, timeout_s, proof)
     limit = _Limit(settings.limit)
     async with upstream:
         door = Door(settings, journal, upstream, Gate(limit))

@@ -20,6 +20,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         base_url: Of the endpoint, up to and with /v1.
         own_server: Whether we started the server: no proxy leads there.
         deployment: Fingerprint of the deployment; the journal is good for it alone.
+        server: Folder of the server's files, by which it is known who answers; None where the server is not ours.
         generation: Which start of the server answers; None where it is not ours.
         journal: `journal.jsonl` of the task.
         state: File in which the gateway tells where it listens and what it has counted.
@@ -58,6 +59,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     disk_patience_s: float = 600.0
     give_up_after: int = 10
     replay: bool = False
+    server: Path | None = None
     lifeline: bool = False
 
 

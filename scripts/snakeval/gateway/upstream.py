@@ -1,9 +1,11 @@
 """Sends requests to the endpoint: proxies and certificates as the ecosystem's variables say, and nothing of netrc."""
 
+import asyncio
 import os
 import ssl
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -11,6 +13,8 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import certifi
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from requests.utils import get_environ_proxies, select_proxy
 from yarl import URL
 
@@ -25,7 +29,7 @@ CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CE
 _BLOCK = 1 << 16
 
 # Says why the process at the other end of a connection is not the one that was started, None when it is.
-Proof = Callable[[aiohttp.ClientResponse], str | None]
+Proof = Callable[[asyncio.BaseTransport], Awaitable[str | None]]
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,41 @@ class Received:
     failure: Verdict | None = None
 
 
+class StrangerError(aiohttp.ClientError):
+    """Somebody else than the server is at the other end of a connection."""
+
+
+class _ProvenConnector(aiohttp.TCPConnector):
+    """Hands out no connection before it is known who is at its other end: a stranger gets neither key nor request.
+
+    Each connection is asked for once. Nobody can take over one that is established.
+    """
+
+    def __init__(self, proof: Proof, ssl: ssl.SSLContext | bool) -> None:
+        super().__init__(limit=0, ssl=ssl)
+        self._proof = proof
+        self._proven: weakref.WeakSet[asyncio.BaseTransport] = weakref.WeakSet()
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        try:
+            transport = connection.transport
+            if transport is not None and transport not in self._proven:
+                if (why := await self._proof(transport)) is not None:
+                    raise StrangerError(why)
+                self._proven.add(transport)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+async def unproven(_transport: asyncio.BaseTransport) -> None:
+    """Ask for no proof: of an endpoint that is not ours, certificate and key are all there is."""
+
+
 class Upstream:
     """The endpoint.
 
@@ -58,7 +97,7 @@ class Upstream:
         query: Parameters of every URL.
         own_server: Whether no proxy leads there.
         timeout_s: How long an answer may take.
-        proof: Checked for each reply before it is read.
+        proof: Asked for each connection before anything is sent.
     """
 
     def __init__(
@@ -68,7 +107,7 @@ class Upstream:
         query: dict[str, str],
         own_server: bool,
         timeout_s: float,
-        proof: Proof = lambda _: None,
+        proof: Proof = unproven,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._headers = headers
@@ -79,7 +118,7 @@ class Upstream:
         self._proxy = select_proxy(self._base_url, proxies)
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=0, ssl=_context() if self._base_url.startswith("https") else True)
+        connector = _ProvenConnector(self._proof, _context() if self._base_url.startswith("https") else True)
         timeout = aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=CONNECT_TIMEOUT_S)
         self._session = aiohttp.ClientSession(
             connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
@@ -125,6 +164,8 @@ class Upstream:
             return _failed(Kind.UNREACHABLE, f"the proxy {self._proxy} does not answer: {error.os_error}", began)
         except aiohttp.ClientConnectorError as error:
             return _failed(Kind.UNREACHABLE, f"no connection: {error.os_error}", began)
+        except StrangerError as error:
+            return _failed(Kind.UNREACHABLE, str(error), began)
         except (aiohttp.ClientError, OSError) as error:
             return _failed(Kind.UNREACHABLE, f"the connection was lost: {type(error).__name__}: {error}", began)
 
@@ -138,9 +179,6 @@ class Upstream:
             proxy=self._proxy,
             allow_redirects=False,
         ) as response:
-            if (stranger := self._proof(response)) is not None:
-                response.close()
-                return _failed(Kind.UNREACHABLE, stranger, began)
             location = response.headers.get("Location" if response.status in REDIRECTS else "Retry-After")
             kind = response.content_type
             try:
