@@ -15,6 +15,7 @@ from containers import use_stand_in
 from harness_cases import ENDPOINT, a_task
 from snakeval.evaluation.place import BEGAN, Place, failed_start, place_of
 from snakeval.harnesses import harness_of
+from snakeval.run.gateway_paths import GatewayPaths
 from snakeval.system.processes import SERVER_FOLDER_VARIABLE, SERVER_ID_VARIABLE, Mark, processes_of
 from step_daemon import Slurmstepd
 from workspace import REPOSITORY, eventually, name_of
@@ -45,6 +46,8 @@ class Task:
         task = a_task(harness="hle", temperature=0.0, pre_cmd=command)
         task = replace(task, task="hle", container="nvcr.io/nvidia/hle:1", env_vars={"MINE": "host:TOKEN_OF_MINE"})
         work = self.folder / "work"
+        # The gateway is there before the harness.
+        GatewayPaths(self.folder).journal.touch()
         return place_of(config, "tiny", task, HARNESS.command(task, ENDPOINT, work, Path(), config), work, None)
 
 

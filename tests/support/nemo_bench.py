@@ -8,11 +8,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from fakes.openai_server import FakeOpenAIServer
 from harness_cases import a_config, a_task
-from runner_bench import RunnerBench
+from runner_bench import Ended, RunnerBench
 from snakeval.config.model import Config, Task
 from snakeval.endpoint import Protocol
 from snakeval.harnesses import harness_of
+from snakeval.harnesses.adapters import adapters_of
+from snakeval.run.gateway import GatewayState
 from snakeval.system.environments import ensure_environment
 from workspace import REPOSITORY
 
@@ -58,12 +61,9 @@ class NemoBench(RunnerBench):
     """Questions in a folder of their own, asked by the harness in its environment."""
 
     name: str = "simple_evals"
-    settings: dict[str, Any] = field(
-        default_factory=lambda: {"max_retries": 1, "request_timeout_s": 30, "parallelism": 2, "temperature": 0.0}
-    )
+    settings: dict[str, Any] = field(default_factory=lambda: {"parallelism": 2, "temperature": 0.0})
 
     harness = harness_of("nemo-evaluator")
-    answers_name = "answers.jsonl"
 
     @property
     def known(self) -> NemoTask:
@@ -103,7 +103,17 @@ class NemoBench(RunnerBench):
         if known.protocol is Protocol.LOGLIKELIHOOD:
             options["extra"] = {"tokenizer": str(letter_tokenizer(self.folder))} | options.get("extra", {})
         wanted = a_task(harness=known.harness, protocol=known.protocol, **options)
-        return replace(wanted, task=known.task, environment=known.environment), a_config(data_dir=self.folder / "data")
+        wanted = replace(wanted, task=known.task, environment=known.environment, module="nemo-evaluator")
+        return wanted, a_config(data_dir=self.folder / "data")
+
+    def run_counted(
+        self, server: FakeOpenAIServer, key: str | None = None, **options: Any
+    ) -> tuple[Ended, GatewayState]:
+        """Run the task behind a gateway that does what the task's adapters say; return what the gateway has counted."""
+        wanted, _ = self.task("mini", **(self.settings | options))
+        with self.guarded(server, key=key, adapters=adapters_of(wanted)) as asked:
+            ended = self.run(asked, **options)
+            return ended, asked.gateway.end()
 
     def lose_data(self) -> None:
         """See `RunnerBench.lose_data`."""

@@ -19,6 +19,7 @@ from snakeval.endpoint import Endpoint
 from snakeval.errors import SnakevalError
 from snakeval.harnesses.base import Harness, HarnessCommand, Outcome
 from snakeval.harnesses.runner import RUNNERS
+from snakeval.run.gateway_paths import GatewayPaths
 from workspace import REPOSITORY
 
 TIMEOUT_S = 240
@@ -150,7 +151,7 @@ class RunnerBench:
     @property
     def answers_path(self) -> Path:
         """The file of the answers so far, which let a killed task resume."""
-        return self.folder / "gateway" / "journal.jsonl" if self.harness.gateway else self.work_dir / self.answers_name
+        return GatewayPaths(self.folder).journal if self.harness.gateway else self.work_dir / self.answers_name
 
     @property
     def answers(self) -> int:
@@ -171,6 +172,7 @@ class RunnerBench:
         key = settings.pop("key", server.api_key) or ""
         own = {
             "life": uuid4().hex,
+            "journal": GatewayPaths(self.folder).journal,
             "tries": 1,
             "request_timeout_s": 30,
             "vary_seed": self.harness.varies_seed,

@@ -73,7 +73,7 @@ def evaluate(
             _prepare(HarnessPaths(files.harness), deployment, task)
             ready_task, keys = with_auxiliaries(limited_task, auxiliary_endpoints)
             run = HarnessRun(config, ready_task, endpoint, files.harness, harness, watch, log, say, count, keys=keys)
-            behind = Behind(config, deployment, limited_task, endpoint, watch.evaluated, harness, attempt)
+            behind = Behind(config, deployment, ready_task, endpoint, watch.evaluated, harness, attempt)
             try:
                 counted = _run(run, behind, GatewayPaths(files.folder))
                 break

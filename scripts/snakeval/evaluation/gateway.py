@@ -20,6 +20,7 @@ from snakeval.endpoint import Endpoint
 from snakeval.errors import DeploymentError, EndpointError, HarnessError
 from snakeval.gateway.journal import pack
 from snakeval.gateway.settings import ENDPOINT_KEY_VARIABLE, TOKEN_VARIABLE, Settings, write_settings
+from snakeval.harnesses.adapters import adapters_of, header_variables
 from snakeval.harnesses.base import Harness, Outcome
 from snakeval.harnesses.outcome import describe_status
 from snakeval.results.answers import Answers, answers_of
@@ -90,6 +91,7 @@ class Behind:
             limit=files.limit.absolute(),
             life=secrets.token_hex(8),
             attempt=self.attempt,
+            adapters=adapters_of(self.task),
             vary_seed=self.harness.varies_seed,
             request_timeout_s=traffic.request_timeout_s or REQUEST_TIMEOUT_S,
             tries=retries + 1,
@@ -247,9 +249,10 @@ class TaskGateway:
         return counted, answers_of(self.told, pack(self._files.journal))
 
     def _environment(self) -> dict[str, str]:
-        env_vars = self._behind.task.env_vars
-        network = {name: value for name, value in env_vars.items() if name.upper() in NETWORK_VARIABLES}
-        own = resolve_env(network, os.environ)
+        task = self._behind.task
+        known = NETWORK_VARIABLES | set(header_variables(task))
+        named = {name: value for name, value in task.env_vars.items() if name in known or name.upper() in known}
+        own = resolve_env(named, os.environ)
         given = {**without_batch_variables(os.environ), **own, TOKEN_VARIABLE: self._token}
         key = self._behind.endpoint.api_key
         return given | ({ENDPOINT_KEY_VARIABLE: key} if key else {})

@@ -1,5 +1,7 @@
 """What is done to requests on their way out, and to answers on their way back; the same for every harness."""
 
+import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -11,6 +13,7 @@ _TEXTS = ("text", "output_text")
 # Two names of one limit: an endpoint that wants the one refuses the other.
 LIMITS = ("max_tokens", "max_completion_tokens")
 JsonObject = dict[str, Any]
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]+")
 
 
 class Adapters(Struct, frozen=True, kw_only=True):
@@ -22,7 +25,7 @@ class Adapters(Struct, frozen=True, kw_only=True):
         add: Parameters that are set, whatever the harness sends.
         remove: Parameters that are left out.
         rename: Names that the harness uses -> names that the endpoint wants.
-        headers: Headers that are set.
+        headers: Headers that are set; a value that is the name of a variable stands for what the variable holds.
         query: Parameters of the URL.
         key_header: Where the endpoint looks for its key; `Authorization` takes `Bearer KEY`, others the key alone.
         streaming: The endpoint answers in streams alone.
@@ -56,6 +59,20 @@ class Adapters(Struct, frozen=True, kw_only=True):
         if not key:
             return {}
         return {self.key_header: f"Bearer {key}" if self.key_header.lower() == "authorization" else key}
+
+    def own_headers(self, key: str | None, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the headers of every request: the endpoint's key, and those that are set, which win.
+
+        Args:
+            key: The endpoint's.
+            environ: The variables: settings are a file, in which no key shall stand.
+        """
+        given = {
+            name: environ.get(value, value) if _VARIABLE.fullmatch(value) else value
+            for name, value in self.headers.items()
+        }
+        names = {name.lower() for name in given}
+        return {name: value for name, value in self.key_headers(key).items() if name.lower() not in names} | given
 
     def outgoing(self, body: JsonObject) -> JsonObject:
         """Return the body that the endpoint gets, in the order system prompt, rename, remove, add."""

@@ -160,7 +160,7 @@ async def serve(settings: Settings, token: str, endpoint_key: str | None) -> int
     if str(journal.damage):
         _say(f"{settings.journal}: {journal.damage}; what is missing is asked again")
     adapters = settings.adapters
-    headers = adapters.headers | adapters.key_headers(endpoint_key)
+    headers = adapters.own_headers(endpoint_key, os.environ)
     proof = ServerProof(ServerPaths(settings.server)).stranger if settings.server is not None else unproven
     timeout_s = settings.request_timeout_s
     upstream = Upstream(settings.base_url, headers, adapters.query, settings.own_server, timeout_s, proof)

@@ -15,23 +15,26 @@ from snakeval.config.tasks.registry import RegisteredHarness, Registry
 from snakeval.config.tasks.settings import REPEATS, SETTINGS
 from snakeval.endpoint import Endpoint, Protocol
 from snakeval.errors import HarnessError
+from snakeval.harnesses.adapters import for_nvidia
 from snakeval.harnesses.base import HarnessCommand
 from snakeval.harnesses.runner import RUNNERS, RunnerHarness, data_cache, empty_folder, runner_command
 from snakeval.harnesses.runners.snakeval_runners.nemo.request import NemoRequest
+from snakeval.run.gateway_paths import GatewayPaths
 from snakeval.run.harness_paths import HarnessPaths
 from snakeval.system.checkout import CONFIG
 from snakeval.system.ports import LOOPBACK
 
 REGISTRY = Registry(CONFIG / "harnesses")
-KEY_VARIABLE = "SNAKEVAL_ENDPOINT_KEY"
+KEY_VARIABLE = "SNAKEVAL_API_KEY"
 IN_IMAGE = RUNNERS / "in_image.sh"
 # Where a container has `dataset_dir`.
 DATASETS = "/datasets"
 # Where harnesses look for a key without being told to; a user's own must not reach somebody else's endpoint.
 USUAL_KEY_VARIABLES = ("OPENAI_API_KEY", "API_KEY")
-REQUEST_TIMEOUT_S = 300
+# The gateway knows how long an answer may take, and sends again what fails.
+REQUEST_TIMEOUT_S = 86_400
+TRIES = 1
 PARALLELISM = 8
-RETRIES = 5
 _TYPES = {
     Protocol.CHAT: ("chat", "chat/completions"),
     Protocol.COMPLETIONS: ("completions", "completions"),
@@ -45,9 +48,10 @@ _SHELL = re.compile(r"[;&|<>$`\n\r'\\]")
 
 
 class NemoEvaluatorHarness(RunnerHarness):
-    """Calls `nemo-evaluator run_eval`; answers so far are kept in answers.jsonl of the work folder."""
+    """Calls `nemo-evaluator run_eval`; what was asked and answered stands in the task's journal."""
 
     program = "nemo-evaluator"
+    gateway = True
 
     def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:
         """Write request.json and return the command; see `Harness.command`.
@@ -65,7 +69,9 @@ class NemoEvaluatorHarness(RunnerHarness):
             return HarnessCommand(argv, env, Path(data.source) if data else work_dir)
         inside = ["/bin/sh", str(IN_IMAGE), argv[-1]]
         cwd = Path(data.target) if data else work_dir
-        return HarnessCommand(inside, env, cwd, (data,) if data else (), tuple(_read_variables(task)))
+        journal = Mount(str(request.journal_path), str(request.journal_path), read_only=True)
+        mounts = (journal, data) if data else (journal,)
+        return HarnessCommand(inside, env, cwd, mounts, tuple(_read_variables(task)))
 
 
 def data_mount(task: Task, config: Config) -> Mount | None:
@@ -87,13 +93,11 @@ def _dataset_mount(task: Task) -> Mount | None:
 
 
 def _read_variables(task: Task) -> Iterator[str]:
-    """Yield the names of variables that task and adapter read keys from."""
+    """Yield the names of variables that task and NVIDIA's adapter read keys from."""
     registered = REGISTRY.harness(task.harness)
     known = registered.tasks.get(task.task) if registered else None
     yield from known.secrets if known else ()
-    headers = task.adapter_config.get("headers_to_add") or {}
-    yield from (value for value in headers.values() if _VARIABLE.fullmatch(str(value)))
-    for settings in (task.extra, task.adapter_config):
+    for settings in (task.extra, for_nvidia(task)):
         yield from _named_secrets(settings)
 
 
@@ -124,6 +128,8 @@ def build_environment(task: Task, endpoint: Endpoint, work_dir: Path, python: Pa
         "NEMO_EVALUATOR_TELEMETRY_LEVEL": "0",
         **({} if _logs_requests(task.adapter_config) else {"NEMO_EVALUATOR_LOG_LEVEL": "WARNING"}),
         "NEMO_EVALUATOR_SHUTDOWN_TIMEOUT_SECONDS": "5",
+        # A user's file of logins must not replace the key of a request.
+        "NETRC": os.devnull,
         "TOKENIZERS_PARALLELISM": "false",
         # The runner reads progress bars; the core's pseudo-terminal has the size 0, so that there would be none.
         "TQDM_NCOLS": "120",
@@ -147,8 +153,6 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> NemoRequest
     if registered is None:
         raise HarnessError(f"there is no harness {task.harness} in {REGISTRY.folder}")
     _require_secrets(task, registered)
-    retried = "max_retries" in registered.settings
-    retries = RETRIES if task.traffic.max_retries is None else task.traffic.max_retries
     files = HarnessPaths(work_dir)
     return NemoRequest(
         run_config=_run_config(task, registered, endpoint, work_dir / "nemo_evaluator"),
@@ -159,10 +163,7 @@ def build_request(task: Task, endpoint: Endpoint, work_dir: Path) -> NemoRequest
         limit=task.limit,
         repeats=task.repeats,
         parallelism=task.traffic.parallelism or PARALLELISM,
-        request_timeout_s=task.traffic.request_timeout_s or REQUEST_TIMEOUT_S,
-        retries=0 if retried else retries,
-        tries=max(retries, 1) if retried else 1,
-        answers_path=work_dir / "answers.jsonl",
+        journal_path=GatewayPaths(work_dir.parent).journal,
         outcome_path=files.outcome,
         samples_path=files.samples,
         progress_path=files.progress,
@@ -180,12 +181,14 @@ def _require_secrets(task: Task, registered: RegisteredHarness) -> None:
 
 
 def _run_config(task: Task, registered: RegisteredHarness, endpoint: Endpoint, output: Path) -> Node:
+    if task.sampling.system_prompt and task.protocol is not Protocol.CHAT:
+        raise HarnessError(f"system_prompt needs protocol chat; {task.harness}.{task.task} sends {task.protocol.value}")
     kind, path = _TYPES[task.protocol]
     target = {
         "url": f"{endpoint.base_url.rstrip('/')}/{path}",
         "model_id": endpoint.model,
         "type": kind,
-        "adapter_config": _adapter_config(task),
+        "adapter_config": for_nvidia(task),
     }
     for what, value in (("the served model's name", endpoint.model), ("the folder of results", str(output))):
         if not _PLAIN.fullmatch(value):
@@ -204,7 +207,8 @@ def _run_config(task: Task, registered: RegisteredHarness, endpoint: Endpoint, o
 
 def _params(task: Task, registered: RegisteredHarness) -> Node:
     """Return the settings that the harness has, under its names."""
-    known = {theirs: task.settings.get(ours) for ours, theirs in SETTINGS.items() if theirs in registered.settings}
+    settings = task.settings | {"request_timeout_s": REQUEST_TIMEOUT_S, "max_retries": TRIES}
+    known = {theirs: settings.get(ours) for ours, theirs in SETTINGS.items() if theirs in registered.settings}
     params = {name: value for name, value in known.items() if value is not None}
     if task.limit is not None:
         params["limit_samples"] = task.limit
@@ -231,16 +235,6 @@ def _tokenizer(task: Task, extra: Node) -> dict[str, str]:
         "tokenizer": str(path.absolute()) if path.exists() else tokenizer,
         "tokenizer_backend": "huggingface" if backend.lower() == "none" else backend,
     }
-
-
-def _adapter_config(task: Task) -> Node:
-    """Return what the adapter is told; `system_prompt` is its business where nothing else is said."""
-    chosen, prompt = Node(dict(task.adapter_config)), task.sampling.system_prompt
-    if prompt and task.protocol is not Protocol.CHAT:
-        raise HarnessError(f"system_prompt needs protocol chat; {task.harness}.{task.task} sends {task.protocol.value}")
-    if prompt and not {"use_system_prompt", "custom_system_prompt", "interceptors"} & chosen.keys():
-        chosen.update(use_system_prompt=True, custom_system_prompt=prompt)
-    return chosen
 
 
 def _refuse_shell(value: Any, harness: str) -> None:

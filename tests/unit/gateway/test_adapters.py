@@ -60,6 +60,13 @@ def test_key_styles() -> None:
     assert Adapters().key_headers(None) == {}
 
 
+def test_a_header_that_is_set_wins_over_the_key_and_may_name_a_variable() -> None:
+    adapters = Adapters(headers={"authorization": "MY_KEY", "X-Mode": "MODE", "X-A": "a"})
+    told = adapters.own_headers("k", {"MY_KEY": "Bearer secret"})
+    assert told == {"authorization": "Bearer secret", "X-Mode": "MODE", "X-A": "a"}
+    assert Adapters(headers={"X-A": "a"}).own_headers("k", {}) == {"Authorization": "Bearer k", "X-A": "a"}
+
+
 def test_headers_change_no_answer() -> None:
     assert Adapters(headers={"X-Key": "secret"}).hash == Adapters().hash
     assert Adapters(reasoning=True).hash != Adapters().hash

@@ -1,17 +1,16 @@
-"""Module nemo-evaluator, the pure side: request, environment, refusals, and how answers are told from failures."""
+"""Module nemo-evaluator, the pure side: request, environment, refusals, and what is read of the gateway's journal."""
 
 import json
 import os
 import socket
 import subprocess
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness_cases import ENDPOINT, a_config, a_task
-from hypothesis import given
-from hypothesis import strategies as st
 from snakeval.config.model import Task
 from snakeval.endpoint import Endpoint, Protocol
 from snakeval.errors import EndpointError, HarnessError
@@ -19,15 +18,8 @@ from snakeval.harnesses import harness_of
 from snakeval.harnesses.nemo_evaluator import KEY_VARIABLE, build_environment, build_request
 from snakeval.harnesses.runner import RUNNERS
 from snakeval.harnesses.runners.snakeval_runners.nemo import process
-from snakeval.harnesses.runners.snakeval_runners.nemo.answers import NoAnswer, check_answer
-from snakeval.harnesses.runners.snakeval_runners.nemo.journal import (
-    Answer,
-    Event,
-    Journal,
-    read_account,
-    read_events,
-    request_key,
-)
+from snakeval.harnesses.runners.snakeval_runners.nemo.adapter import needed
+from snakeval.harnesses.runners.snakeval_runners.nemo.journal import Journal
 from snakeval.harnesses.runners.snakeval_runners.nemo.process import adapter_port
 from snakeval.harnesses.runners.snakeval_runners.shared.failures import RunnerError
 from snakeval.run.attempt import Progress
@@ -38,7 +30,8 @@ PYTHON = Path("/envs/nvidia/bin/python")
 
 
 def _task(harness: str = "simple_evals", name: str = "mmlu_pro", **keys: Any) -> Task:
-    return replace(a_task(harness=harness, **keys), task=name, environment="nvidia-simple-evals")
+    made = a_task(harness=harness, **keys)
+    return replace(made, task=name, environment="nvidia-simple-evals", module="nemo-evaluator")
 
 
 def _params(task: Task) -> dict[str, Any]:
@@ -48,6 +41,7 @@ def _params(task: Task) -> dict[str, Any]:
 
 
 def test_every_setting_stands_under_the_harness_s_name() -> None:
+    """But for what the gateway does: it waits, and sends again."""
     task = _task(
         limit=20,
         repeats=3,
@@ -65,8 +59,8 @@ def test_every_setting_stands_under_the_harness_s_name() -> None:
         "top_p": 0.9,
         "max_new_tokens": 64,
         "parallelism": 16,
-        "request_timeout": 60,
-        "max_retries": 2,
+        "request_timeout": 86_400,
+        "max_retries": 1,
         "extra": {"add_system_prompt": True, "judge": {"url": None}, "n_samples": 3},
     }
     request = build_request(task, ENDPOINT, Path("/work"))
@@ -74,18 +68,14 @@ def test_every_setting_stands_under_the_harness_s_name() -> None:
     assert request.run_config["config"]["type"] == "simple_evals.mmlu_pro"
     assert target["url"] == "http://127.0.0.1:1234/v1/chat/completions"
     assert (target["model_id"], target["type"], target["api_key_name"]) == ("served", "chat", KEY_VARIABLE)
-    assert (request.retries, request.tries) == (0, 2)
+    assert request.journal_path == Path("/journal.jsonl")
 
 
-def test_what_a_harness_has_no_parameter_for_is_left_to_the_adapter() -> None:
+def test_what_a_harness_has_no_parameter_for_is_left_to_the_gateway() -> None:
     task = _task("bfcl", "bfclv3", temperature=0.5, max_retries=4, system_prompt="Be brief.", parallelism=2)
     assert _params(task) == {"parallelism": 2}
     request = build_request(task, ENDPOINT, Path("/work"))
-    assert (request.retries, request.tries) == (4, 1)
-    assert request.run_config["target"]["api_endpoint"]["adapter_config"] == {
-        "use_system_prompt": True,
-        "custom_system_prompt": "Be brief.",
-    }
+    assert request.run_config["target"]["api_endpoint"]["adapter_config"] == {"use_system_prompt": False}
 
 
 def test_log_likelihoods_need_a_tokenizer_and_the_harness_is_told_how_to_read_it(
@@ -115,10 +105,33 @@ def test_a_system_prompt_needs_a_chat() -> None:
         build_request(task, ENDPOINT, Path("/work"))
 
 
-def test_a_prompt_of_the_adapter_s_own_wins() -> None:
-    own = {"use_system_prompt": True, "custom_system_prompt": "Own."}
-    request = build_request(_task(system_prompt="Other.", adapter_config=own), ENDPOINT, Path("/work"))
-    assert request.run_config["target"]["api_endpoint"]["adapter_config"] == own
+IDLE: list[dict[str, Any]] = [
+    {"name": name, "enabled": True, "config": {}} for name in ("caching", "endpoint", "response_stats")
+]
+LOGS: dict[str, Any] = {"name": "request_logging", "enabled": True, "config": {}}
+
+
+@pytest.mark.parametrize(
+    ("interceptors", "told", "left"),
+    [
+        (IDLE, {}, ["endpoint off"]),
+        (IDLE, {"post_eval_hooks": ["mine"]}, ["caching", "endpoint", "response_stats"]),
+        ([LOGS, *IDLE], {}, ["request_logging", "caching", "endpoint", "response_stats"]),
+        ([{**LOGS, "enabled": False}, *IDLE], {}, ["endpoint off"]),
+    ],
+)
+def test_nvidia_s_adapter_runs_only_for_what_the_gateway_does_not_do(
+    interceptors: list[dict[str, Any]], told: dict[str, Any], left: list[str]
+) -> None:
+    chain = needed({"interceptors": deepcopy(interceptors)}, {"target": {"api_endpoint": {"adapter_config": told}}})
+    assert [one["name"] + ("" if one["enabled"] else " off") for one in chain["interceptors"]] == left
+    configs = [one["config"] for one in chain["interceptors"] if one["name"] == "caching"]
+    assert configs in ([], [{"reuse_cached_responses": False}]), "equal requests are asked each"
+
+
+def test_a_chain_that_would_send_no_request_is_refused() -> None:
+    with pytest.raises(RunnerError, match=r"adapter_config\.interceptors lacks endpoint"):
+        needed({"interceptors": [LOGS]}, {"target": {"api_endpoint": {"adapter_config": {}}}})
 
 
 @pytest.mark.parametrize(
@@ -234,13 +247,13 @@ def test_progress_bars_are_read_and_not_printed(tmp_path: Path, capsys: pytest.C
     assert output.tail() == "hello\nbye"
 
 
-def test_the_command_runs_where_the_data_is_and_keeps_the_answers(tmp_path: Path) -> None:
+def test_the_command_runs_where_the_data_is(tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()
-    for name in ("outcome.json", "error.json", "samples.jsonl", "progress.json", "answers.jsonl"):
+    for name in ("outcome.json", "error.json", "samples.jsonl", "progress.json"):
         (work / name).write_text("old")
     assert HARNESS.command(_task(), ENDPOINT, work, PYTHON, a_config()).cwd == work
-    assert sorted(path.name for path in work.iterdir()) == ["answers.jsonl", "request.json"]
+    assert sorted(path.name for path in work.iterdir()) == ["request.json"]
     config = a_config(data_dir=tmp_path / "data")
     assert HARNESS.command(_task(), ENDPOINT, work, PYTHON, config).cwd == tmp_path / "data"
     own = HARNESS.command(_task(dataset_dir=str(tmp_path / "own")), ENDPOINT, work, PYTHON, config)
@@ -267,75 +280,34 @@ def test_failures(tmp_path: Path, error: dict[str, str] | None, returncode: int,
     assert HARNESS.progress(tmp_path) == Progress(3, 10)
 
 
-def _choice(**message: Any) -> str:
-    return json.dumps({"choices": [{"message": message, "finish_reason": "length"}]})
+def _write(path: Path, *entries: dict[str, Any]) -> None:
+    with path.open("a") as file:
+        file.writelines(json.dumps({"digest": "0", "entry": entry}) + "\n" for entry in entries)
 
 
-LOGPROBS = {"choices": [{"text": "a b", "logprobs": {"token_logprobs": [None, -1.0]}}]}
-ASKED = {"echo": True, "logprobs": 1}
-COUNTED = {"usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+def _answer(key: str, text: str) -> dict[str, Any]:
+    told = {"choices": [{"message": {"content": text}}]}
+    return {"type": "answer", "key": key, "sent": {"messages": []}, "reply": told, "latency_s": 0.5}
 
 
-@pytest.mark.parametrize(
-    ("status", "text", "request_body", "reason"),
-    [
-        (200, _choice(content="yes"), {}, None),
-        (200, _choice(content=""), {}, None),
-        (200, _choice(content=None, tool_calls=[{"id": "1"}]), {}, None),
-        (200, '{"data": [{"embedding": [0.1]}]}', {}, None),
-        (200, json.dumps(LOGPROBS | {"usage": {"prompt_tokens": 1, "completion_tokens": 1}}), ASKED, None),
-        (200, json.dumps(LOGPROBS), ASKED, None),
-        (200, json.dumps(LOGPROBS | {"usage": {"prompt_tokens": 2, "completion_tokens": 1}}), ASKED, "wrong logprobs"),
-        (200, json.dumps(LOGPROBS | COUNTED), ASKED | {"prompt": [[1, 2]]}, "wrong logprobs"),
-        (200, '{"choices": [{"text": "a"}]}', ASKED, "no logprobs"),
-        (200, _choice(content=None), {}, "no content"),
-        (200, _choice(content="", reasoning_content="hm"), {}, "no content"),
-        (200, '{"choices": []}', {}, "answer has no choices"),
-        (200, '{"choices": [null]}', {}, "answer has no choices"),
-        (200, '{"data": []}', {}, "answer has no choices"),
-        (200, "[]", {}, "answer has no choices"),
-        (200, "<html>", {}, "answer is not JSON"),
-        (503, "busy", {}, "HTTP 503"),
-        (401, "no", {}, "HTTP 401"),
-    ],
-)
-def test_answers_and_what_is_none(status: int, text: str, request_body: dict[str, Any], reason: str | None) -> None:
-    if reason is None:
-        check_answer(request_body, status, text)
-        return
-    with pytest.raises(NoAnswer) as failure:
-        check_answer(request_body, status, text)
-    assert failure.value.reason == reason
-    assert failure.value.permanent is (reason not in ("answer has no choices", "answer is not JSON", "HTTP 503"))
+def _failed(key: str, kind: str = "server error", detail: str = "HTTP 500: broken\nthing") -> dict[str, Any]:
+    return {"type": "failed", "key": key, "kind": kind, "detail": detail}
 
 
-def test_the_journal_gives_every_answer_once_and_survives_a_cut(tmp_path: Path) -> None:
-    answers, events = tmp_path / "answers.jsonl", tmp_path / "events.jsonl"
-    key = request_key({"b": 1, "a": 2})
-    assert key == request_key({"a": 2, "b": 1})
-    first = Journal(answers, events)
-    assert first.take(key) is None
-    first.answered(key, {}, Answer("one", 0.1))
-    first.answered(key, {}, Answer("two", 0.2))
-    first.failed("other", "HTTP 500", "broken\nthing")
-    with answers.open("a") as file:
-        file.write('{"key": "cut sho')
-    events.unlink()
-    second = Journal(answers, events)
-    assert [second.take(key), second.take(key), second.take(key)] == [Answer("one", 0.1), Answer("two", 0.2), None]
-    second.answered("third", {}, Answer("three", 0.3))
-    second.failed("fourth", "timeout", "")
-    second.answered("fourth", {}, Answer("four", 0.4))
-    second.failed("fifth", "HTTP 500", "broken\nthing")
-    account = read_account(read_events(events))
-    assert (account.sent, account.resumed, account.failures, account.unanswered) == (2, 2, 2, 1)
-    assert account.describe() == "1 of 5 requests got no answer: HTTP 500 (1x), e.g. 'broken thing'"
-    assert Journal(answers, tmp_path / "more.jsonl").take("third") == Answer("three", 0.3)
-
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["failed", "sent"])), max_size=20))
-def test_a_request_is_answered_when_its_last_try_was(events: list[tuple[str, str]]) -> None:
-    account = read_account(Event(key, event, "r") for key, event in events)
-    last = dict(events)
-    assert account.unanswered == sum(event == "failed" for event in last.values())
-    assert account.sent + account.failures == len(events)
+def test_of_the_journal_this_run_s_part_counts(tmp_path: Path) -> None:
+    """A request is answered when its last try was; an answer of an earlier run counts when it was given again."""
+    path = tmp_path / "journal.jsonl"
+    assert Journal(path, 0).answered == 0
+    _write(path, {"type": "header"}, _answer("a", "one"), _answer("gone", "old"), _failed("gone"))
+    start = path.stat().st_size
+    _write(
+        path, {"type": "given", "key": "a"}, _failed("b"), _answer("b", "two"), _failed("c"), _failed("d", "timeout")
+    )
+    with path.open("a") as file:
+        file.write('{"digest": "0", "entry": {"type": "answer", "key": "cut sho')
+    journal = Journal(path, start)
+    assert (journal.answered, journal.unanswered) == (2, 2)
+    texts = [exchange.reply.parts("choices")[0].part("message").text("content") for exchange in journal.exchanges()]
+    assert texts == ["one", "two"]
+    said = "2 of 4 requests got no answer: server error (1x), timeout (1x), e.g. 'HTTP 500: broken thing'"
+    assert journal.describe() == said

@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 import yaml
-from snakeval.harnesses.runners.snakeval_runners.nemo.evidence import read_evidence
+from snakeval.harnesses.runners.snakeval_runners.nemo import evidence as package
+from snakeval.harnesses.runners.snakeval_runners.nemo.evidence import bfcl
+from snakeval.harnesses.runners.snakeval_runners.nemo.evidence.model import Evidence
+from snakeval.harnesses.runners.snakeval_runners.nemo.journal import Journal
 from snakeval.harnesses.runners.snakeval_runners.nemo.request import NemoRequest
 from snakeval.harnesses.runners.snakeval_runners.nemo.results import build_metrics
 from snakeval.harnesses.runners.snakeval_runners.shared.failures import RunnerError
 from snakeval.harnesses.runners.snakeval_runners.shared.fields import Fields
+from snakeval.harnesses.runners.snakeval_runners.shared.samples import ReplyFacts
 
 
 def _request(tmp_path: Path, framework: str, limit: int | None = None, repeats: int = 1) -> NemoRequest:
@@ -24,6 +28,19 @@ def _request(tmp_path: Path, framework: str, limit: int | None = None, repeats: 
 def _write(path: Path, *lines: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
+
+
+def read_evidence(request: NemoRequest) -> Evidence:
+    """Return the evidence of a run that the whole journal belongs to."""
+    return package.read_evidence(request, Journal(request.journal_path, 0))
+
+
+def _answered(request: NemoRequest, *said: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    entries = [
+        {"type": "answer", "key": str(number), "sent": sent, "reply": reply, "latency_s": 0.5}
+        for number, (sent, reply) in enumerate(said)
+    ]
+    _write(request.journal_path, *({"digest": "0", "entry": entry} for entry in entries))
 
 
 def _results(text: str) -> Fields:
@@ -84,6 +101,23 @@ def test_lm_eval(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "brier is left out, there is no sample behind it" in capsys.readouterr().err
     with pytest.raises(RunnerError, match="2 of 3 samples of one are there"):
         read_evidence(_lm_eval(tmp_path, effective=3))
+
+
+def _facts(reply: ReplyFacts) -> tuple[object, ...]:
+    return reply.finish_reason, reply.prompt_tokens, reply.completion_tokens, reply.latency_s
+
+
+def test_a_sample_s_facts_are_sums_over_its_log_likelihoods(tmp_path: Path) -> None:
+    request = _lm_eval(tmp_path)
+    reply = {
+        "choices": [{"text": "", "finish_reason": "length"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 1},
+    }
+    asked: list[Any] = [["Is it so? yes"], ["Is it so? no"], "Is it so? yes"]
+    _answered(request, *(({"prompt": prompt}, reply) for prompt in asked))
+    first, second = read_evidence(request).samples
+    assert _facts(first.reply) == ("length", 6, 2, 1.0)
+    assert _facts(second.reply) == ("length", None, None, None), "one of its requests is not there"
 
 
 @pytest.mark.parametrize("value", [".nan", ".inf", "true", "text", "null"])
@@ -150,6 +184,26 @@ def test_bfcl_s_errors_are_no_answers(tmp_path: Path) -> None:
         read_evidence(_bfcl(tmp_path, total=3))
 
 
+def test_bfcl_s_samples_have_what_the_endpoint_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of equal prompts each gets the reply with its own text; of several turns the sums are BFCL's."""
+    turn = [{"role": "user", "content": "Which?"}]
+    prompts = {"simple_0": [turn], "simple_1": [turn], "multi_turn_base_0": [turn, turn]}
+    monkeypatch.setattr(bfcl, "_prompts", lambda category: prompts)
+    request = _bfcl(tmp_path)
+    said = [("f()", 1), ("no", 2), ("[f(a=1)]", 4)]
+    replies = [
+        {"choices": [{"message": {"content": text}, "finish_reason": "stop"}], "usage": {"prompt_tokens": count}}
+        for text, count in said
+    ]
+    _answered(request, *(({"messages": turn}, reply) for reply in replies))
+    facts = {one.doc_id: _facts(one.reply) for one in read_evidence(request).samples}
+    assert facts == {
+        "simple_0": ("stop", 4, None, 0.5),
+        "simple_1": ("stop", 2, None, 0.5),
+        "multi_turn_base_0": ("stop", 12, None, 0.5),
+    }
+
+
 HLE = """
 tasks:
   hle:
@@ -159,21 +213,17 @@ tasks:
 
 
 def test_of_a_harness_without_known_files_there_are_the_conversations(tmp_path: Path) -> None:
-    """Equal ones are repeats, those of an earlier attempt too; an answer that nobody asked for again does not count."""
+    """Equal ones are repeats."""
     request = _request(tmp_path, "hle", limit=1)
     chat = {"messages": [{"role": "user", "content": [{"type": "text", "text": "Why?"}, {"type": "image_url"}]}]}
     tools = {"message": {"content": None, "tool_calls": [{"id": "1"}]}, "finish_reason": "tool_calls"}
-    said = [
-        ("a", chat, {"choices": [{"message": {"content": "one"}}], "usage": {"completion_tokens": 7}}),
-        ("gone", {"prompt": "old"}, {"choices": [{"text": "old"}]}),
-        ("a", chat, {"choices": [{"message": {"content": "two"}}]}),
-        ("b", {"input": ["vector"]}, {"data": [{"embedding": [1.0]}]}),
-        ("c", {**chat, "messages": [*chat["messages"], {"role": "tool", "content": "42"}]}, {"choices": [tools]}),
-    ]
-    lines = [{"key": key, "request": asked, "body": json.dumps(body), "latency_s": 0.5} for key, asked, body in said]
-    _write(request.answers_path, *lines)
-    events = [("a", "resumed"), ("b", "failed"), ("b", "sent"), ("a", "sent"), ("c", "sent")]
-    _write(request.events_path, *({"key": key, "event": event, "reason": "", "detail": ""} for key, event in events))
+    _answered(
+        request,
+        (chat, {"choices": [{"message": {"content": "one"}}], "usage": {"completion_tokens": 7}}),
+        ({"input": ["vector"]}, {"data": [{"embedding": [1.0]}]}),
+        (chat, {"choices": [{"message": {"content": "two"}}]}),
+        ({**chat, "messages": [*chat["messages"], {"role": "tool", "content": "42"}]}, {"choices": [tools]}),
+    )
     evidence = read_evidence(request)
     assert [(one.doc_id, one.repeat, one.prompt, one.answer) for one in evidence.samples] == [
         (0, 0, "Why?", "one"),

@@ -90,8 +90,10 @@ def test_the_command_is_one_for_the_inside(tmp_path: Path) -> None:
     assert command.argv == ["/bin/sh", f"{RUNNERS}/in_image.sh", f"{tmp_path}/request.json"]
     assert command.cwd == Path("/elsewhere")
     assert command.env["NEMO_EVALUATOR_DATASET_DIR"] == "/elsewhere"
-    assert command.mounts == (Mount(str(Path("data").absolute()), "/elsewhere", read_only=True),)
-    assert set(command.inherited) == {"JUDGE_API_KEY", "JUDGE_OF_MINE", "HEADER_OF_MINE"}
+    journal = str(tmp_path.parent / "journal.jsonl")
+    data = Mount(str(Path("data").absolute()), "/elsewhere", read_only=True)
+    assert command.mounts == (Mount(journal, journal, read_only=True), data)
+    assert set(command.inherited) == {"JUDGE_API_KEY", "JUDGE_OF_MINE"}, "headers are the gateway's"
     assert not {"PATH", "PYTHONPATH"} & command.env.keys(), "the image has its own"
     request = json.loads((tmp_path / "request.json").read_text())
     assert (request["image"], request["package"]) == (IMAGE, "nvidia-simple-evals")
@@ -101,7 +103,7 @@ def test_the_command_is_one_for_the_inside(tmp_path: Path) -> None:
     assert plain.env["NEMO_EVALUATOR_DATASET_DIR"] == "/datasets"
     shared = replace(_config("podman"), data_dir=tmp_path / "shared")
     command = _command(_task(), tmp_path, shared)
-    assert command.mounts == (Mount(f"{tmp_path}/shared", f"{tmp_path}/shared", read_only=True),)
+    assert command.mounts[1:] == (Mount(f"{tmp_path}/shared", f"{tmp_path}/shared", read_only=True),)
     assert command.cwd == tmp_path / "shared"
     assert _command(_task(), tmp_path, _config("podman")).cwd == tmp_path
 
@@ -122,10 +124,11 @@ def test_what_a_task_sees(tmp_path: Path) -> None:
         str(AROUND): True,
         "/c": False,
         str(work): False,
+        str(work.parent / "journal.jsonl"): True,
     }
     targets = [mount.target for mount in container.mounts]
     assert targets.index(str(tmp_path / "data")) < targets.index(str(work))
-    assert {"A", "SNAKEVAL_SERVER_ID", "SNAKEVAL_ENDPOINT_KEY", "https_proxy"} <= set(container.variables)
+    assert {"A", "SNAKEVAL_SERVER_ID", "SNAKEVAL_API_KEY", "https_proxy"} <= set(container.variables)
 
 
 class Recorder:

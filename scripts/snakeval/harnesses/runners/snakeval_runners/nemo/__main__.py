@@ -19,8 +19,7 @@ def main(arguments: list[str]) -> int:
     """Run the request in the file named by the only argument; returns the exit status."""
     request = read_request(Path(arguments[0]), NemoRequest)
     end_leftovers()
-    request.events_path.unlink(missing_ok=True)
-    # What an earlier attempt has written would be taken for this one's; its answers are kept elsewhere.
+    # What an earlier attempt has written would be taken for this one's.
     shutil.rmtree(request.output_path, ignore_errors=True)
     return run(request, partial(_evaluate, request), partial(_explain, request))
 

@@ -1,4 +1,4 @@
-"""The adapter's chain of interceptors: what the configuration asks for, with our endpoint at its end."""
+"""NVIDIA's own adapter: it runs only for what the gateway does not do."""
 
 from copy import deepcopy
 from typing import Any
@@ -6,11 +6,12 @@ from typing import Any
 from ..shared.failures import RunnerError
 from .request import NemoRequest
 
-NAME = "snakeval_endpoint"
+# They change no request and no answer, and nemo-evaluator puts them into every chain; the gateway keeps the answers.
+_IDLE = frozenset({"caching", "endpoint", "response_stats"})
 
 
 def complete_run_config(request: NemoRequest) -> dict[str, Any]:
-    """Return the run configuration with an explicit chain of interceptors.
+    """Return the run configuration with an explicit chain of interceptors, which is empty where it would do nothing.
 
     Raises:
         RunnerError: nemo-evaluator refuses the configuration.
@@ -22,38 +23,28 @@ def complete_run_config(request: NemoRequest) -> dict[str, Any]:
         evaluation = validate_configuration(deepcopy(request.run_config))
     except (MisconfigurationError, ValueError, KeyError) as error:
         raise RunnerError("harness", f"nemo-evaluator refuses the task's settings: {error}") from None
-    chain = evaluation.target.api_endpoint.adapter_config.model_dump()
-    if chain["mode"] != "server":
-        raise RunnerError(
-            "harness", f"adapter_config.mode is {chain['mode']}; requests can be followed by a server alone"
-        )
-    chain["discovery"]["modules"].append("snakeval_runners.nemo.endpoint")
-    chain["interceptors"] = replace_endpoint(chain["interceptors"], request)
     complete = deepcopy(request.run_config)
-    complete["target"]["api_endpoint"]["adapter_config"] = chain
+    chain = evaluation.target.api_endpoint.adapter_config.model_dump()
+    complete["target"]["api_endpoint"]["adapter_config"] = needed(chain, complete)
     return complete
 
 
-def replace_endpoint(chain: list[dict[str, Any]], request: NemoRequest) -> list[dict[str, Any]]:
-    """Return the chain with our endpoint in the place of theirs, and with a cache that gives nothing out."""
-    if not any(one["name"] == "endpoint" and one["enabled"] for one in chain):
+def needed(chain: dict[str, Any], run_config: dict[str, Any]) -> dict[str, Any]:
+    """Return the chain as it is to be.
+
+    Args:
+        chain: As nemo-evaluator understands what it is told.
+        run_config: What it is told.
+    """
+    names = {one["name"] for one in chain["interceptors"] if one["enabled"]}
+    told = run_config["target"]["api_endpoint"]["adapter_config"]
+    if names <= _IDLE and not told.get("post_eval_hooks"):
+        # Without any, nemo-evaluator would put the usual ones in.
+        return {"interceptors": [{"name": "endpoint", "enabled": False}], "post_eval_hooks": []}
+    if "endpoint" not in names:
         raise RunnerError("harness", "adapter_config.interceptors lacks endpoint, so that no request would be sent")
-    replaced = []
-    for one in chain:
-        if one["name"] == "endpoint":
-            one = {"name": NAME, "enabled": True, "config": _own_config(request)}
-        elif one["name"] == "caching":
-            one = {**one, "config": {**one["config"], "reuse_cached_responses": False}}
-        replaced.append(one)
-    return replaced
-
-
-def _own_config(request: NemoRequest) -> dict[str, str | float]:
-    return {
-        "answers": str(request.answers_path),
-        "events": str(request.events_path),
-        "timeout_s": request.request_timeout_s,
-        "retries": request.retries,
-        "tries": request.tries,
-        "give_up_after": max(10, request.parallelism),
-    }
+    for one in chain["interceptors"]:
+        if one["name"] == "caching":
+            # It would give equal requests, the repeats of a sample, the same answer.
+            one["config"]["reuse_cached_responses"] = False
+    return chain

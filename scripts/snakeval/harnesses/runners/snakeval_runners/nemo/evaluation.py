@@ -8,13 +8,12 @@ import yaml
 
 from ..shared.failures import RunnerError
 from ..shared.fields import Fields
-from ..shared.outcome import OutcomeRecord, RequestCounts, SampleCounts, TokenCounts, write_outcome
+from ..shared.outcome import OutcomeRecord, SampleCounts, write_outcome
 from ..shared.samples import write_samples
 from .adapter import complete_run_config
 from .evidence import read_evidence
 from .evidence.model import Evidence
-from .evidence.replies import reply_body
-from .journal import Account, read_account, read_answers, read_events
+from .journal import Journal
 from .process import evaluator_command, run_evaluator
 from .request import NemoRequest
 from .results import build_metrics
@@ -32,22 +31,23 @@ def evaluate(request: NemoRequest) -> None:
     Raises:
         RunnerError: it failed, or not every sample has an answer, whatever nemo-evaluator says.
     """
+    start = request.journal_path.stat().st_size if request.journal_path.exists() else 0
     request.output_path.mkdir(parents=True)
     run_config = request.output_path.with_name("run_config.yaml")
     run_config.write_text(yaml.safe_dump(complete_run_config(request)), encoding="utf-8")
     status, tail = run_evaluator(evaluator_command(run_config), request.progress_path)
-    account = read_account(read_events(request.events_path))
+    journal = Journal(request.journal_path, start)
     results = _read_results(request.output_path / "results.yml")
-    if account.unanswered:
-        raise RunnerError("endpoint", account.describe())
+    if journal.unanswered:
+        raise RunnerError("endpoint", journal.describe())
     if status != 0 or results is None:
         raise _failure(request, status, tail)
-    if account.sent + account.resumed == 0:
+    if not journal.answered:
         raise RunnerError("harness", f"{request.framework} has sent no request and reports a result all the same")
-    evidence = read_evidence(request)
+    evidence = read_evidence(request, journal)
     _check_counts(request, evidence)
     write_samples(request.samples_path, evidence.samples)
-    write_outcome(request.outcome_path, _outcome(request, results, evidence, account))
+    write_outcome(request.outcome_path, _outcome(request, results, evidence))
 
 
 def _read_results(path: Path) -> Fields | None:
@@ -80,12 +80,10 @@ def _check_counts(request: NemoRequest, evidence: Evidence) -> None:
         raise RunnerError("harness", f"{asked} samples were scored, but only {request.limit} were asked for")
 
 
-def _outcome(request: NemoRequest, results: Fields, evidence: Evidence, account: Account) -> OutcomeRecord:
+def _outcome(request: NemoRequest, results: Fields, evidence: Evidence) -> OutcomeRecord:
     return OutcomeRecord(
         metrics=build_metrics(results, evidence, request),
         samples=SampleCounts(evidence.asked, evidence.asked),
-        tokens=_tokens(request.answers_path),
-        requests=RequestCounts(account.sent, account.resumed, account.failures),
         versions=_versions(request) | dict(evidence.versions),
     )
 
@@ -99,12 +97,3 @@ def _versions(request: NemoRequest) -> dict[str, object]:
             if not request.image:
                 raise
     return versions
-
-
-def _tokens(answers: Path) -> TokenCounts:
-    usages = [reply_body(kept).part_or_empty("usage") for kept in read_answers(answers)]
-    prompt, completion = (
-        [count for usage in usages if (count := usage.count_or_none(f"{name}_tokens")) is not None]
-        for name in ("prompt", "completion")
-    )
-    return TokenCounts(sum(prompt) if prompt else None, sum(completion) if completion else None)

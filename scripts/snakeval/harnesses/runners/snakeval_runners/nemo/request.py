@@ -18,10 +18,7 @@ class NemoRequest(Request):
         framework: Which harness, as nemo-evaluator calls it.
         package: The package that has it; an image may lack it.
         image: The image that this runs in, empty outside of one.
-        request_timeout_s: Seconds that one request may take.
-        retries: Times that the adapter sends a failed request again; 0 when the harness does it.
-        tries: How often the harness sends a request that fails.
-        answers_path: Answers so far; stays between attempts.
+        journal_path: What the gateway writes of all requests of the task.
         output_path: Folder of nemo-evaluator and the harness, made anew.
     """
 
@@ -29,13 +26,5 @@ class NemoRequest(Request):
     framework: str
     package: str
     image: str
-    request_timeout_s: float
-    retries: int
-    tries: int
-    answers_path: Path
+    journal_path: Path
     output_path: Path
-
-    @property
-    def events_path(self) -> Path:
-        """What happened to the requests of this attempt."""
-        return self.answers_path.with_name("events.jsonl")

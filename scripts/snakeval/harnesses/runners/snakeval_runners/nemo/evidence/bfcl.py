@@ -8,8 +8,10 @@ from ...shared.fields import Fields, is_number
 from ...shared.files import read_lines
 from ...shared.outcome import ReportedMetric
 from ...shared.samples import ReplyFacts, Sample
+from ..journal import Journal
 from ..request import NemoRequest
 from .model import Evidence
+from .replies import Replies
 
 _PREFIX = "BFCL_v3_"
 _FAILED = "Error during inference"
@@ -35,7 +37,7 @@ _EXECUTED = ("exec_simple", "exec_parallel", "exec_multiple", "exec_parallel_mul
 _SUMMARIES = ("ast_summary", "exec_summary")
 
 
-def read_bfcl(request: NemoRequest) -> Evidence:
+def read_bfcl(request: NemoRequest, journal: Journal) -> Evidence:
     """Return the samples and an accuracy for every category.
 
     BFCL's averages count a category of which nothing was asked as 0. Those are left out where there is a limit, which
@@ -44,13 +46,14 @@ def read_bfcl(request: NemoRequest) -> Evidence:
     Raises:
         RunnerError: answers lack scores.
     """
+    replies = Replies(journal)
     samples: list[Sample] = []
     metrics = []
     sizes: dict[str, int] = {}
     for file in sorted(request.output_path.glob(f"result/*/{_PREFIX}*_result.json")):
         category = file.name.removeprefix(_PREFIX).removesuffix("_result.json")
         answers = list(read_lines(file))
-        scored = _scored(request.output_path, category, answers)
+        scored = _scored(request.output_path, category, answers, replies)
         samples += scored
         accuracy = sum(sample.metrics[_ACCURACY] for sample in scored) / len(scored)
         sizes[category] = len(scored)
@@ -90,7 +93,7 @@ def _belongs(category: str, metric: str) -> bool:
     return not live and not multi_turn and (metric not in _SUMMARIES or executed == (metric == "exec_summary"))
 
 
-def _scored(output: Path, category: str, answers: list[Fields]) -> list[Sample]:
+def _scored(output: Path, category: str, answers: list[Fields], replies: Replies) -> list[Sample]:
     (file,) = output.glob(f"score/*/{_PREFIX}{category}_score.json")
     head, *wrong = read_lines(file)
     if head.count("total_count") != len(answers):
@@ -107,18 +110,25 @@ def _scored(output: Path, category: str, answers: list[Fields]) -> list[Sample]:
             answer=answer.value("result"),
             expected=None,
             metrics={_ACCURACY: 0.0 if answer.text("id") in failed else 1.0},
-            reply=_reply_facts(answer),
+            reply=_reply_facts(answer, prompts.get(answer.text("id")), replies),
         )
         for answer in answers
     ]
 
 
-def _reply_facts(answer: Fields) -> ReplyFacts:
+def _reply_facts(answer: Fields, question: object, replies: Replies) -> ReplyFacts:
+    """Return what is known of the answers: of a conversation of several turns BFCL has the sums."""
+    turns = question if isinstance(question, list) else []
+    texts = [str(turn[-1].get("content")) for turn in turns if isinstance(turn, list) and turn]
+    told = replies.take(texts[0], answer.value("result")) if texts else ReplyFacts()
+    if len(turns) == 1 and told.latency_s is not None:
+        return told
     prompt, completion = (
         _sum(answer.value_or_none("input_token_count")),
         _sum(answer.value_or_none("output_token_count")),
     )
     return ReplyFacts(
+        finish_reason=told.finish_reason,
         prompt_tokens=None if prompt is None else int(prompt),
         completion_tokens=None if completion is None else int(completion),
         latency_s=_sum(answer.value_or_none("latency")),

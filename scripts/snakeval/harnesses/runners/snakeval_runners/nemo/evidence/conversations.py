@@ -4,34 +4,26 @@ What is certain all the same: every request was answered, and the numbers are th
 """
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 
 from ...shared.completion import read_completion
 from ...shared.fields import Fields
 from ...shared.samples import Sample
-from ..journal import RESUMED, SENT, KeptAnswer, read_answers, read_events
+from ..journal import Exchange, Journal
 from ..request import NemoRequest
 from .model import Evidence
-from .replies import reply_body, reply_facts
+from .replies import reply_facts
 
 
-def read_conversations(request: NemoRequest) -> Evidence:
-    """Return the answered requests of this attempt; equal conversations are repeats of one sample."""
-    answers: dict[str, list[KeptAnswer]] = defaultdict(list)
-    for kept in read_answers(request.answers_path):
-        answers[kept.key].append(kept)
-    given: Counter[str] = Counter()
+def read_conversations(request: NemoRequest, journal: Journal) -> Evidence:
+    """Return the answered requests of this run; equal conversations are repeats of one sample."""
     numbers: dict[str, int] = {}
     repeats: Counter[int] = Counter()
     samples = []
-    for event in read_events(request.events_path):
-        if event.event not in (SENT, RESUMED):
-            continue
-        kept = answers[event.key][given[event.key]]
-        given[event.key] += 1
-        asked = _asked(kept.request)
+    for exchange in journal.exchanges():
+        asked = _asked(exchange.request)
         number = numbers.setdefault(json.dumps(asked, sort_keys=True), len(numbers))
-        samples.append(_sample(number, repeats[number], asked, kept))
+        samples.append(_sample(number, repeats[number], asked, exchange))
         repeats[number] += 1
     return Evidence(
         samples,
@@ -48,17 +40,17 @@ def _asked(body: Fields) -> object:
     return next((body.value(name) for name in ("messages", "prompt", "input") if name in body), None)
 
 
-def _sample(number: int, repeat: int, asked: object, kept: KeptAnswer) -> Sample:
+def _sample(number: int, repeat: int, asked: object, exchange: Exchange) -> Sample:
     last = asked[-1] if isinstance(asked, list) and asked else asked
     return Sample(
         task=None,
         doc_id=number,
         repeat=repeat,
         prompt=_text(last["content"] if isinstance(last, dict) and "content" in last else last),
-        answer=_answer(kept),
+        answer=_answer(exchange),
         expected=None,
         metrics={},
-        reply=reply_facts(kept),
+        reply=reply_facts(exchange),
     )
 
 
@@ -69,8 +61,8 @@ def _text(content: object) -> str:
     return str(content)
 
 
-def _answer(kept: KeptAnswer) -> object:
+def _answer(exchange: Exchange) -> object:
     """Return the text, several of them, or calls of tools; None for embeddings."""
-    choices = read_completion(reply_body(kept)).choices
+    choices = read_completion(exchange.reply).choices
     said = [choice.tool_calls if choice.tool_calls and not choice.text else choice.text for choice in choices]
     return said[0] if len(said) == 1 else said or None

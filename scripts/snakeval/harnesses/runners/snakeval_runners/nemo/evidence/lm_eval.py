@@ -10,6 +10,7 @@ from ...shared.failures import RunnerError
 from ...shared.fields import Fields
 from ...shared.files import read_lines
 from ...shared.samples import Sample
+from ..journal import Journal
 from ..request import NemoRequest
 from .model import Evidence
 from .replies import Replies
@@ -51,14 +52,14 @@ class _Summary:
         return owners
 
 
-def read_lm_eval(request: NemoRequest) -> Evidence:
+def read_lm_eval(request: NemoRequest, journal: Journal) -> Evidence:
     """Return the samples, joined over filters.
 
     Raises:
         RunnerError: there are fewer than lm-eval says.
     """
     summary = _summary(request)
-    replies = Replies(request.answers_path)
+    replies = Replies(journal)
     samples: list[Sample] = []
     counts: dict[tuple[str | None, str, str], int] = defaultdict(int)
     for task, effective in summary.effective.items():
@@ -120,12 +121,15 @@ def _sample(task: str, doc_id: int, entries: list[Fields], replies: Replies) -> 
     arguments = [request for _, request in first.part("arguments").items()]
     prompt = _prompt(arguments)
     choices = [str(request.value_or_none("arg_1")).strip() for request in arguments]
+    responses = first.list_or_empty("resps")
+    answer = _answer(responses, choices)
+    likely = bool(responses) and _log_likelihood(responses[0]) is not None
     return Sample(
         task=task,
         doc_id=doc_id,
         repeat=0,
         prompt=prompt,
-        answer=_answer(first.list_or_empty("resps"), choices),
+        answer=answer,
         expected=_expected(first.value_or_none("target"), choices),
         metrics={
             f"{metric}[{entry.text('filter')}]": value
@@ -133,7 +137,7 @@ def _sample(task: str, doc_id: int, entries: list[Fields], replies: Replies) -> 
             for metric in _metrics(entry)
             if (value := _value(entry.value_or_none(metric))) is not None
         },
-        reply=replies.of(prompt),
+        reply=replies.take_all(list(map(_continued, arguments))) if likely else replies.take(prompt, answer),
     )
 
 
@@ -150,6 +154,11 @@ def _prompt(arguments: list[Fields]) -> str:
         return str(json.loads(str(text))[-1]["content"])
     except (ValueError, TypeError, KeyError, IndexError):
         return str(text)
+
+
+def _continued(request: Fields) -> str:
+    """Return the text whose log-probabilities were asked for."""
+    return f"{request.value_or_none('arg_0') or ''}{request.value_or_none('arg_1') or ''}"
 
 
 def _answer(responses: list[object], choices: list[str]) -> object:

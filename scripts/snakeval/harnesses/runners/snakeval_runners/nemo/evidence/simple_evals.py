@@ -8,6 +8,7 @@ from typing import Any
 
 from ...shared.failures import RunnerError
 from ...shared.samples import Sample
+from ..journal import Journal
 from ..request import NemoRequest
 from .model import Evidence
 from .replies import Replies
@@ -15,7 +16,7 @@ from .replies import Replies
 _EXPECTED = re.compile(r"<p>Correct Answer: (.*?)</p>", re.DOTALL)
 
 
-def read_simple_evals(request: NemoRequest) -> Evidence:
+def read_simple_evals(request: NemoRequest, journal: Journal) -> Evidence:
     """Return the samples; sample i of n has the numbers i, i + n, i + 2n, ... one for each repeat.
 
     Raises:
@@ -25,7 +26,7 @@ def read_simple_evals(request: NemoRequest) -> Evidence:
     asked, rest = divmod(len(entries), request.repeats)
     if rest or set(entries) != set(range(len(entries))):
         raise RunnerError("harness", f"simple-evals has left {len(entries)} answers for {request.repeats} repeats")
-    replies = Replies(request.answers_path)
+    replies = Replies(journal)
     counts: dict[tuple[str | None, str], int] = defaultdict(int)
     samples = []
     for number, entry in sorted(entries.items()):
@@ -68,16 +69,17 @@ def _sample(number: int, asked: int, entry: _Entry, replies: Replies) -> Sample:
     answers = [message["content"] for message in entry.conversation if message["role"] == "assistant"]
     expected = _EXPECTED.search(entry.html)
     prompt = str(asking[-1]["content"]) if asking else ""
+    answer = answers[0] if len(answers) == 1 else answers
     parts = entry.parts()
     return Sample(
         task=parts[0] if parts else None,
         doc_id=number % asked,
         repeat=number // asked,
         prompt=prompt,
-        answer=answers[0] if len(answers) == 1 else answers,
+        answer=answer,
         expected=html.unescape(expected[1]) if expected else None,
         metrics=entry.sample_metrics(),
-        reply=replies.of(prompt),
+        reply=replies.take(prompt, answer),
     )
 
 
