@@ -106,7 +106,7 @@ def _gateway(folder: Path, base_url: str) -> Iterator[tuple[str, psutil.Process]
         base_url=base_url,
         own_server=True,
         deployment="benchmark",
-        generation=None,
+        target=None,
         journal=folder / "journal.jsonl",
         state=state,
         limit=limit,

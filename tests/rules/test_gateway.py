@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from gateway_bench import TOKEN, RunningGateway, make_settings, running_gateway
 from snakeval.gateway.adapters import Adapters
 from snakeval.gateway.journal import Header, Journal
 from snakeval.gateway.settings import Settings
+from snakeval.run.gateway import Target
 from workspace import eventually
 
 
@@ -257,3 +259,41 @@ def test_adapters_change_what_is_sent(tmp_path: Path) -> None:
         # The stand-in knows no parameters of the URL, and says so with its path.
         assert "/v1/chat/completions?api-version=1" in _chat(gateway, seed=3).json()["error"]["message"]
         assert gateway.end().sampling == {"temperature": (0,), "top_p": (0.5,)}
+
+
+def test_requests_wait_for_a_server_that_comes_back_and_go_where_it_is_then(tmp_path: Path) -> None:
+    target = tmp_path / "target.json"
+    with FakeOpenAIServer(api_key="second") as fake:
+        gone = socket.socket()
+        gone.bind(("127.0.0.1", 0))
+        Target(f"http://127.0.0.1:{gone.getsockname()[1]}/v1", "first", "one.0.1").write(target)
+        settings = _settings(tmp_path, fake, target=target, tries=1)
+        with running_gateway(settings) as gateway, ThreadPoolExecutor() as pool:
+            answers = [pool.submit(_chat, gateway, f"[[answer:{number}]]") for number in range(4)]
+            waiting = "the server of tiny is starting (it crashed)"
+            Target(fake.base_url, "first", "one.0.1", waiting).write(target)
+            eventually(lambda: gateway.told.waiting_for == waiting, 20, "a gateway that waits")
+            assert not any(answer.done() for answer in answers)
+            assert not fake.payloads
+            Target(fake.base_url, "second", "one.0.2").write(target)
+            assert [_text(answer.result(30)) for answer in answers] == ["0", "1", "2", "3"]
+            told = gateway.end()
+        assert (told.kinds, told.sent, told.unanswered) == ({"answered": 4}, 4, 0)
+        journal = Journal(settings.journal, Header(settings.deployment, settings.adapters.hash, ""), "x")
+        assert {answer.generation for answer in journal.answers()} == {"one.0.2"}
+        gone.close()
+
+
+def test_a_gateway_ends_with_whoever_started_it_and_listens_on_the_same_port_again(tmp_path: Path) -> None:
+    with FakeOpenAIServer() as fake:
+        settings = _settings(tmp_path, fake, lifeline=True)
+        with running_gateway(settings) as gateway:
+            port = int(gateway.url.rpartition(":")[2].partition("/")[0])
+            assert _text(_chat(gateway)) == "4"
+            assert gateway.process.stdin is not None
+            gateway.process.stdin.close()
+            gateway.process.wait(30)
+        with running_gateway(msgspec.structs.replace(settings, port=port)) as gateway:
+            assert gateway.url.endswith(f":{port}/v1")
+            # The same life of the harness: what it was given counts still.
+            assert gateway.told.kinds == {"answered": 1}

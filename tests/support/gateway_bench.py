@@ -71,7 +71,7 @@ def make_settings(folder: Path, base_url: str, **more: Any) -> Settings:
         "base_url": base_url,
         "own_server": True,
         "deployment": "d" * 16,
-        "generation": None,
+        "target": None,
         "journal": folder / "journal.jsonl",
         "state": folder / "gateway.json",
         "limit": limit,
@@ -91,7 +91,9 @@ def running_gateway(settings: Settings, endpoint_key: str = "", **environ: str) 
     settings.state.unlink(missing_ok=True)
     environment = os.environ | {TOKEN_VARIABLE: TOKEN, ENDPOINT_KEY_VARIABLE: endpoint_key} | environ
     with log.open("ab") as stream:
-        process = subprocess.Popen([sys.executable, str(PROGRAM), str(file)], env=environment, stderr=stream)
+        process = subprocess.Popen(
+            [sys.executable, str(PROGRAM), str(file)], env=environment, stdin=subprocess.PIPE, stderr=stream
+        )
     try:
         eventually(lambda: settings.state.exists() or process.poll() is not None, 30, "a gateway that listens")
         assert process.poll() is None, log.read_text()

@@ -5,16 +5,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import reduce
 from typing import IO
 
 from snakeval.backends import backend_of
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.endpoint import Endpoint
 from snakeval.evaluation.auxiliary import with_auxiliaries
+from snakeval.evaluation.comeback import ServerComesBack
 from snakeval.evaluation.concurrency import within_limit
 from snakeval.evaluation.gateway import Behind, gateway
 from snakeval.evaluation.harness_process import Count, HarnessRun, run_harness
-from snakeval.evaluation.watch import ServerComesBack, Watch
+from snakeval.evaluation.watch import Watch
 from snakeval.harnesses import harness_of
 from snakeval.harnesses.base import Outcome
 from snakeval.results.answers import Answers
@@ -62,22 +64,21 @@ def evaluate(
     paths = RunPaths(config.folder)
     files = paths.task(deployment.name, task.name)
     harness = harness_of(task.module or task.harness)
-    limited_task = task
-    for used in (deployment, *config.used_by(task)):
-        limited_task = within_limit(used, limited_task)
+    limited_task = reduce(lambda limited, used: within_limit(used, limited), (deployment, *config.used_by(task)), task)
     await_predecessors(paths, deployment.name, task.name, say)
     with _servers_claimed(paths, deployment, task):
-        started_at = time.time()
+        started_at, starts = time.time(), 0
         while True:
             watch, endpoint, auxiliary_endpoints = _reach(config, deployment, task, attempt, say)
             _prepare(HarnessPaths(files.harness), deployment, task)
             ready_task, keys = with_auxiliaries(limited_task, auxiliary_endpoints)
             run = HarnessRun(config, ready_task, endpoint, files.harness, harness, watch, log, say, count, keys=keys)
-            behind = Behind(config, deployment, ready_task, endpoint, watch.evaluated, harness, attempt)
+            behind = Behind(config, deployment, ready_task, endpoint, watch.evaluated, harness, attempt, starts)
             try:
                 counted = _run(run, behind, GatewayPaths(files.folder))
                 break
             except ServerComesBack as interruption:
+                starts = interruption.starts
                 say(f"{interruption}; waiting for it, then going on with what is not answered yet")
         outcome, answers = counted(harness.outcome(files.harness))
         outcome = with_uncertainty(outcome, read_table(map(Sample.of, harness.samples(files.harness))))
@@ -92,6 +93,10 @@ def _run(run: HarnessRun, behind: Behind, files: GatewayPaths) -> Counted:
     if not behind.harness.gateway:
         run_harness(run)
         return lambda outcome: (outcome, None)
+    if behind.server is not None:
+        comeback = behind.comeback(run.watch.backend, files, run.say)
+        comeback.begin(behind.endpoint)
+        run = replace(run, watch=replace(run.watch, comeback=comeback))
     with gateway(behind, files, run.log, run.say) as task_gateway:
         run_harness(replace(run, endpoint=task_gateway.endpoint, gateway=task_gateway))
     task_gateway.refuse_unanswered()

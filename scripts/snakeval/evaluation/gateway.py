@@ -13,11 +13,12 @@ from typing import IO
 import msgspec
 
 from snakeval.backends import beside
-from snakeval.backends.base import Beside
+from snakeval.backends.base import Backend, Beside
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.config.secrets import resolve_env
 from snakeval.endpoint import Endpoint
 from snakeval.errors import DeploymentError, EndpointError, HarnessError
+from snakeval.evaluation.comeback import Comeback
 from snakeval.gateway.journal import pack
 from snakeval.gateway.settings import ENDPOINT_KEY_VARIABLE, TOKEN_VARIABLE, Settings, write_settings
 from snakeval.harnesses.adapters import adapters_of, header_variables
@@ -67,6 +68,7 @@ class Behind:
         server: Its server; None where it was there before.
         harness: The program that sends the requests.
         attempt: Of rule evaluate, from 1.
+        starts: How often the task has had its server started again.
     """
 
     config: Config
@@ -76,6 +78,13 @@ class Behind:
     server: Server | None
     harness: Harness
     attempt: int
+    starts: int = 0
+
+    def comeback(self, backend: Backend, files: GatewayPaths, say: Say) -> Comeback:
+        """Return what follows the server; there has to be one."""
+        assert self.server is not None
+        names = (self.config, backend, self.deployment, self.task, self.attempt)
+        return Comeback(*names, files, say, self.server, self.starts)
 
     def settings(self, files: GatewayPaths) -> Settings:
         """Return what the gateway is told."""
@@ -85,7 +94,7 @@ class Behind:
             base_url=self.endpoint.base_url,
             own_server=server is not None and server.url is None,
             deployment=self.deployment.fingerprint,
-            generation=f"{server.server_id}.{server.generation}" if server is not None else None,
+            target=files.target.absolute() if server is not None else None,
             journal=files.journal.absolute(),
             state=files.state.absolute(),
             limit=files.limit.absolute(),

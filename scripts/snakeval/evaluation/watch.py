@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from snakeval.backends.base import Backend
 from snakeval.errors import EndpointError
+from snakeval.evaluation.comeback import Comeback, ServerComesBack
 from snakeval.run.heartbeat import SessionWatch
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import Server, ServerState
@@ -15,18 +16,25 @@ from snakeval.system.caller import refuse_orphaned, snakemake_process
 LIVENESS_S = 2.0
 
 
-class ServerComesBack(Exception):
-    """The batch system has put the server's job back into its queue: no failure, and no attempt of the task."""
-
-
 @dataclass
 class Watch:
-    """Notices that a server of the task, or Snakemake itself, is gone; the first server is the evaluated one."""
+    """Notices that a server of the task, or Snakemake itself, is gone; the first server is the evaluated one.
+
+    Attributes:
+        backend: What started the servers.
+        paths: The run.
+        servers: As they were when the harness began.
+        session: Notices the end of Snakemake from afar.
+        comeback: Waits for the evaluated server, where a gateway does so; None where its end is the harness's.
+        snakemake: Process and begin of the Snakemake that this job belongs to.
+        looked: When it last looked.
+    """
 
     backend: Backend
     paths: RunPaths
     servers: Mapping[str, Server | None]
     session: SessionWatch
+    comeback: Comeback | None = None
     snakemake: tuple[int, float] | None = field(default_factory=snakemake_process)
     looked: float = field(default_factory=time.monotonic)
 
@@ -50,7 +58,9 @@ class Watch:
     def check_servers(self) -> None:
         """Raise EndpointError when a server that the attempt began with is gone or is another process now."""
         for deployment, server in self.servers.items():
-            if server is not None:
+            if self.comeback is not None and deployment == self.comeback.deployment.name:
+                self.comeback.check()
+            elif server is not None:
                 self._check(deployment, server)
 
     def _check(self, deployment: str, server: Server) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from snakeval.gateway.adapters import JsonObject
+from snakeval.gateway.aim import Aim
 from snakeval.gateway.counts import Counts
 from snakeval.gateway.identity import Occurrences, content_hash, varied_seed
 from snakeval.gateway.journal import Answer, Journal
@@ -76,6 +77,16 @@ class Given:
     remembered: bool
 
 
+@dataclass(frozen=True)
+class _Reply:
+    """An answer that counts, after how many tries it came, and from which start of the server."""
+
+    received: Received
+    judgement: Judgement
+    tries: int
+    generation: str | None
+
+
 @dataclass
 class Door:
     """The gateway's work, apart from HTTP; see the head of the file.
@@ -85,6 +96,7 @@ class Door:
         journal: Of the task.
         upstream: The endpoint.
         gate: How many may be under way.
+        aim: Where a server of ours answers.
         counts: What is told at the end.
         in_a_row: Requests that have failed for good since the last answer.
         waiting_for: Why nothing moves right now; None while it does.
@@ -95,6 +107,7 @@ class Door:
     journal: Journal
     upstream: Upstream
     gate: Gate
+    aim: Aim
     counts: Counts = field(default_factory=Counts)
     in_a_row: int = 0
     waiting_for: str | None = None
@@ -134,14 +147,15 @@ class Door:
             raise NoAnswerError(Verdict(Kind.UNREACHABLE, self.broken or "too many requests in a row have failed"))
         sent = self._outgoing(request)
         try:
-            received, judgement, tries = await self._ask_patiently(request, sent)
+            reply = await self._ask_patiently(request, sent)
         except NoAnswerError as failure:
             self.in_a_row += 1
             self.counts.add_verdict(failure.verdict)
             self.journal.give_up(request.key, failure.verdict.kind, failure.verdict.detail)
             raise
         self.in_a_row = 0
-        await self._remember(request, sent, received, judgement, tries)
+        await self._remember(request, sent, reply)
+        received, judgement = reply.received, reply.judgement
         self.counts.latencies.add(received.latency_s)
         for verdict in judgement.verdicts:
             self.counts.add_verdict(verdict)
@@ -184,18 +198,18 @@ class Door:
         told = {"key": request.key, "latency_s": round(latency_s, 4), "remembered": remembered}
         return msgspec.json.encode(self._incoming(reply) | {"snakeval": told})
 
-    async def _ask_patiently(self, request: Request, sent: bytes) -> tuple[Received, Judgement, int]:
-        """Send until there is an answer; pauses for a busy endpoint are no tries."""
+    async def _ask_patiently(self, request: Request, sent: bytes) -> "_Reply":
+        """Send until there is an answer; pauses for a busy endpoint, and a server that comes back, are no tries."""
         failed, waited_s, pauses = 0, 0.0, 0
         self.counts.sent += 1
         while True:
-            received = await self._send(request, sent)
+            generation, received = await self._send(request, sent)
             judgement = self._judge(request, received)
             verdict = judgement.verdict
             if self.rules.is_scored(verdict.kind):
                 self.gate.succeeded()
                 self.waiting_for = None
-                return received, judgement, failed + pauses + 1
+                return _Reply(received, judgement, failed + pauses + 1, generation)
             if verdict.kind is Kind.BUSY:
                 pauses += 1
                 pause_s = retry_after_s(received.retry_after)
@@ -206,7 +220,7 @@ class Door:
                     raise NoAnswerError(Verdict(Kind.BUSY, what))
                 self.waiting_for = f"the endpoint is busy ({verdict.detail}); asking again in {pause_s:.0f} s"
                 self.gate.busy(pause_s)
-            else:
+            elif verdict.kind is not Kind.UNREACHABLE or not await self.aim.has_moved(generation):
                 failed += 1
                 if self.rules.treatment(verdict.kind) is Treatment.FAILURE or failed >= self.settings.tries:
                     rejected = verdict.kind in (Kind.REJECTED, Kind.WRONG_MODEL) and received.status >= 400
@@ -214,10 +228,12 @@ class Door:
                 await asyncio.sleep(pause_after_failure_s(failed))
             self.counts.again += 1
 
-    async def _send(self, request: Request, sent: bytes) -> Received:
+    async def _send(self, request: Request, sent: bytes) -> tuple[str | None, Received]:
+        """Return what came back, and from which start of the server."""
         await self.gate.enter()
         try:
-            return await self.upstream.send("POST", request.path, sent, request.headers)
+            generation = self.aim.generation
+            return generation, await self.upstream.send("POST", request.path, sent, request.headers)
         finally:
             self.gate.leave()
 
@@ -238,10 +254,9 @@ class Door:
             judgement = judge(asked, msgspec.json.encode(self._incoming(received.body)))
         return judgement
 
-    async def _remember(
-        self, request: Request, sent: bytes, received: Received, judgement: Judgement, tries: int
-    ) -> None:
+    async def _remember(self, request: Request, sent: bytes, reply: "_Reply") -> None:
         """Write the answer into the journal; a full disk is waited for, and then ends the gateway's work."""
+        received, judgement = reply.received, reply.judgement
         answer = Answer(
             key=request.key,
             life=self.settings.life,
@@ -253,9 +268,9 @@ class Door:
             prompt_tokens=judgement.usage.prompt_tokens,
             completion_tokens=judgement.usage.completion_tokens,
             latency_s=round(received.latency_s, 4),
-            tries=tries,
+            tries=reply.tries,
             attempt=self.settings.attempt,
-            generation=self.settings.generation,
+            generation=reply.generation,
             at=round(time.time(), 3),
         )
         deadline = time.monotonic() + self.settings.disk_patience_s

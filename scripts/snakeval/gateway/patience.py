@@ -67,6 +67,7 @@ class Gate:
         self._under_way = 0
         self._until = 0.0
         self._lowered = -1e9
+        self._held = False
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -122,8 +123,13 @@ class Gate:
         self._lowered = max(self._lowered, now + pause_s)
         self._until = max(self._until, now + pause_s)
 
+    def hold(self, held: bool) -> None:
+        """Let nobody through until further notice, or let them through again."""
+        self._held = held
+        self._wake()
+
     def _is_free(self) -> bool:
-        return self._under_way < self.allowed and self._clock() >= self._until
+        return not self._held and self._under_way < self.allowed and self._clock() >= self._until
 
     def _wake(self) -> None:
         while self._waiting and self._is_free():

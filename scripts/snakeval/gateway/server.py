@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from snakeval import __version__
+from snakeval.gateway.aim import Aim
 from snakeval.gateway.door import Door, Given, NoAnswerError, read_limit
 from snakeval.gateway.journal import Header, Journal
 from snakeval.gateway.owner import ServerProof
@@ -166,7 +167,10 @@ async def serve(settings: Settings, token: str, endpoint_key: str | None) -> int
     upstream = Upstream(settings.base_url, headers, adapters.query, settings.own_server, timeout_s, proof)
     limit = _Limit(settings.limit)
     async with upstream:
-        door = Door(settings, journal, upstream, Gate(limit))
+        gate = Gate(limit)
+        aim = Aim(settings.target, adapters, upstream, gate)
+        door = Door(settings, journal, upstream, gate, aim)
+        following = asyncio.create_task(aim.follow())
         application = Gateway(door, token).application()
         runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=LAST_ANSWERS_S)
         await runner.setup()
@@ -174,6 +178,7 @@ async def serve(settings: Settings, token: str, endpoint_key: str | None) -> int
         await site.start()
         address = f"http://{LOOPBACK}:{runner.addresses[0][1]}{PREFIX}"
         await _until_asked_to_end(door, settings, address)
+        following.cancel()
         await runner.cleanup()
         _tell(settings.state, address, door)
         journal.close()
@@ -216,7 +221,7 @@ def _tell(state: Path, address: str, door: Door) -> None:
         pid=os.getpid(),
         under_way=door.gate.under_way,
         allowed=door.gate.allowed,
-        waiting_for=door.waiting_for,
+        waiting_for=door.aim.waiting_for or door.waiting_for,
         hopeless=door.in_a_row >= door.settings.give_up_after,
         broken=door.broken,
         sent=counts.sent,

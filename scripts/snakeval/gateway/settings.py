@@ -21,7 +21,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         own_server: Whether we started the server: no proxy leads there.
         deployment: Fingerprint of the deployment; the journal is good for it alone.
         server: Folder of the server's files, by which it is known who answers; None where the server is not ours.
-        generation: Which start of the server answers; None where it is not ours.
+        target: File that says where a server of ours answers, with its key; None for an endpoint that was there before.
         journal: `journal.jsonl` of the task.
         state: File in which the gateway tells where it listens and what it has counted.
         port: Where it listens on the loopback; 0 for one that is free.
@@ -43,7 +43,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     base_url: str
     own_server: bool
     deployment: str
-    generation: str | None
+    target: Path | None
     journal: Path
     state: Path
     limit: Path

@@ -109,13 +109,17 @@ class Upstream:
         timeout_s: float,
         proof: Proof = unproven,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
-        self._headers = headers
+        self.aim(base_url, headers)
         self._query = query
         self._timeout_s = timeout_s
         self._proof = proof
         proxies = {} if own_server else get_environ_proxies(self._base_url)
         self._proxy = select_proxy(self._base_url, proxies)
+
+    def aim(self, base_url: str, headers: dict[str, str]) -> None:
+        """Send what comes next to another place, with other headers."""
+        self._base_url = base_url.rstrip("/")
+        self._headers = headers
 
     async def __aenter__(self) -> Self:
         connector = _ProvenConnector(self._proof, _context() if self._base_url.startswith("https") else True)

@@ -1,14 +1,34 @@
-"""What the gateway of a running task tells of itself: `gateway.json`, written again every second."""
+"""What a running task and its gateway tell each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from snakeval.run.record import Pid, Record
 
 
 @dataclass(frozen=True)
+class Target(Record):
+    """Where a server of ours answers right now: `target.json`, written by rule evaluate.
+
+    Attributes:
+        base_url: Up to and with /v1.
+        key: That the server demands; None for none.
+        generation: Which start of which server it is.
+        waiting_for: Why it does not answer now, and will again; None while it answers.
+    """
+
+    MODE: ClassVar[int] = 0o600
+
+    base_url: str
+    key: str | None = field(repr=False)
+    generation: str
+    waiting_for: str | None = None
+
+
+@dataclass(frozen=True)
 class GatewayState(Record):
-    """Where a gateway listens and what it has counted.
+    """Where a gateway listens and what it has counted: `gateway.json`, written again every second.
 
     Attributes:
         address: Base URL for the harness.

@@ -35,6 +35,11 @@ class GatewayPaths:
         return self.folder / "gateway.json"
 
     @property
+    def target(self) -> Path:
+        """Where a server of ours answers, its key included; mode 0600."""
+        return self.folder / "target.json"
+
+    @property
     def limit(self) -> Path:
         """How many requests may be under way."""
         return self.folder / "limit"

@@ -36,7 +36,9 @@ def _changed(workflow: Workflow, overrides: dict[str, Any]) -> tuple[bool, bool]
         "execution.idle_timeout_s=5", "execution.readiness_timeout_s=5", "execution.patience_s=5",
         "execution.max_restarts=0", "execution.max_deployments=4", "execution.output_dir=elsewhere",
         "evaluation.parallelism=1", "evaluation.request_timeout_s=1", "evaluation.max_retries=0",
-        "evaluation.tasks.colours.parallelism=3", "evaluation.protocol=chat",
+        "evaluation.patience_s=0",
+        "evaluation.tasks.colours.parallelism=3",
+        "evaluation.protocol=chat",
     ],
 )  # fmt: skip
 def test_operational_keys_change_nothing(workflow: Workflow, key: str) -> None:

@@ -21,9 +21,10 @@ from snakeval.deployments.endpoint import existing_endpoint
 from snakeval.errors import EndpointError, HarnessError
 from snakeval.evaluation import evaluate as evaluation
 from snakeval.evaluation import harness_process, watch
+from snakeval.evaluation.comeback import ServerComesBack
 from snakeval.evaluation.evaluate import evaluate
 from snakeval.evaluation.harness_process import ProgressReport
-from snakeval.evaluation.watch import ServerComesBack, Watch
+from snakeval.evaluation.watch import Watch
 from snakeval.results.result import read_result
 from snakeval.run.attempt import Progress
 from snakeval.run.harness_paths import HarnessPaths
@@ -166,30 +167,21 @@ def test_the_files_of_the_same_evaluation_alone_are_resumed(config: Config) -> N
     assert not answers.exists()
 
 
-@pytest.mark.parametrize(
-    ("later", "reason"),
-    [
-        (
-            Server(ServerState.FAILED, "the server was killed by SIGKILL", "first", 1),
-            "the server was killed by SIGKILL",
-        ),
-        (replace(READY, generation=2), "it was started again"),
-        (replace(READY, server_id="second"), "it was started again"),
-    ],
-)
 @pytest.mark.parametrize("source", ["import time; time.sleep(60)", "import sys; sys.exit(3)"])
-def test_a_server_that_dies_is_the_reason(
-    source: str, later: Server, reason: str, config: Config, monkeypatch: pytest.MonkeyPatch
+def test_a_server_that_dies_for_good_is_the_reason(
+    source: str, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend = FakeBackend({"tiny": later})
+    dead = Server(ServerState.FAILED, "the server was killed by SIGKILL", "first", 1)
+    backend = FakeBackend({"tiny": dead})
     monkeypatch.setattr(evaluation, "backend_of", lambda _: backend)
     endpoint = existing_endpoint(THERE)
     monkeypatch.setattr(evaluation, "reach_deployment", lambda *_: (READY, endpoint))
     before = set(psutil.Process().children())
+    hopeless = replace(config, execution=replace(config.execution, max_restarts=0))
     with pytest.raises(EndpointError) as raised:
-        _evaluate(config, _program(source), make_deployment())
+        _evaluate(hopeless, _program(source), make_deployment())
     assert str(raised.value) == (
-        f"the server of tiny died while the task ran ({reason}); the end of its log:\nthe end of the log"
+        f"the server of tiny died while the task ran ({dead.reason}); the end of its log:\nthe end of the log"
     )
     assert set(psutil.Process().children()) <= before
 

@@ -20,7 +20,7 @@ from snakeval.results.result import Result
 from snakeval.run.attempt import Attempt
 from snakeval.run.deployment import ServedDeployment, ServerTeardown, Teardown
 from snakeval.run.failures import FailedStarts
-from snakeval.run.gateway import GatewayState
+from snakeval.run.gateway import GatewayState, Target
 from snakeval.run.heartbeat import Owner
 from snakeval.run.lease import Lease
 from snakeval.run.record import Damage, Moment, Pid, Record, ServerId, say_once
@@ -41,6 +41,7 @@ RECORDS: tuple[type[Record], ...] = (
     SessionRecord,
     Starter,
     StopMark,
+    Target,
     Teardown,
 )
 JSON = st.recursive(
