@@ -136,7 +136,7 @@ def test_a_server_that_runs_out_of_time(interrupted: Interrupted) -> None:
 
     Slurm wakes it before it ends it, and it may put an end of its own on record: Slurm's word is what the user is told.
     """
-    interrupted.begin("--retries", "0")
+    interrupted.begin("--retries", "0", max_restarts=0)
     os.kill(interrupted.state()["supervisor_pid"], signal.SIGSTOP)
     _limit_time(interrupted, 1)
     done = interrupted.fail_and_repair()
@@ -154,7 +154,7 @@ def test_a_server_goes_back_into_the_queue_before_its_time_is_over(interrupted: 
     assert interrupted.slurm.server_jobs() == [job]
     interrupted.finish()
     assert interrupted.slurm.result("a", "slow")["times"]["attempt"] == 1
-    assert "waiting for it, then going on" in interrupted.log()
+    assert "requests wait for it" in interrupted.log()
 
 
 def test_preemption_puts_server_and_task_back_and_costs_no_attempt(interrupted: Interrupted) -> None:

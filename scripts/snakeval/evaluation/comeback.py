@@ -55,6 +55,7 @@ class Comeback:
 
     def begin(self, endpoint: Endpoint) -> None:
         """Tell the gateway where the server answers now."""
+        self.files.target.unlink(missing_ok=True)
         self._aim(self.server, endpoint)
 
     def check(self) -> None:
@@ -98,7 +99,7 @@ class Comeback:
                 replace(target, waiting_for=why).write(self.files.target)
 
     def _aim(self, server: Server, endpoint: Endpoint) -> None:
-        if self._waiting is not None:
+        if self.files.target.exists():
             self.say(f"the server of {self.deployment.name} is back")
         self.server, self._waiting = server, None
         Target(endpoint.base_url, endpoint.api_key, generation_of(server)).write(self.files.target)
