@@ -68,7 +68,7 @@ class Comeback:
         now = self.backend.state(self.deployment.name)
         if now.state in (ServerState.READY, ServerState.DRAINING):
             if self._waiting is not None or _identity(now) != _identity(self.server):
-                self._aim(now, server_endpoint(self.config, self.deployment, now))
+                self._follow(now)
             return
         beside = self.server.allocation is not None and _job(now) != _job(self.server)
         if now.lives and not beside:
@@ -89,6 +89,15 @@ class Comeback:
         again, endpoint = reach_deployment(self.config, self.deployment, self.task.protocol, self.attempt, self.say)
         assert again is not None
         self._aim(again, endpoint)
+
+    def _follow(self, now: Server) -> None:
+        """Send what comes next to the server as it is now, unless it ends this very moment."""
+        try:
+            endpoint = server_endpoint(self.config, self.deployment, now)
+        except EndpointError as error:
+            self._wait(str(error))
+        else:
+            self._aim(now, endpoint)
 
     def _wait(self, why: str) -> None:
         if why != self._waiting:

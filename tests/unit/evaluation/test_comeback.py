@@ -108,3 +108,15 @@ def test_what_ran_inside_its_job_begins_anew(
     with pytest.raises(ServerComesBack, match="was interrupted") as raised:
         comeback.check()
     assert raised.value.starts == starts
+
+
+def test_a_key_of_another_process_is_never_sent(
+    comeback: Comeback, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> Endpoint:
+        raise EndpointError("the server of tiny is being started again")
+
+    monkeypatch.setattr(module, "server_endpoint", refuse)
+    backend.servers["tiny"] = replace(READY, generation=2)
+    comeback.check()
+    assert _target(comeback).waiting_for == "the server of tiny is being started again"
