@@ -80,9 +80,8 @@ def _neighbour(host: str, port: str) -> "subprocess.Popen[str]":
 
 
 def _settings(folder: Path, server: Server, access: Access, **more: Any) -> Settings:
-    generation = f"{access.server_id}.{access.generation}"
     base_url, files = f"{access.address}/v1", server.files.folder
-    return make_settings(folder, base_url, server=files, generation=generation, **more)
+    return make_settings(folder, base_url, server=files, **more)
 
 
 def test_a_neighbour_gets_neither_key_nor_request_and_no_answer_of_it_counts(server: Server, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from snakeval.harnesses.outcome import describe_status
 from snakeval.results.answers import Answers, answers_of
 from snakeval.run.gateway import GatewayState
 from snakeval.run.gateway_paths import GatewayPaths
+from snakeval.run.paths import RunPaths
 from snakeval.run.server import Server
 from snakeval.system.checkout import PROGRAMS
 from snakeval.system.files import write_text
@@ -89,10 +90,14 @@ class Behind:
     def settings(self, files: GatewayPaths) -> Settings:
         """Return what the gateway is told."""
         traffic, server = self.task.traffic, self.server
+        # What a service of a cloud has started for us is behind its own door: certificate and key are all there is.
+        own_server = server is not None and server.url is None
+        folder = RunPaths(self.config.folder).server(self.deployment.name).folder
         retries = MAX_RETRIES if traffic.max_retries is None else traffic.max_retries
         return Settings(
             base_url=self.endpoint.base_url,
-            own_server=server is not None and server.url is None,
+            own_server=own_server,
+            server=folder.absolute() if own_server else None,
             deployment=self.deployment.fingerprint,
             target=files.target.absolute() if server is not None else None,
             journal=files.journal.absolute(),
