@@ -12,28 +12,12 @@ class Choice:
     Attributes:
         text: None when there is none; an empty one is a text.
         tool_calls: What the model wants to be called, None for nothing.
-        is_refusal: Whether the model refuses in so many words.
-        has_thought: Whether there is reasoning beside the text.
         finish_reason: Why the text ends.
-        logprobs: None without them.
     """
 
     text: str | None
     tool_calls: object
-    is_refusal: bool
-    has_thought: bool
     finish_reason: str | None
-    logprobs: Fields | None
-
-    def lacking(self) -> str | None:
-        """Return why this is no answer, e.g. that all tokens went into reasoning; None when it is one.
-
-        An empty text is an answer, none at all is not, nor is an empty one of a model that has run out of tokens while
-        reasoning.
-        """
-        if self.text or (self.text == "" and not (self.finish_reason == "length" and self.has_thought)):
-            return None
-        return f"finish_reason {self.finish_reason}" + (", all tokens went into reasoning" if self.has_thought else "")
 
 
 @dataclass(frozen=True)
@@ -67,8 +51,5 @@ def _choice(choice: Fields) -> Choice:
     return Choice(
         text=text,
         tool_calls=message.value_or_none("tool_calls") or None,
-        is_refusal=bool(message.value_or_none("refusal")),
-        has_thought=bool(message.value_or_none("reasoning_content") or message.value_or_none("reasoning")),
         finish_reason=choice.text_or_none("finish_reason"),
-        logprobs=choice.part("logprobs") if isinstance(choice.value_or_none("logprobs"), dict) else None,
     )
