@@ -284,6 +284,11 @@ def gateway(behind: Behind, files: GatewayPaths, log: IO[str], say: Say) -> Iter
 
 
 def without_proxy(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that keep a harness's requests to its gateway away from a proxy."""
-    names = ("NO_PROXY", "no_proxy")
-    return {name: ",".join(filter(None, (environ.get(name), LOOPBACK))) for name in names}
+    """Return the variables that keep a harness's requests to its gateway away from a proxy.
+
+    Most programs read the first of the two names that is set: what the other one says must not be lost.
+    """
+    lower, upper = environ.get("no_proxy"), environ.get("NO_PROXY")
+    named = {"no_proxy": lower or upper, "NO_PROXY": upper or lower}
+    # A star is understood on its own alone.
+    return {name: value if value == "*" else ",".join(filter(None, (value, LOOPBACK))) for name, value in named.items()}
