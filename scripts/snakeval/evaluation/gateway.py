@@ -281,6 +281,8 @@ def gateway(behind: Behind, files: GatewayPaths, log: IO[str], say: Say) -> Iter
         yield task_gateway
     finally:
         task_gateway.end()
+        # It holds the key of the server.
+        files.target.unlink(missing_ok=True)
 
 
 def without_proxy(environ: Mapping[str, str]) -> dict[str, str]:
