@@ -11,14 +11,15 @@ import asyncio
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from snakeval.run.paths import ServerPaths
 from snakeval.run.server import ANSWERING, ServerRecord
-from snakeval.system.processes import Mark, family_of, keeps_open, processes_of
+from snakeval.system.processes import Mark, family_of, opened, processes_of
 
 Address = tuple[str, int]
 STRANGER = "another process than the server answers on its port"
@@ -26,6 +27,7 @@ STRANGER = "another process than the server answers on its port"
 SKEW_S = 2.0
 SILENCE_S = 30.0
 POLL_S = 0.25
+GATHER_S = 0.005
 _TABLES = ("tcp", "tcp6")
 _LISTENS = "0A"
 
@@ -48,9 +50,13 @@ class ServerProof:
         record = ServerRecord.read(self._files.state)
         if peer is None or own is None or record is None or record.state not in ANSWERING:
             return "no server of the run answers right now"
-        if _plain(peer[0]) == _plain(own[0]):
-            return self._owner_of(record).stranger(peer[:2], own[:2])
-        return await self._unheard(record, peer[:2])
+        peer, own = _plain(peer), _plain(own)
+        if peer[0] == own[0]:
+            made = time.monotonic()
+            # One look is enough for all connections that are made together.
+            await asyncio.sleep(GATHER_S)
+            return self._owner_of(record).stranger(peer, own, made)
+        return await self._unheard(record, peer)
 
     def _owner_of(self, record: ServerRecord) -> "Owner":
         mark = Mark.of(self._files.folder, record.server_id)
@@ -61,7 +67,7 @@ class ServerProof:
     async def _unheard(self, then: ServerRecord, peer: Address) -> str | None:
         """Wait until the supervisor says that the server lives that lived when the connection was made."""
         made, began = time.time(), time.monotonic()
-        if then.host is None or (socket.gethostbyname(then.host), then.port) != (_plain(peer[0]), peer[1]):
+        if then.host is None or (socket.gethostbyname(then.host), then.port) != peer:
             return STRANGER
         while time.monotonic() - began < SILENCE_S:
             now = ServerRecord.read(self._files.state)
@@ -87,55 +93,72 @@ class Owner:
     def __init__(self, mark: Mark) -> None:
         self._mark = mark
         self._family: list[psutil.Process] = []
+        self._looked = float("-inf")
+        self._sockets = Sockets({}, {})
+        self._held: set[int] = set()
+        self._is_family_known = False
 
-    def stranger(self, peer: Address, own: Address) -> str | None:
+    def stranger(self, peer: Address, own: Address, made: float = float("inf")) -> str | None:
         """Return why the other end of a connection is none of them, None when it is.
 
         Args:
             peer: Address of the other end.
             own: Address of our end.
+            made: When the connection was there, by the monotonic clock; a look that was later is enough.
         """
-        inode = socket_inode(peer, own)
+        if self._looked < made:
+            self._looked, self._is_family_known = time.monotonic(), False
+            self._sockets, self._held = read_sockets(), held_sockets(self._family)
+        inode = self._sockets.connected.get((_plain(peer), _plain(own)))
         if inode is None:
             return "the connection was gone before it was known who answers"
         # What was not accepted yet belongs to who listens; it is lost when that one ends.
-        sockets = [inode] if inode else listening_inodes(peer)
-        return None if sockets and all(map(self._hold, sockets)) else STRANGER
+        wanted = [inode] if inode else self._sockets.listening_on(peer)
+        return None if wanted and all(map(self._hold, wanted)) else STRANGER
 
     def _hold(self, inode: int) -> bool:
-        if self._one_holds(inode):
-            return True
-        # A server forks while it lives, and some of its processes write over their environment.
-        found = (one for carrier in processes_of(self._mark) for one in family_of(carrier.pid))
-        self._family = list({one.pid: one for one in found}.values())
-        return self._one_holds(inode)
-
-    def _one_holds(self, inode: int) -> bool:
-        return any(keeps_open(process.pid, f"socket:[{inode}]") for process in self._family if process.is_running())
+        if inode not in self._held and not self._is_family_known:
+            # A server forks while it lives, and some of its processes write over their environment.
+            found = (one for carrier in processes_of(self._mark) for one in family_of(carrier.pid))
+            self._family = list({one.pid: one for one in found}.values())
+            self._held, self._is_family_known = held_sockets(self._family), True
+        return inode in self._held
 
 
-def socket_inode(local: Address, remote: Address) -> int | None:
-    """Return the inode of the TCP socket of this machine with these addresses.
+@dataclass(frozen=True)
+class Sockets:
+    """The TCP sockets of this machine.
 
-    Args:
-        local: The socket's own address: for the other end of a connection, what that connection calls its peer.
-        remote: The other end's.
-
-    Returns:
-        0 as long as no process has accepted the connection; None when there is no such socket.
+    Attributes:
+        connected: Own and other address -> inode; 0 as long as no process has accepted the connection.
+        listening: Address -> inodes.
     """
-    wanted = (_plain(local[0]), local[1]), (_plain(remote[0]), remote[1])
-    return next((int(row[9]) for row in _all_rows() if (_address(row[1]), _address(row[2])) == wanted), None)
+
+    connected: dict[tuple[Address, Address], int]
+    listening: dict[Address, list[int]]
+
+    def listening_on(self, address: Address) -> list[int]:
+        """Return the inodes of those that listen on an address, or on its port of all addresses."""
+        hosts = (_plain(address)[0], "0.0.0.0", "::")
+        return [inode for host in hosts for inode in self.listening.get((host, address[1]), ())]
 
 
-def listening_inodes(address: Address) -> list[int]:
-    """Return the inodes of the sockets of this machine that listen on an address, or on its port of all addresses."""
-    wanted = [(host, address[1]) for host in (_plain(address[0]), "0.0.0.0", "::")]
-    return [int(row[9]) for row in _all_rows() if row[3] == _LISTENS and _address(row[1]) in wanted]
+def read_sockets() -> Sockets:
+    """Return the sockets that there are right now."""
+    sockets = Sockets({}, {})
+    for row in (row for name in _TABLES for row in _rows(name)):
+        own, other, inode = _address(row[1]), _address(row[2]), int(row[9])
+        if row[3] == _LISTENS:
+            sockets.listening.setdefault(own, []).append(inode)
+        else:
+            sockets.connected[own, other] = inode
+    return sockets
 
 
-def _all_rows() -> Iterator[list[str]]:
-    return (row for name in _TABLES for row in _rows(name))
+def held_sockets(processes: Sequence[psutil.Process]) -> set[int]:
+    """Return the inodes of the sockets that living processes have open."""
+    targets = (target for process in processes if process.is_running() for target in opened(process.pid))
+    return {int(target[8:-1]) for target in targets if target.startswith("socket:[")}
 
 
 def _rows(name: str) -> list[list[str]]:
@@ -152,9 +175,9 @@ def _address(text: str) -> Address:
     groups = [int(host[place : place + 8], 16) for place in range(0, len(host), 8)]
     packed = b"".join(struct.pack("=I", group) for group in groups)
     family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
-    return _plain(socket.inet_ntop(family, packed)), int(port, 16)
+    return _plain((socket.inet_ntop(family, packed), int(port, 16)))
 
 
-def _plain(host: str) -> str:
+def _plain(address: Address) -> Address:
     """Return an address of IPv4 inside IPv6 as one of IPv4."""
-    return host.removeprefix("::ffff:")
+    return address[0].removeprefix("::ffff:"), address[1]

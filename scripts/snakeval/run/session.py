@@ -13,7 +13,7 @@ from snakeval.run.heartbeat import SILENCE_S
 from snakeval.run.paths import RunPaths, ServerPaths, run_locks
 from snakeval.run.record import Moment, Pid, Record
 from snakeval.system.files import HeldLock
-from snakeval.system.processes import SESSION_VARIABLE, is_alive, keeps_open
+from snakeval.system.processes import SESSION_VARIABLE, is_alive, opened
 
 SUCCEEDED = "succeeded"
 FAILED = "failed"
@@ -88,7 +88,7 @@ def works_on(session: SessionRecord, paths: RunPaths) -> bool:
 
     What runs on another machine cannot be looked at, and is never signalled from here.
     """
-    return not session.is_here or keeps_open(session.pid, str(paths.root.resolve()))
+    return not session.is_here or str(paths.root.resolve()) in opened(session.pid)
 
 
 def _is_silent(paths: RunPaths) -> bool:

@@ -85,24 +85,17 @@ def family_of(pid: int) -> list[psutil.Process]:
         return []
 
 
-def keeps_open(pid: int, target: str) -> bool:
-    """Return whether a process has something open; False for a process that is gone or another user's.
+def opened(pid: int) -> set[str]:
+    """Return what a process has open: real paths, and "socket:[INODE]"; nothing of one that is gone or another user's.
 
-    Args:
-        pid: The process.
-        target: Real path of a file or folder, or "socket:[INODE]". Source: proc(5), `/proc/[pid]/fd`.
+    Source: proc(5), `/proc/[pid]/fd`.
     """
-    try:
-        return any(_target(link) == target for link in Path(f"/proc/{pid}/fd").iterdir())
-    except OSError:
-        return False
-
-
-def _target(link: Path) -> str | None:
-    try:
-        return str(link.readlink())
-    except OSError:
-        return None
+    found = set()
+    with contextlib.suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.add(str(link.readlink()))
+    return found
 
 
 def listens_on(processes: Sequence[psutil.Process], port: int) -> bool:

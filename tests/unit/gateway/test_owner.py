@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from snakeval.gateway import owner as owner_module
-from snakeval.gateway.owner import STRANGER, Address, Owner, ServerProof, listening_inodes, socket_inode
+from snakeval.gateway.owner import STRANGER, Address, Owner, ServerProof, held_sockets, read_sockets
 from snakeval.run.paths import RunPaths, ServerPaths
 from snakeval.run.server import ServerRecord, ServerState
-from snakeval.system.processes import SERVER_ID_VARIABLE, Mark, keeps_open
+from snakeval.system.processes import SERVER_ID_VARIABLE, Mark
 
 OURS = Mark("0123456789abcdef", Path("/results/demo/tiny/server"))
 NEIGHBOURS = Mark(OURS.server_id, Path("/results/other/tiny/server"))
@@ -80,16 +81,14 @@ def test_a_connection_that_is_gone_proves_nothing() -> None:
 def test_a_socket_and_who_holds_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         with _connected(OURS.variables) as (peer, own):
-            there, here = socket_inode(peer, own), socket_inode(own, peer)
-            assert there
-            assert here
-            assert [keeps_open(os.getpid(), f"socket:[{inode}]") for inode in (there, here)] == [False, True]
+            connected = read_sockets().connected
+            there, here = connected[peer, own], connected[own, peer]
+            assert {there, here} & held_sockets([psutil.Process()]) == {here}
         address = server.getsockname()
-        assert listening_inodes(address) == [os.fstat(server.fileno()).st_ino]
+        assert read_sockets().listening_on(address) == [os.fstat(server.fileno()).st_ino]
         with socket.create_connection(address) as waiting:
-            assert socket_inode(waiting.getpeername(), waiting.getsockname()) == 0
-    assert socket_inode(("127.0.0.1", 1), ("127.0.0.1", 2)) is None
-    assert listening_inodes(("127.0.0.1", 1)) == []
+            assert read_sockets().connected[waiting.getpeername(), waiting.getsockname()] == 0
+    assert read_sockets().listening_on(("127.0.0.1", 1)) == []
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
@@ -99,9 +98,8 @@ def test_ipv6() -> None:
         socket.create_connection(server.getsockname()[:2]) as connection,
         server.accept()[0] as accepted,
     ):
-        inode = socket_inode(connection.getpeername()[:2], connection.getsockname()[:2])
-        assert inode is not None
-        assert os.fstat(accepted.fileno()).st_ino == inode
+        ends = connection.getpeername()[:2], connection.getsockname()[:2]
+        assert read_sockets().connected[ends] == os.fstat(accepted.fileno()).st_ino
 
 
 class Transport(asyncio.BaseTransport):

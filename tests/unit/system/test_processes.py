@@ -16,8 +16,8 @@ from snakeval.system.processes import (
     end_processes,
     family_of,
     is_alive,
-    keeps_open,
     listens_on,
+    opened,
     processes_of,
     start_time,
 )
@@ -109,11 +109,11 @@ def test_neither_id_nor_folder_alone_makes_a_process_ours(start: Start) -> None:
 
 def test_what_a_process_keeps_open(start: Start, tmp_path: Path) -> None:
     descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
-    assert keeps_open(os.getpid(), str(tmp_path.resolve()))
-    assert not keeps_open(start().pid, str(tmp_path.resolve()))
+    assert str(tmp_path.resolve()) in opened(os.getpid())
+    assert str(tmp_path.resolve()) not in opened(start().pid)
     os.close(descriptor)
-    assert not keeps_open(os.getpid(), str(tmp_path.resolve()))
-    assert not keeps_open(_gone(), str(tmp_path.resolve()))
+    assert str(tmp_path.resolve()) not in opened(os.getpid())
+    assert opened(_gone()) == set()
 
 
 def test_only_the_family_of_a_process_listens(start: Start) -> None:
