@@ -8,7 +8,7 @@ from snakeval.errors import HarnessError
 from snakeval.harnesses import harness_of
 from snakeval.harnesses.outcome import read_outcome
 from snakeval.harnesses.runners.snakeval_runners.lm_eval.request import Generation, LmEvalRequest
-from snakeval.harnesses.runners.snakeval_runners.shared.cache import Reply, RequestCache
+from snakeval.harnesses.runners.snakeval_runners.shared.fields import Fields
 from snakeval.harnesses.runners.snakeval_runners.shared.outcome import (
     FailureRecord,
     OutcomeRecord,
@@ -17,6 +17,7 @@ from snakeval.harnesses.runners.snakeval_runners.shared.outcome import (
     write_failure,
     write_outcome,
 )
+from snakeval.harnesses.runners.snakeval_runners.shared.replies import describe, facts_of, joined, refusal_of
 from snakeval.harnesses.runners.snakeval_runners.shared.request import read_request
 from snakeval.harnesses.runners.snakeval_runners.shared.samples import ReplyFacts, Sample, write_samples
 from snakeval.system.files import write_json
@@ -90,17 +91,26 @@ def test_a_damaged_failure_is_told(tmp_path: Path, text: str, said: str) -> None
     assert said in str(failure)
 
 
-def test_kept_replies_outlive_a_cut_and_damaged_lines(tmp_path: Path) -> None:
-    path = tmp_path / "requests.jsonl"
-    # Half of a pair of surrogates, as some models write it.
-    reply = Reply("yes \ud83d", "stop", 3, None, 0.25)
-    RequestCache(path).put("a", reply)
-    with path.open("a") as file:
-        file.write('{"key": "b", "answer": "no"}\n[]\n{"key": "c", "answer": "cut sho')
-    cache = RequestCache(path)
-    cache.put("d", reply)
-    again = RequestCache(path)
-    assert [again.get(key) for key in "abcd"] == [reply, None, None, reply]
+def test_what_the_gateway_refuses_is_told_by_kind() -> None:
+    told = [("busy", "busy: HTTP 429:\n slow down"), ("rejected", "rejected: HTTP 400"), ("busy", "busy: HTTP 429")]
+    errors = [{"type": "snakeval_gateway", "code": kind, "message": message} for kind, message in told]
+    refusals = [refusal for error in errors if (refusal := refusal_of(Fields(error)))]
+    message = "2 of 4 samples got no answer: busy (2x), rejected (1x), e.g. 'HTTP 429: slow down'"
+    assert describe(refusals, asked=4, failed=2) == message
+    assert refusal_of(Fields({"type": "invalid_request_error", "code": "busy", "message": "no"})) is None
+
+
+def test_the_facts_of_a_sample_are_those_of_all_its_answers() -> None:
+    choices = [{"index": 0, "finish_reason": "tool_calls"}, {"index": 1, "finish_reason": "stop"}]
+    first = {"choices": choices, "usage": {"prompt_tokens": 3}, "snakeval": {"latency_s": 0.1}}
+    second = {
+        "choices": choices[1:],
+        "usage": {"prompt_tokens": 4, "completion_tokens": 2},
+        "snakeval": {"latency_s": 1},
+    }
+    assert joined([facts_of(Fields(body)) for body in (first, second)]) == ReplyFacts("tool_calls", 7, 2, 1.1)
+    assert joined([facts_of(Fields({"choices": choices}))]) == ReplyFacts("tool_calls")
+    assert joined([]) == ReplyFacts()
 
 
 def test_a_sample_is_one_flat_line(tmp_path: Path) -> None:

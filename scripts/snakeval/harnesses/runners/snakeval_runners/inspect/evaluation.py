@@ -10,9 +10,10 @@ from inspect_ai.log import EvalError, EvalLog, EvalSample, resolve_sample_attach
 from inspect_ai.model import GenerateConfig, Model, get_model
 from inspect_ai.model._model import init_active_model
 
-from ..shared.failures import Failures, RunnerError
+from ..shared.failures import RunnerError
 from ..shared.outcome import OutcomeRecord, SampleCounts, write_outcome
 from ..shared.progress import Progress
+from ..shared.replies import describe
 from ..shared.samples import write_samples
 from .loading import load_task
 from .replies import requests_of, unanswered
@@ -111,10 +112,7 @@ def _check(request: InspectRequest, log: EvalLog, samples: list[EvalSample], ask
     failed = len({str(sample.id) for sample in broken} | {one.sample_id for one in silent})
     counts = SampleCounts(asked, asked - failed, failed)
     if silent:
-        failures = Failures()
-        for one in silent:
-            failures.add(one.error)
-        raise RunnerError("endpoint", failures.describe(asked, failed), counts)
+        raise RunnerError("endpoint", describe([one.why for one in silent], asked, failed), counts)
     if broken:
         message = f"{failed} of {asked} samples failed, e.g. sample {broken[0].id}: {_first_line(broken[0].error)}"
         raise RunnerError("harness", message, counts)

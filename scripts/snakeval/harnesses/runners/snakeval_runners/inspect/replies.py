@@ -1,21 +1,18 @@
 """What Inspect's log tells of the requests of a sample: the gateway's answers, and why others have none."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
 
 from inspect_ai.event import ModelEvent
 from inspect_ai.log import EvalSample
 
-from ..shared.failures import RequestError
 from ..shared.fields import Fields
+from ..shared.replies import Refusal, facts_of, joined, refusal_of
 from ..shared.samples import ReplyFacts
 
-GATEWAY = "snakeval_gateway"
 # What the OpenAI client says when nobody listens, or the other side has gone.
 CONNECTION_LOST = "Connection error."
-_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -25,12 +22,12 @@ class Unanswered:
     Attributes:
         sample_id: Whose request it was.
         at: When it was sent.
-        error: Why.
+        why: The gateway's reason.
     """
 
     sample_id: str
     at: datetime
-    error: RequestError
+    why: Refusal
 
 
 def requests_of(sample: EvalSample, model: str) -> list[ModelEvent]:
@@ -49,28 +46,19 @@ def unanswered(samples: Sequence[EvalSample], model: str) -> list[Unanswered]:
 
 def _unanswered(sample: EvalSample, model: str) -> Iterator[Unanswered]:
     for event in requests_of(sample, model):
-        told = _response(event)
-        if told.text_or_none("type") == GATEWAY:
-            kind = told.text("code")
-            error = RequestError(kind, told.text("message").removeprefix(f"{kind}: "), retryable=False)
-        elif event.error == CONNECTION_LOST:
-            error = RequestError("connection error", "the task's gateway does not answer", retryable=False)
-        else:
-            # An answer, or a request that the task itself has cancelled.
-            continue
-        yield Unanswered(str(sample.id), event.timestamp, error)
+        why = refusal_of(_response(event))
+        if why is None and event.error == CONNECTION_LOST:
+            why = Refusal("connection error", "the task's gateway does not answer")
+        # None for an answer, and for a request that the task itself has cancelled.
+        if why is not None:
+            yield Unanswered(str(sample.id), event.timestamp, why)
 
 
 def reply_facts(sample: EvalSample, model: str) -> ReplyFacts:
     """Return what is known of a sample's answers beside their text."""
     replies = [_response(event) for event in requests_of(sample, model)]
-    usages = [reply.part_or_empty("usage") for reply in replies]
-    return ReplyFacts(
-        finish_reason=_finish_reason(sample, model),
-        prompt_tokens=_sum(usage.count_or_none("prompt_tokens") for usage in usages),
-        completion_tokens=_sum(usage.count_or_none("completion_tokens") for usage in usages),
-        latency_s=_sum(reply.part_or_empty("snakeval").number_or_none("latency_s") for reply in replies),
-    )
+    facts = joined([facts_of(reply) for reply in replies if "choices" in reply])
+    return replace(facts, finish_reason=_finish_reason(sample, model))
 
 
 def _finish_reason(sample: EvalSample, model: str) -> str | None:
@@ -87,9 +75,3 @@ def _finish_reason(sample: EvalSample, model: str) -> str | None:
 
 def _response(event: ModelEvent) -> Fields:
     return Fields(event.call.response if event.call and event.call.response else {})
-
-
-def _sum(values: Iterable[_Number | None]) -> _Number | None:
-    """Add what is known, None without any."""
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None

@@ -12,10 +12,10 @@ from lm_eval.utils import check_remote_tokenizer_support, handle_non_serializabl
 from ..shared.failures import RunnerError
 from ..shared.outcome import OutcomeRecord, SampleCounts, write_outcome
 from ..shared.progress import Progress
+from ..shared.replies import describe
 from ..shared.samples import write_samples
-from .model import TIMEOUT_S, ChatModel, CompletionsModel, UnansweredError
+from .model import TIMEOUT_S, ChatModel, CompletionsModel, UnansweredError, refusal_in
 from .passes import Pass, read_pass
-from .replies import refusal_of
 from .request import Generation, LmEvalRequest
 from .results import build_metrics
 from .samples import build_samples
@@ -34,7 +34,7 @@ def evaluate(request: LmEvalRequest) -> None:
     if model.unanswered or len(passes) < request.repeats:
         asked, failed = loaded.documents(), len(model.unanswered)
         counts = SampleCounts(asked, asked - failed, failed)
-        raise RunnerError("endpoint", model.failures.describe(asked, failed), counts)
+        raise RunnerError("endpoint", describe(model.refusals, asked, failed), counts)
     _write_results(request, passes)
     write_samples(request.samples_path, build_samples(passes))
     write_outcome(request.outcome_path, _outcome(request, loaded, passes))
@@ -68,7 +68,7 @@ def _check_remote_tokenizer(request: LmEvalRequest, api_key: str | None) -> None
     headers = {"Authorization": f"Bearer {api_key}"}
     listing = requests.get(f"{request.base_url.rstrip('/')}/models", headers=headers, timeout=TIMEOUT_S)
     if listing.status_code >= 500:
-        raise RunnerError("endpoint", f"the endpoint does not answer: {refusal_of(listing.status_code, listing.text)}")
+        raise RunnerError("endpoint", f"the endpoint does not answer: {refusal_in(listing.status_code, listing.text)}")
     raise RunnerError(
         "harness",
         f"task {request.task} needs the model's tokenizer, which the endpoint does not offer; set tokenizer of the"

@@ -15,11 +15,10 @@ import aiohttp
 from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from ..shared.failures import Failures
 from ..shared.fields import Fields
 from ..shared.progress import Progress
+from ..shared.replies import Refusal, facts_of, refusal_of
 from ..shared.samples import ReplyFacts
-from .replies import facts_of, refusal_of
 from .request import LmEvalRequest
 
 # lm-eval's default of 2048 silently cuts longer prompts; the endpoint's own limit is loud.
@@ -33,7 +32,7 @@ LOST_FOR_GOOD_S = 60
 
 
 class UnansweredError(Exception):
-    """At least one request of this pass has no answer; the model's failures say why."""
+    """At least one request of this pass has no answer; the model's refusals say why."""
 
 
 class Text(str):
@@ -52,7 +51,7 @@ class _Gateway:
     """Overrides shared by both models; must stand before lm-eval's class.
 
     Attributes:
-        failures: Requests that have no answer.
+        refusals: Why requests have no answer.
         unanswered: (task, document) pairs with such a request, over all passes.
         passes_ahead: Passes of equal requests that the progress has to expect: all of them in the first, then none.
     """
@@ -68,7 +67,7 @@ class _Gateway:
             timeout=TIMEOUT_S,
             **kwargs,
         )
-        self.failures = Failures()
+        self.refusals: list[Refusal] = []
         self.unanswered: set[tuple[str, int]] = set()
         self._progress = progress
         self._parallelism = max(1, request.parallelism)
@@ -122,7 +121,7 @@ class _Gateway:
         payload = self._payload(message, generate, gen_kwargs)
         status, text = await _post(session, self.base_url, payload)  # type: ignore[attr-defined]
         if status != 200:
-            self.failures.add(refusal_of(status, text))
+            self.refusals.append(refusal_in(status, text))
             return None if generate else (float("nan"), False)
         body = json.loads(text)
         answer: Text | Loglikelihood
@@ -177,3 +176,12 @@ async def _post(session: aiohttp.ClientSession, url: str, payload: object) -> tu
     """Return status and body; raises one of `LOST` when the gateway has been away for too long."""
     async with session.post(url, json=payload) as response:
         return response.status, await response.text()
+
+
+def refusal_in(status: int, text: str) -> Refusal:
+    """Return why a request has no answer, from the status and the body of the reply."""
+    try:
+        refusal = refusal_of(Fields(json.loads(text)).part_or_empty("error"))
+    except (ValueError, TypeError):
+        refusal = None
+    return refusal or Refusal(f"HTTP {status}", text)

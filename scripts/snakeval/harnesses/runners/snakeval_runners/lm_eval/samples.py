@@ -2,12 +2,10 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
 
+from ..shared.replies import joined
 from ..shared.samples import ReplyFacts, Sample
 from .passes import Entry, Pass
-
-_Number = TypeVar("_Number", int, float)
 
 
 def build_samples(passes: Sequence[Pass]) -> Iterator[Sample]:
@@ -29,7 +27,7 @@ def build_samples(passes: Sequence[Pass]) -> Iterator[Sample]:
                         for metric, value in entry.metrics.items()
                         if hasattr(value, "__float__")
                     },
-                    reply=_reply_facts(first),
+                    reply=joined(_kept_facts(first)),
                 )
 
 
@@ -63,20 +61,6 @@ def _expected(entry: Entry) -> object:
     return target
 
 
-def _reply_facts(entry: Entry) -> ReplyFacts:
+def _kept_facts(entry: Entry) -> list[ReplyFacts]:
     kept = [getattr(answer, "facts", None) for answers in entry.responses for answer in answers]
-    facts: list[ReplyFacts] = [one for one in kept if one is not None]
-    if not facts:
-        return ReplyFacts()
-    latency_s = _total([one.latency_s for one in facts])
-    return ReplyFacts(
-        finish_reason=facts[0].finish_reason,
-        prompt_tokens=_total([one.prompt_tokens for one in facts]),
-        completion_tokens=_total([one.completion_tokens for one in facts]),
-        latency_s=None if latency_s is None else round(latency_s, 3),
-    )
-
-
-def _total(values: Sequence[_Number | None]) -> _Number | None:
-    known = [value for value in values if value is not None]
-    return sum(known[1:], known[0]) if known else None
+    return [one for one in kept if one is not None]
