@@ -1,4 +1,4 @@
-"""Files that survive a kill: JSON is written whole or not at all, and JSON lines are whole up to the last one."""
+"""Files that survive a kill: JSON is written whole or not at all, and of JSON lines all that are whole are read."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -37,24 +37,8 @@ def read_lines(path: Path) -> Iterator[Fields]:
 
 
 def _text(line: bytes) -> str:
-    """Return a line as `AppendedLines` wrote it; others may have cut a character in two."""
+    """Return a line as text: some hold half a pair of surrogates, and a kill may have cut a character in two."""
     try:
         return line.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         return line.decode("utf-8", "replace")
-
-
-class AppendedLines:
-    """A JSONL file that grows; a line that a kill cut short does not spoil the next one."""
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = path.read_bytes() if path.exists() else b""
-        self._file = path.open("ab")
-        if content and not content.endswith(b"\n"):
-            self._file.write(b"\n")
-
-    def append(self, line: object) -> None:
-        """Write a line; it survives a kill of this process as soon as this returns."""
-        self._file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
-        self._file.flush()
