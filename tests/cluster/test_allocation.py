@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cluster.conftest import SlurmWorkspace, slurm_call, small_execution
 from snakeval.system.files import read_json
-from workspace import CHECKPOINT, REPOSITORY, eventually, name_of
+from workspace import CHECKPOINT, REPOSITORY, command_of, eventually, name_of
 
 PROGRAM = str(REPOSITORY / "tests" / "fakes" / "command_task.py")
 REPAIR_PLAN = {"ready": 1, "evaluate": 1, "teardown": 1, "aggregate": 1, "report": 1, "all": 1}
@@ -17,7 +17,7 @@ def _config(slurm: SlurmWorkspace, *tasks: dict[str, Any] | str) -> None:
     slurm.configure(
         {
             "deployment": {"type": "llamacpp", "checkpoint_path": CHECKPOINT, "name": "a"},
-            "execution": small_execution(evaluate_in="allocation"),
+            "execution": small_execution(evaluate_in="allocation", max_restarts=0),
             "evaluation": {"tasks": list(tasks), "limit": 3},
         }
     )
@@ -57,13 +57,14 @@ def test_faults_leave_no_step_and_are_repaired(slurm: SlurmWorkspace, fault: str
     _config(slurm, {"name": "slow", "command": [sys.executable, PROGRAM, "--wait", str(gate)]})
     running = slurm.start("--retries", "0")
     eventually((slurm.results / "a" / "slow" / "harness" / "progress.json").exists, 120)
-    assert len(_steps(slurm)) == 1
+    # The harness and its gateway.
+    assert len(_steps(slurm)) == 2
     if fault == "scancel of the server":
         slurm_call("scancel", *slurm.server_jobs())
     elif fault == "signal to Snakemake":
         running.signal(signal.SIGINT)
     else:
-        several = [one for one in slurm.processes() if name_of(one) == "srun"]
+        several = [one for one in slurm.processes() if name_of(one) == "srun" and PROGRAM in command_of(one)]
         # srun has a child of the same name.
         next(one for one in several if one.parent() not in several).kill()
     assert running.wait().returncode != 0
