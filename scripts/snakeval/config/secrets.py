@@ -61,6 +61,32 @@ def unset(where: str, variable: str) -> Problem:
     )
 
 
+def unusable_key(where: str, variable: str, environ: Mapping[str, str]) -> Problem | None:
+    """Return the finding that a variable holds no key that a request can carry; None when it does.
+
+    A header of HTTP holds printable characters of ASCII, and nothing at its ends (RFC 9110, section 5.5). What the
+    variable holds is not told.
+    """
+    if variable not in environ:
+        return unset(where, variable)
+    key = environ[variable]
+    if key and key == key.strip() and key.isascii() and key.isprintable():
+        return None
+    odd = next((f"character {place}" for place, one in enumerate(key, 1) if _is_odd(one)), "a space at an end")
+    got = f"{odd} of {variable} cannot stand in a header of HTTP (not shown)"
+    return Problem(
+        where=where,
+        what="names a variable that holds no usable key" if key else "names a variable that is empty",
+        got=got if key else f"{variable} with nothing in it",
+        expected="printable characters of ASCII, without a line break",
+        hint=f'export {variable}="$(tr -d "\\r\\n" < FILE)" takes line breaks away',
+    )
+
+
+def _is_odd(character: str) -> bool:
+    return not (character.isascii() and character.isprintable())
+
+
 def without_secrets(env_vars: Mapping[str, str]) -> dict[str, str]:
     """Return `env_vars` for config.resolved.yaml: a literal under a secret-looking name becomes "lit:***"."""
     return {

@@ -248,14 +248,15 @@ class TaskGateway:
     def counted(self, outcome: Outcome) -> tuple[Outcome, Answers]:
         """Return an outcome with the tokens and requests of the wire, and what else was seen there; packs the journal.
 
+        A program that keeps answers asks only for the rest when it begins anew: what it says of its tokens holds.
         Call it once, when the gateway has ended.
         """
         if self.told is None:
             raise HarnessError("the gateway of the task has left no count of its answers")
         counted = replace(
             outcome,
-            prompt_tokens=self.told.prompt_tokens,
-            completion_tokens=self.told.completion_tokens,
+            prompt_tokens=_first(outcome.prompt_tokens, self.told.prompt_tokens),
+            completion_tokens=_first(outcome.completion_tokens, self.told.completion_tokens),
             requests_sent=self.told.sent,
             requests_cached=self.told.remembered,
             requests_retried=self.told.again,
@@ -270,6 +271,10 @@ class TaskGateway:
         given = {**without_batch_variables(os.environ), **own, TOKEN_VARIABLE: self._token}
         key = self._behind.endpoint.api_key
         return given | ({ENDPOINT_KEY_VARIABLE: key} if key else {})
+
+
+def _first(own: int | None, counted: int | None) -> int | None:
+    return counted if own is None else own
 
 
 @contextmanager

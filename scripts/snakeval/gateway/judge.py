@@ -77,7 +77,7 @@ def judge(asked: Asked, body: bytes) -> Judgement:
         return Judgement.of(Verdict(Kind.NO_ANSWER, what), reply.usage)
     usage = reply.usage or Usage()
     verdicts = [_judge_choice(asked, choice, usage if len(choices) == 1 else Usage()) for choice in choices]
-    return Judgement(verdicts, [choice.finish_reason for choice in choices], usage)
+    return Judgement(verdicts, [choice.finish_reason or None for choice in choices], usage)
 
 
 def judge_plain(body: bytes) -> Judgement:
@@ -105,11 +105,13 @@ def _judge_choice(asked: Asked, choice: Choice, usage: Usage) -> Verdict:
     spoken = bool(text and text.strip())
     if text is None and not called and not message.thought and not message.refusal:
         # An aborted or filtered answer often has no content: the endpoint's own word for it tells more.
-        return _by_finish(finish) or Verdict(Kind.NO_ANSWER, f"no content, finish_reason {choice.finish_reason}")
+        return _by_finish(finish) or Verdict(Kind.NO_ANSWER, f"no content, finish_reason {finish or None}")
     if choice.error:
         return Verdict(Kind.ERROR, _shown(msgspec.json.encode(choice.error)))
     if (ended := _by_finish(finish)) is not None:
         return ended
+    if choice.finish_reason is None and not asked.echo:
+        return Verdict(Kind.UNFINISHED, "finish_reason is null")
     if asked.echo and asked.logprobs and (why := _logprobs_misfit(asked, choice, usage)) is not None:
         return Verdict(Kind.LOGPROBS, why)
     if called:

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     ERROR = "error"
     ABORTED = "aborted"
     FILTERED = "filtered"
+    UNFINISHED = "unfinished"
     LOGPROBS = "log-probabilities do not fit"
     THOUGHT_ONLY = "thought only"
     REFUSED = "refused"
@@ -48,6 +49,7 @@ DEFAULTS = {
     Kind.ERROR: Treatment.AGAIN,
     Kind.ABORTED: Treatment.AGAIN,
     Kind.FILTERED: Treatment.FAILURE,
+    Kind.UNFINISHED: Treatment.AGAIN,
     Kind.LOGPROBS: Treatment.FAILURE,
     Kind.THOUGHT_ONLY: Treatment.FAILURE,
     Kind.REFUSED: Treatment.COUNTED,

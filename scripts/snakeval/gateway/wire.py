@@ -6,7 +6,7 @@ services add (`reasoning_content`, `reasoning`, an `error` inside a choice, cont
 
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 
 class Part(Struct, frozen=True):
@@ -49,10 +49,10 @@ class Logprobs(Struct, frozen=True):
 
 
 class Choice(Struct, frozen=True):
-    """One answer."""
+    """One answer; null as `finish_reason` says that it has not ended, and without the key nothing is said."""
 
     index: int = 0
-    finish_reason: str | None = None
+    finish_reason: str | UnsetType | None = UNSET
     message: Message | None = None
     text: str | None = None
     logprobs: Any = None

@@ -68,6 +68,15 @@ def test_keys_of_the_task_change_only_its_own(workflow: Workflow, key: str) -> N
     assert _changed(workflow, {f"evaluation.tasks.colours.{name}": value}) == (False, True)
 
 
+@pytest.mark.parametrize(
+    "setting", ["process_reasoning_traces=true", "params_to_remove=[seed]", "params_to_add.top_k=1"]
+)
+def test_what_the_gateway_does_counts_for_every_harness(workflow: Workflow, setting: str) -> None:
+    name, _, value = setting.partition("=")
+    assert _changed(workflow, {f"evaluation.adapter_config.{name}": value}) == (False, True)
+    assert _changed(workflow, {f"evaluation.tasks.colours.adapter_config.{name}": value}) == (False, True)
+
+
 def test_environment_counts_where_it_can_change_a_score(workflow: Workflow) -> None:
     assert _changed(workflow, {"env_vars.A": "host:A"}) == (True, True)
     assert _changed(workflow, {"deployment.env_vars.A": "lit:1"}) == (True, False)

@@ -213,8 +213,8 @@ def test_own_definitions_come_first(workflow: Workflow) -> None:
         ("{tasks: [{name: hle.hle, container: 'a/b:latest'}]}", "tasks.hle.hle.container names no version"),
         ("{extra: {native: true}, tasks: [colours]}", "extra.native is used by no task"),
         (
-            "{adapter_config: {process_reasoning_traces: true}, tasks: [colours, hle.hle]}",
-            "adapter_config.process_reasoning_traces cannot be honoured for task colours (lm-eval)",
+            "{adapter_config: {include_if_reasoning_not_finished: true}, tasks: [colours, hle.hle]}",
+            "adapter_config.include_if_reasoning_not_finished cannot be honoured for task colours (lm-eval)",
         ),
         (
             "{tasks: [{name: hle.hle, adapter_config: {use_cachin: true}}]}",

@@ -16,7 +16,8 @@ def _reply(finish: Any = "stop", choice: dict[str, Any] | None = None, **message
 
 CHATS = {
     "text": (_reply(content="4"), Kind.ANSWERED),
-    "no finish reason": (_reply(None, content="4"), Kind.ANSWERED),
+    "no finish reason": (_reply(None, content="4"), Kind.UNFINISHED),
+    "no word of its end": (b'{"choices": [{"message": {"content": "4"}}]}', Kind.ANSWERED),
     "text in parts": (_reply(content=[{"type": "text", "text": "4"}]), Kind.ANSWERED),
     "parts, thinking first": (
         _reply(content=[{"type": "thinking", "thinking": []}, {"type": "text", "text": "4"}]),

@@ -16,7 +16,7 @@ from snakeval.config.rules.instances import (
     instances_divide_nodes,
     router_is_understood,
 )
-from snakeval.config.secrets import host_name, unset
+from snakeval.config.secrets import host_name, unset, unusable_key
 from snakeval.config.tasks.draft import harness_prefix
 from snakeval.errors import Problem
 from snakeval.system.extensions import load_function
@@ -212,8 +212,9 @@ def _unset_variables(draft: Draft, environ: Mapping[str, str]) -> Iterator[Probl
             if variable and variable not in environ:
                 yield unset(entry.at("env_vars", name), variable)
     for entry in _of_type_none(draft):
-        if entry.data["api_key_name"] and entry.data["api_key_name"] not in environ:
-            yield unset(entry.at("api_key_name"), entry.data["api_key_name"])
+        variable = entry.data["api_key_name"]
+        if variable and (problem := unusable_key(entry.at("api_key_name"), variable, environ)) is not None:
+            yield problem
 
 
 def _rules_of_execution(draft: Draft) -> Iterator[Problem]:

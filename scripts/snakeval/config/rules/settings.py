@@ -10,13 +10,21 @@ from snakeval.config.reading.wording import choices, show
 from snakeval.config.secrets import looks_secret
 from snakeval.config.tasks.inspect import INSPECT, INSPECT_EVALS
 from snakeval.config.tasks.resolve import ResolvedTask
-from snakeval.config.tasks.settings import ADAPTER_SETTINGS, REPEATS, SETTINGS, UNREGISTERED, extra_names, lm_eval_takes
+from snakeval.config.tasks.settings import (
+    ADAPTER_SETTINGS,
+    GATEWAY_SETTINGS,
+    REPEATS,
+    SETTINGS,
+    UNREGISTERED,
+    extra_names,
+    lm_eval_takes,
+)
 from snakeval.endpoint import Protocol
 from snakeval.errors import Problem
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 # Keys of a task that only harnesses of the registry have.
-_REGISTERED_ONLY = ("extra", "adapter_config", "container", "dataset_dir", "dataset_mount_path")
+_REGISTERED_ONLY = ("extra", "container", "dataset_dir", "dataset_mount_path")
 
 
 def unused_settings(tasks: Sequence[ResolvedTask], draft: Draft) -> Iterator[Problem]:
@@ -89,6 +97,10 @@ def _of_others(task: ResolvedTask) -> Iterator[Problem]:
             yield _unused(task, (key, name), value[name])
         if not isinstance(value, Mapping):
             yield _unused(task, (key,), value)
+    for name, value in task.entry.data["adapter_config"].items() if "adapter_config" in task.entry.own_keys else ():
+        yield from _of_adapter(task.entry, name, value)
+        if name in ADAPTER_SETTINGS and name not in GATEWAY_SETTINGS:
+            yield _unused(task, ("adapter_config", name), value)
 
 
 def _of_inspect(task: ResolvedTask) -> Iterator[Problem]:
@@ -116,9 +128,8 @@ def _of_all(tasks: Sequence[ResolvedTask], draft: Draft) -> Iterator[Problem]:
             yield Problem(shared.at("extra", name), "is used by no task", show(value, name), "nothing", hint)
     # What happens to answers on their way changes scores: it must not hold for some tasks and silently not for others.
     for name, value in shared.data["adapter_config"].items():
-        if any(task.registered for task in tasks):
-            yield from _of_adapter(shared, name, value)
-        for task in tasks:
+        yield from _of_adapter(shared, name, value)
+        for task in tasks if name in ADAPTER_SETTINGS and name not in GATEWAY_SETTINGS else ():
             if not task.registered:
                 what = f"cannot be honoured for task {task.entry.data['name']} ({task.harness})"
                 hint = "give adapter_config to the tasks that it is meant for, harnesses of nemo-evaluator"

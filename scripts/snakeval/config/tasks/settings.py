@@ -53,6 +53,19 @@ ADAPTER_SETTINGS = (
     "use_response_logging",
     "use_system_prompt",
 )
+# Those of them that the gateway does, for every harness.
+GATEWAY_SETTINGS = (
+    "custom_system_prompt",
+    "end_reasoning_token",
+    "headers_to_add",
+    "params_to_add",
+    "params_to_remove",
+    "params_to_rename",
+    "process_reasoning_traces",
+    "start_reasoning_token",
+    "use_reasoning",
+    "use_system_prompt",
+)
 LM_EVAL_ANYWAY = ("--trust_remote_code",)  # It never runs a dataset's own code.
 
 
