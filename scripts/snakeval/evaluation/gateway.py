@@ -255,8 +255,8 @@ class TaskGateway:
             raise HarnessError("the gateway of the task has left no count of its answers")
         counted = replace(
             outcome,
-            prompt_tokens=_first(outcome.prompt_tokens, self.told.prompt_tokens),
-            completion_tokens=_first(outcome.completion_tokens, self.told.completion_tokens),
+            prompt_tokens=outcome.prompt_tokens or self.told.prompt_tokens,
+            completion_tokens=outcome.completion_tokens or self.told.completion_tokens,
             requests_sent=self.told.sent,
             requests_cached=self.told.remembered,
             requests_retried=self.told.again,
@@ -271,10 +271,6 @@ class TaskGateway:
         given = {**without_batch_variables(os.environ), **own, TOKEN_VARIABLE: self._token}
         key = self._behind.endpoint.api_key
         return given | ({ENDPOINT_KEY_VARIABLE: key} if key else {})
-
-
-def _first(own: int | None, counted: int | None) -> int | None:
-    return counted if own is None else own
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from config_workflow import Workflow
+from config_workflow import Workflow, make_workflow
 from snakeval.errors import ConfigError
 
 TEXT = """
