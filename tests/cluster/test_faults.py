@@ -114,7 +114,7 @@ def interrupted(slurm: SlurmWorkspace) -> Interrupted:
 
 
 def test_scancel_of_the_server(interrupted: Interrupted) -> None:
-    interrupted.begin("--retries", "0")
+    interrupted.begin("--retries", "0", max_restarts=0)
     slurm_call("scancel", *interrupted.slurm.server_jobs())
     interrupted.fail_and_repair()
 

@@ -11,7 +11,8 @@ import msgspec
 from snakeval.commands.chosen_run import add_run_arguments, choose_run
 from snakeval.commands.logs import find_target
 from snakeval.errors import Problem, UsageError
-from snakeval.gateway.journal import Answer, Failed, packed, read_entries
+from snakeval.gateway.entries import Answer, Failed
+from snakeval.gateway.journal import packed, read_entries
 from snakeval.gateway.kinds import Kind
 from snakeval.gateway.wire import Asked, Message, Reply
 from snakeval.run.gateway_paths import GatewayPaths

@@ -1,5 +1,6 @@
 """Runs one task's harness against a deployment, watches both, and turns the outcome into a result."""
 
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -73,7 +74,8 @@ def evaluate(
             _prepare(HarnessPaths(files.harness), deployment, task)
             ready_task, keys = with_auxiliaries(limited_task, auxiliary_endpoints)
             run = HarnessRun(config, ready_task, endpoint, files.harness, harness, watch, log, say, count, keys=keys)
-            behind = Behind(config, deployment, ready_task, endpoint, watch.evaluated, harness, attempt, starts)
+            lives = _lives(HarnessPaths(files.harness))
+            behind = Behind(config, deployment, ready_task, endpoint, watch.evaluated, harness, attempt, lives, starts)
             try:
                 counted = _run(run, behind, GatewayPaths(files.folder))
                 break
@@ -136,6 +138,14 @@ def _prepare(files: HarnessPaths, deployment: Deployment, task: Task) -> None:
         shutil.rmtree(files.folder, ignore_errors=True)
         write_text(files.evaluation, own)
     shutil.rmtree(files.data_cache, ignore_errors=True)
+
+
+def _lives(files: HarnessPaths) -> list[str]:
+    """Return the lives that the harness has had in this evaluation, with one that begins now."""
+    earlier = files.lives.read_text(encoding="utf-8").split() if files.lives.exists() else []
+    lives = [*earlier, secrets.token_hex(8)]
+    write_text(files.lives, "\n".join(lives))
+    return lives
 
 
 def _forget_attempt(files: HarnessPaths) -> None:

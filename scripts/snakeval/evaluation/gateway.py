@@ -5,7 +5,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO
@@ -69,6 +69,7 @@ class Behind:
         server: Its server; None where it was there before.
         harness: The program that sends the requests.
         attempt: Of rule evaluate, from 1.
+        lives: Which lives of the harness the evaluation has had; the last one begins now.
         starts: How often the task has had its server started again.
     """
 
@@ -79,6 +80,7 @@ class Behind:
     server: Server | None
     harness: Harness
     attempt: int
+    lives: Sequence[str]
     starts: int = 0
 
     def comeback(self, backend: Backend, files: GatewayPaths, say: Say) -> Comeback:
@@ -103,7 +105,8 @@ class Behind:
             journal=files.journal.absolute(),
             state=files.state.absolute(),
             limit=files.limit.absolute(),
-            life=secrets.token_hex(8),
+            life=self.lives[-1],
+            earlier=tuple(self.lives[:-1]),
             attempt=self.attempt,
             adapters=adapters_of(self.task),
             vary_seed=self.harness.varies_seed,
@@ -234,11 +237,9 @@ class TaskGateway:
         """Return what to say of requests that got no answer for good; None when there are none."""
         if self.told is None or not self.told.unanswered:
             return None
-        reasons = [f"{kind} ({self.told.kinds.get(kind, 0)}x): {texts[0]}" for kind, texts in self._details(self.told)]
+        details = ((kind, texts[0]) for kind, texts in self.told.details.items() if texts)
+        reasons = [f"{kind} ({self.told.kinds.get(kind, 0)}x): {text}" for kind, text in details]
         return f"{self.told.unanswered} requests got no answer: {'; '.join(reasons)}"
-
-    def _details(self, told: GatewayState) -> Iterator[tuple[str, tuple[str, ...]]]:
-        return ((kind, texts) for kind, texts in told.details.items() if texts)
 
     def refuse_unanswered(self) -> None:
         """Raise EndpointError when a harness has ended well although requests got no answer."""
@@ -248,8 +249,7 @@ class TaskGateway:
     def counted(self, outcome: Outcome) -> tuple[Outcome, Answers]:
         """Return an outcome with the tokens and requests of the wire, and what else was seen there; packs the journal.
 
-        A program that keeps answers asks only for the rest when it begins anew: what it says of its tokens holds.
-        Call it once, when the gateway has ended.
+        What a program says of its tokens itself holds. Call it once, when the gateway has ended.
         """
         if self.told is None:
             raise HarnessError("the gateway of the task has left no count of its answers")

@@ -2,10 +2,12 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from snakeval.gateway.adapters import JsonObject
 from snakeval.gateway.kinds import Verdict
+from snakeval.gateway.wire import Usage
 
 # Buckets of latencies grow by 2 %: percentiles are right within 1 %.
 _GROWTH = math.log(1.02)
@@ -70,12 +72,14 @@ class Counts:
         if len(kept) < _DETAILS_KEPT and verdict.detail not in kept:
             kept.append(verdict.detail)
 
-    def add_tokens(self, prompt: int | None, completion: int | None) -> None:
-        """Add what one answer used."""
-        if prompt is not None:
-            self.prompt_tokens = (self.prompt_tokens or 0) + prompt
-        if completion is not None:
-            self.completion_tokens = (self.completion_tokens or 0) + completion
+    def add(self, verdicts: Iterable[Verdict], usage: Usage) -> None:
+        """Count one reply: what each of its choices is, and what it used."""
+        for verdict in verdicts:
+            self.add_verdict(verdict)
+        if usage.prompt_tokens is not None:
+            self.prompt_tokens = (self.prompt_tokens or 0) + usage.prompt_tokens
+        if usage.completion_tokens is not None:
+            self.completion_tokens = (self.completion_tokens or 0) + usage.completion_tokens
 
     def add_sent(self, body: JsonObject) -> None:
         """Note the values of the sampling parameters of a request."""

@@ -11,80 +11,19 @@ import msgspec
 from snakeval.gateway.adapters import JsonObject
 from snakeval.gateway.aim import Aim
 from snakeval.gateway.counts import Counts
+from snakeval.gateway.entries import Answer
 from snakeval.gateway.identity import Occurrences, content_hash, varied_seed
-from snakeval.gateway.journal import Answer, Journal
+from snakeval.gateway.journal import Journal
 from snakeval.gateway.judge import Judgement, judge, judge_plain, judge_status
 from snakeval.gateway.kinds import Kind, Rules, Treatment, Verdict
 from snakeval.gateway.patience import Gate, pause_after_failure_s, pause_of_busy_s, retry_after_s
+from snakeval.gateway.request import Given, NoAnswerError, Reply, Request
 from snakeval.gateway.settings import Settings
 from snakeval.gateway.upstream import Received, Upstream
-from snakeval.gateway.wire import Asked
+from snakeval.gateway.wire import Asked, Usage
 
-JUDGED = ("/chat/completions", "/completions")
 DISK_PAUSE_S = 1.0
 _ASKED = msgspec.json.Decoder(Asked)
-
-
-class NoAnswerError(Exception):
-    """A request has no answer for good.
-
-    Attributes:
-        verdict: What came back instead.
-        status: HTTP status for the harness: the endpoint's own where the request cannot succeed, else 502.
-    """
-
-    def __init__(self, verdict: Verdict, status: int = 502) -> None:
-        super().__init__(str(verdict))
-        self.verdict = verdict
-        self.status = status
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request of the harness, with the place that it has among equal ones.
-
-    Attributes:
-        path: Below the base of the API, query included.
-        body: As the harness sent it.
-        headers: Of the harness, less those that belong to its connection to us.
-        key: Its identity.
-        occurrence: How many equal ones came before it.
-    """
-
-    path: str
-    body: bytes
-    headers: dict[str, str]
-    key: str
-    occurrence: int
-
-    @property
-    def is_judged(self) -> bool:
-        """Whether the gateway understands what is asked, and what comes back."""
-        return self.path.partition("?")[0] in JUDGED
-
-
-@dataclass(frozen=True)
-class Given:
-    """What the harness gets.
-
-    Attributes:
-        body: JSON; where the gateway understands it, `snakeval` in it tells the request's key in the journal, the
-            latency of the answer, and whether it was remembered.
-        remembered: Whether the journal answered.
-    """
-
-    body: bytes
-    remembered: bool
-
-
-@dataclass(frozen=True)
-class _Reply:
-    """An answer that counts, after how many tries it came, and from which start of the server."""
-
-    received: Received
-    judgement: Judgement
-    tries: int
-    generation: str | None
 
 
 @dataclass
@@ -116,10 +55,11 @@ class Door:
     def __post_init__(self) -> None:
         self.rules = Rules(self.settings.rules)
         self.occurrences = Occurrences(self.journal)
-        # What the same life of the harness was given before this gateway was started again.
-        for key in self.journal.given:
+        # What the same evaluation was given before this gateway was started.
+        self._counted = set(self.journal.handed)
+        for key in self._counted:
             if (answer := self.journal.find(key.hex())) is not None:
-                self._count_kept(answer, remembered=answer.life != self.settings.life)
+                self._count_kept(answer)
         for failed in self.journal.failed.values():
             self.counts.sent += 1
             self.counts.add_verdict(Verdict(Kind(failed.kind), failed.detail))
@@ -130,16 +70,23 @@ class Door:
         return Request(path, body, headers, key, occurrence)
 
     def end(self, request: Request, given: Given | None) -> None:
-        """Say that the harness has got its answer, or that there is none."""
+        """Say that the harness has got its answer, or that there is none.
+
+        What counts is what a harness was given, once: not an answer that it no longer waited for and asked for again.
+        """
         if given is not None:
             self.journal.hand_out(request.key, again=given.remembered)
+            if (key := bytes.fromhex(request.key)) not in self._counted:
+                self._counted.add(key)
+                self.counts.remembered += given.remembered
+                self.counts.add(given.verdicts, given.usage)
         self.occurrences.end(request.key)
 
     async def answer(self, request: Request) -> Given:
         """Return the answer; raises NoAnswerError when there is none for good."""
         if (kept := self.journal.find(request.key)) is not None:
-            self._count_kept(kept, remembered=True)
-            return Given(self._delivered(request, bytes(kept.reply), kept.latency_s, remembered=True), remembered=True)
+            body = self._delivered(request, bytes(kept.reply), kept.latency_s, remembered=True)
+            return Given(body, True, _verdicts_of(kept), _usage_of(kept))
         if self.settings.replay:
             self.counts.missing += 1
             raise NoAnswerError(Verdict(Kind.REJECTED, "the journal does not hold this request"), 424)
@@ -157,18 +104,15 @@ class Door:
         await self._remember(request, sent, reply)
         received, judgement = reply.received, reply.judgement
         self.counts.latencies.add(received.latency_s)
-        for verdict in judgement.verdicts:
-            self.counts.add_verdict(verdict)
-        self.counts.add_tokens(judgement.usage.prompt_tokens, judgement.usage.completion_tokens)
         body = self._delivered(request, received.body, received.latency_s, remembered=False)
-        return Given(body, remembered=False)
+        return Given(body, False, judgement.verdicts, judgement.usage)
 
-    def _count_kept(self, answer: Answer, remembered: bool) -> None:
-        """Count an answer of the journal."""
-        self.counts.remembered += remembered
-        self.counts.kinds.update(answer.kinds)
-        self.counts.add_tokens(answer.prompt_tokens, answer.completion_tokens)
-        if not remembered:
+    def _count_kept(self, answer: Answer) -> None:
+        """Count an answer of the journal that was given to this evaluation before."""
+        self.counts.add(_verdicts_of(answer), _usage_of(answer))
+        if answer.life != self.settings.life:
+            self.counts.remembered += 1
+        else:
             self.counts.sent += 1
             self.counts.again += answer.tries - 1
             self.counts.latencies.add(answer.latency_s)
@@ -198,7 +142,7 @@ class Door:
         told = {"key": request.key, "latency_s": round(latency_s, 4), "remembered": remembered}
         return msgspec.json.encode(self._incoming(reply) | {"snakeval": told})
 
-    async def _ask_patiently(self, request: Request, sent: bytes) -> "_Reply":
+    async def _ask_patiently(self, request: Request, sent: bytes) -> Reply:
         """Send until there is an answer; pauses for a busy endpoint, and a server that comes back, are no tries."""
         failed, waited_s, pauses = 0, 0.0, 0
         self.counts.sent += 1
@@ -209,7 +153,7 @@ class Door:
             if self.rules.is_scored(verdict.kind):
                 self.gate.succeeded()
                 self.waiting_for = None
-                return _Reply(received, judgement, failed + pauses + 1, generation)
+                return Reply(received, judgement, failed + pauses + 1, generation)
             if verdict.kind is Kind.BUSY:
                 pauses += 1
                 pause_s = retry_after_s(received.retry_after)
@@ -254,7 +198,7 @@ class Door:
             judgement = judge(asked, msgspec.json.encode(self._incoming(received.body)))
         return judgement
 
-    async def _remember(self, request: Request, sent: bytes, reply: "_Reply") -> None:
+    async def _remember(self, request: Request, sent: bytes, reply: Reply) -> None:
         """Write the answer into the journal; a full disk is waited for, and then ends the gateway's work."""
         received, judgement = reply.received, reply.judgement
         answer = Answer(
@@ -284,6 +228,14 @@ class Door:
                     self.broken = f"{self.settings.journal} could not be written for too long: {error}"
                     raise NoAnswerError(Verdict(Kind.UNREACHABLE, self.broken)) from None
             await asyncio.sleep(DISK_PAUSE_S)
+
+
+def _verdicts_of(answer: Answer) -> list[Verdict]:
+    return [Verdict(Kind(kind)) for kind in answer.kinds]
+
+
+def _usage_of(answer: Answer) -> Usage:
+    return Usage(answer.prompt_tokens, answer.completion_tokens)
 
 
 def read_limit(path: Path, otherwise: int) -> int:

@@ -10,87 +10,15 @@ import hashlib
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from gzip import GzipFile
 from pathlib import Path
 from typing import IO
 
-import msgspec
 from msgspec import Struct
 
-_DIGEST_LENGTH = 16
-_HEAD = b'{"digest":"'
-_MIDDLE = b'","entry":'
-
-
-class Header(Struct, frozen=True, tag="header"):
-    """The first entry: what the answers are good for.
-
-    Attributes:
-        deployment: Fingerprint of the deployment that answers.
-        adapters: Hash of what is done to requests and answers on their way.
-        written_by: Version of Snakeval.
-    """
-
-    deployment: str
-    adapters: str
-    written_by: str
-
-
-class Answer(Struct, frozen=True, tag="answer"):
-    """One answered request.
-
-    Attributes:
-        key: Identity of the request, see `identity`.
-        life: Which life of the harness asked; an answer counts as handed out in that life.
-        path: Below the base of the API.
-        sent: Body that really went out.
-        reply: Body that came back, before the adapters changed it.
-        kinds: One per choice.
-        finish_reasons: One per choice.
-        prompt_tokens, completion_tokens: As the endpoint counts them.
-        latency_s: Of the try that succeeded.
-        tries: How often it was sent.
-        attempt: Of the rule.
-        generation: Which start of the server answered; None where it is not ours.
-        at: Seconds since the epoch.
-    """
-
-    key: str
-    life: str
-    path: str
-    sent: msgspec.Raw
-    reply: msgspec.Raw
-    kinds: list[str]
-    finish_reasons: list[str | None]
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    latency_s: float
-    tries: int
-    attempt: int
-    generation: str | None
-    at: float
-
-
-class Given(Struct, frozen=True, tag="given"):
-    """A remembered answer was handed out once more, in another life of the harness."""
-
-    key: str
-    life: str
-
-
-class Failed(Struct, frozen=True, tag="failed"):
-    """A request got no answer for good, in one life of the harness."""
-
-    key: str
-    life: str
-    kind: str
-    detail: str
-
-
-Entry = Header | Answer | Given | Failed
-_ENTRY = msgspec.json.Decoder(Entry)
+from snakeval.gateway.entries import Answer, Entry, Failed, Given, Header, entry_of, line_of
 
 
 class Damage(Struct, frozen=True):
@@ -117,14 +45,22 @@ class Journal:
         path: `journal.jsonl`; `journal.jsonl.gz` beside it is the same of an ended task.
         header: What the answers have to be good for; a journal of another deployment is begun anew.
         life: Which life of the harness this is.
+        earlier: Lives of the same evaluation that were interrupted.
+
+    Attributes:
+        given: Keys of the answers that this life has been given.
+        handed: Those, and the ones that earlier lives of the evaluation were given.
+        failed: Requests of this life that got no answer for good.
     """
 
-    def __init__(self, path: Path, header: Header, life: str) -> None:
+    def __init__(self, path: Path, header: Header, life: str, earlier: Sequence[str] = ()) -> None:
         self._path = path
         self._packed = packed(path)
         self._life = life
         self._places: dict[bytes, tuple[int, int]] = {}
+        self._lives = frozenset((life, *earlier))
         self.given: dict[bytes, None] = {}
+        self.handed: dict[bytes, None] = {}
         self.failed: dict[bytes, Failed] = {}
         self.damage = Damage(torn=False, damaged=0)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,6 +71,7 @@ class Journal:
             self._packed.unlink(missing_ok=True)
             self._places.clear()
             self.given.clear()
+            self.handed.clear()
             self.failed.clear()
         self._stream: IO[bytes] = path.open("ab+", buffering=0)
         if self._stream.tell() == 0:
@@ -149,7 +86,7 @@ class Journal:
         if place is None:
             return None
         line = os.pread(self._stream.fileno(), place[1], place[0])
-        entry = _entry_of(line)
+        entry = entry_of(line)
         return entry if isinstance(entry, Answer) else None
 
     def remember(self, answer: Answer) -> None:
@@ -179,11 +116,12 @@ class Journal:
         if again:
             self._append(Given(key, self._life))
         self.given[bytes.fromhex(key)] = None
+        self.handed[bytes.fromhex(key)] = None
 
     def answers(self) -> Iterator[Answer]:
         """Yield every answer, in the order in which they came."""
         for start, length in list(self._places.values()):
-            entry = _entry_of(os.pread(self._stream.fileno(), length, start))
+            entry = entry_of(os.pread(self._stream.fileno(), length, start))
             if isinstance(entry, Answer):
                 yield entry
 
@@ -210,7 +148,7 @@ class Journal:
             for line in stream:
                 if not line.endswith(b"\n"):
                     break
-                entry = _entry_of(line)
+                entry = entry_of(line)
                 if isinstance(entry, Header):
                     if (entry.deployment, entry.adapters) != (header.deployment, header.adapters):
                         return False
@@ -218,6 +156,8 @@ class Journal:
                 elif isinstance(entry, Answer):
                     self._places[bytes.fromhex(entry.key)] = (start, len(line))
                     self.failed.pop(bytes.fromhex(entry.key), None)
+                if isinstance(entry, Answer | Given) and entry.life in self._lives:
+                    self.handed[bytes.fromhex(entry.key)] = None
                 if isinstance(entry, Answer | Given) and entry.life == self._life:
                     self.given[bytes.fromhex(entry.key)] = None
                 elif isinstance(entry, Failed) and entry.life == self._life:
@@ -233,8 +173,7 @@ class Journal:
         return fits
 
     def _append(self, entry: Entry) -> tuple[int, int]:
-        content = msgspec.json.encode(entry)
-        line = b"".join((_HEAD, _digest(content), _MIDDLE, content, b"}\n"))
+        line = line_of(entry)
         start = self._stream.seek(0, os.SEEK_END)
         try:
             written = self._stream.write(line)
@@ -252,7 +191,7 @@ def read_entries(journal: Path) -> Iterator[Answer | Failed]:
     path = journal if journal.exists() else packed(journal)
     with GzipFile(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
         for line in stream:
-            entry = _entry_of(line)
+            entry = entry_of(line)
             if isinstance(entry, Answer | Failed):
                 yield entry
 
@@ -281,20 +220,3 @@ def pack(journal: Path) -> str:
 def packed(journal: Path) -> Path:
     """Return where the compressed journal of an ended task is."""
     return journal.with_name(f"{journal.name}.gz")
-
-
-def _digest(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=_DIGEST_LENGTH // 2).hexdigest().encode()
-
-
-def _entry_of(line: bytes) -> Entry | None:
-    """Return what a line holds, None when it is damaged."""
-    begin = len(_HEAD) + _DIGEST_LENGTH
-    content = line[begin + len(_MIDDLE) : -2]
-    if line[len(_HEAD) : begin] != _digest(content):
-        return None
-    try:
-        entry: Entry = _ENTRY.decode(content)
-        return entry
-    except msgspec.DecodeError:
-        return None

@@ -15,10 +15,12 @@ from aiohttp import web
 
 from snakeval import __version__
 from snakeval.gateway.aim import Aim
-from snakeval.gateway.door import Door, Given, NoAnswerError, read_limit
-from snakeval.gateway.journal import Header, Journal
+from snakeval.gateway.door import Door, read_limit
+from snakeval.gateway.entries import Header
+from snakeval.gateway.journal import Journal
 from snakeval.gateway.owner import ServerProof
 from snakeval.gateway.patience import Gate
+from snakeval.gateway.request import Given, NoAnswerError
 from snakeval.gateway.settings import ENDPOINT_KEY_VARIABLE, TOKEN_VARIABLE, Settings, read_settings
 from snakeval.gateway.stream import events
 from snakeval.gateway.upstream import Upstream, unproven
@@ -157,7 +159,7 @@ def _headers(request: web.Request) -> dict[str, str]:
 async def serve(settings: Settings, token: str, endpoint_key: str | None) -> int:
     """Serve until a signal asks to end; return the exit status: 1 when the gateway could not do its work."""
     header = Header(settings.deployment, settings.adapters.hash, __version__)
-    journal = Journal(settings.journal, header, settings.life)
+    journal = Journal(settings.journal, header, settings.life, settings.earlier)
     if str(journal.damage):
         _say(f"{settings.journal}: {journal.damage}; what is missing is asked again")
     adapters = settings.adapters

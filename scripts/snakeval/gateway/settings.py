@@ -27,6 +27,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         port: Where it listens on the loopback; 0 for one that is free.
         limit: File that holds how many requests may be under way at a time; read again while the task runs.
         life: Which life of the harness this is: one that goes on when the gateway is started again.
+        earlier: Lives of the same evaluation that were interrupted: what they were given counts too.
         attempt: Of the rule, from 1.
         adapters: What is done to requests and answers.
         rules: Kinds whose treatment is not the default one.
@@ -49,6 +50,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     limit: Path
     life: str
     attempt: int
+    earlier: tuple[str, ...] = ()
     port: int = 0
     adapters: Adapters = Adapters()
     rules: dict[Kind, Treatment] = {}

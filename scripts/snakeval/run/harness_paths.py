@@ -16,6 +16,11 @@ class HarnessPaths:
         return self.folder / "request.json"
 
     @property
+    def lives(self) -> Path:
+        """Which lives of the harness the evaluation has had, a word each."""
+        return self.folder / "lives"
+
+    @property
     def outcome(self) -> Path:
         """Scores and counts, as a runner gives them back."""
         return self.folder / "outcome.json"

@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from snakeval.commands import main
-from snakeval.gateway.journal import Answer, Header, Journal, pack
+from snakeval.gateway.entries import Answer, Header
+from snakeval.gateway.journal import Journal, pack
 from snakeval.run.gateway_paths import GatewayPaths
 from snakeval.run.paths import RunPaths
 

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from snakeval.gateway.entries import Answer, Failed, Header
 from snakeval.gateway.identity import Occurrences, content_hash, varied_seed
-from snakeval.gateway.journal import Answer, Failed, Header, Journal, pack, read_entries
+from snakeval.gateway.journal import Journal, pack, read_entries
 
 HEADER = Header("deployment", "adapters", "1.2.3")
 
