@@ -77,7 +77,8 @@ class Comeback:
         why = now.reason or "it is gone"
         if not now.lives:
             why = self.backend.cause(self.deployment.name, why) or why
-            if self.starts >= self.config.execution.max_restarts:
+            # What was stopped on purpose, by the end of the run for example, is not to be started again from here.
+            if now.state is ServerState.STOPPED or self.starts >= self.config.execution.max_restarts:
                 raise EndpointError(
                     f"the server of {self.deployment.name} died while the task ran ({why}); "
                     f"the end of its log:\n{self.backend.log_tail(self.deployment.name)}"

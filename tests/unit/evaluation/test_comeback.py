@@ -120,3 +120,9 @@ def test_a_key_of_another_process_is_never_sent(
     backend.servers["tiny"] = replace(READY, generation=2)
     comeback.check()
     assert _target(comeback).waiting_for == "the server of tiny is being started again"
+
+
+def test_what_was_stopped_on_purpose_is_not_started_again(comeback: Comeback, backend: FakeBackend) -> None:
+    backend.servers["tiny"] = replace(READY, state=ServerState.STOPPED, reason="stopped")
+    with pytest.raises(EndpointError, match=r"died while the task ran .stopped.;"):
+        comeback.check()
