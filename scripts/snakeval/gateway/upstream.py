@@ -1,18 +1,15 @@
 """Sends requests to the endpoint: proxies and certificates as the ecosystem's variables say, and nothing of netrc."""
 
 import asyncio
-import os
 import ssl
 import time
 import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
-import certifi
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from requests.utils import get_environ_proxies, select_proxy
@@ -20,12 +17,12 @@ from yarl import URL
 
 from snakeval.gateway.kinds import Kind, Verdict
 from snakeval.gateway.stream import BrokenStreamError, Gathering
+from snakeval.system.certificates import trusting_context, untrusted
 
 CONNECT_TIMEOUT_S = 30.0
 LONGEST_REPLY = 256 << 20
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_REDIRECTS = 3
-CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR")
 _BLOCK = 1 << 16
 
 # Says why the process at the other end of a connection is not the one that was started, None when it is.
@@ -122,7 +119,7 @@ class Upstream:
         self._headers = headers
 
     async def __aenter__(self) -> Self:
-        connector = _ProvenConnector(self._proof, _context() if self._base_url.startswith("https") else True)
+        connector = _ProvenConnector(self._proof, trusting_context() if self._base_url.startswith("https") else True)
         timeout = aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=CONNECT_TIMEOUT_S)
         self._session = aiohttp.ClientSession(
             connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
@@ -160,10 +157,7 @@ class Upstream:
         except TimeoutError:
             return _failed(Kind.TIMEOUT, f"no answer within {self._timeout_s:g} s", began)
         except aiohttp.ClientConnectorCertificateError as error:
-            hint = "SSL_CERT_FILE or REQUESTS_CA_BUNDLE names the certificates to trust"
-            return _failed(
-                Kind.UNREACHABLE, f"its certificate is not trusted ({error.certificate_error}); {hint}", began
-            )
+            return _failed(Kind.UNREACHABLE, untrusted(str(error.certificate_error)), began)
         except aiohttp.ClientProxyConnectionError as error:
             return _failed(Kind.UNREACHABLE, f"the proxy {self._proxy} does not answer: {error.os_error}", began)
         except aiohttp.ClientConnectorError as error:
@@ -209,17 +203,3 @@ async def _read(response: aiohttp.ClientResponse, stream: bool) -> bytes:
 
 def _failed(kind: Kind, detail: str, began: float, status: int = 0) -> Received:
     return Received(status, b"", "", None, time.monotonic() - began, Verdict(kind, detail))
-
-
-def _context() -> ssl.SSLContext:
-    """Return what certificates are checked with: those that either variable names, else the usual ones."""
-    context = ssl.create_default_context()
-    named = [Path(value) for name in CA_VARIABLES if (value := os.environ.get(name))]
-    for path in named:
-        if path.is_dir():
-            context.load_verify_locations(capath=str(path))
-        elif path.exists():
-            context.load_verify_locations(cafile=str(path))
-    if not named:
-        context.load_verify_locations(cafile=certifi.where())
-    return context

@@ -1,6 +1,7 @@
 """Brings a deployment's server up, once for all its tasks, and says where it answers."""
 
 import time
+from itertools import count
 
 from snakeval.backends import backend_of, beside
 from snakeval.backends.base import Backend
@@ -9,11 +10,12 @@ from snakeval.deployments.endpoint import existing_endpoint, server_endpoint
 from snakeval.deployments.types import checks_api_key, deployment_type
 from snakeval.endpoint import Endpoint, Protocol
 from snakeval.errors import DeploymentError, EndpointError
+from snakeval.gateway.patience import pause_of_busy_s, retry_after_s
 from snakeval.run.failures import FailedStarts
 from snakeval.run.paths import RunPaths, ServerPaths
 from snakeval.run.server import Server, ServerState
 from snakeval.run.session import refuse_stopped
-from snakeval.serving.probe import check_endpoint
+from snakeval.serving.probe import BusyError, check_endpoint
 from snakeval.serving.wait import Wait
 from snakeval.system.files import locked
 from snakeval.system.say import Say
@@ -40,8 +42,24 @@ def reach_deployment(
     files = RunPaths(config.folder).server(deployment.name)
     refuse_stopped(files, deployment.name)
     endpoint = existing_endpoint(deployment)
-    check_endpoint(endpoint, protocol)
+    _check_patiently(endpoint, protocol, config.execution.readiness_timeout_s, say)
     return None, endpoint
+
+
+def _check_patiently(endpoint: Endpoint, protocol: Protocol, patience_s: float, say: Say) -> None:
+    """Check an endpoint that was there before; while it says that it is busy, it is asked again."""
+    begin = time.monotonic()
+    for tries in count(1):
+        try:
+            check_endpoint(endpoint, protocol, by_proxy=True)
+            return
+        except BusyError as error:
+            asked_s = retry_after_s(error.retry_after)
+            pause_s = pause_of_busy_s(tries) if asked_s is None else asked_s
+            if time.monotonic() - begin + pause_s > patience_s:
+                raise EndpointError(f"{error}; waited for execution.readiness_timeout_s ({patience_s} s)") from None
+            say(f"{error}; asking again in {pause_s:.0f} s")
+            time.sleep(pause_s)
 
 
 def ensure_server(

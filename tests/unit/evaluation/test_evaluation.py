@@ -49,7 +49,7 @@ print("from the harness", flush=True)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every endpoint answers well, and nothing is waited for long."""
-    monkeypatch.setattr(serving, "check_endpoint", lambda *_: None)
+    monkeypatch.setattr(serving, "check_endpoint", lambda *_, **__: None)
     monkeypatch.setattr(harness_process, "POLL_S", 0.01)
     monkeypatch.setattr(watch, "LIVENESS_S", 0.0)
 

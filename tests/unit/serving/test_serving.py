@@ -16,6 +16,7 @@ from snakeval.run.paths import RunPaths
 from snakeval.run.server import Secrets, Server, ServerState
 from snakeval.serving import servers as serving
 from snakeval.serving import wait as waiting
+from snakeval.serving.probe import BusyError
 from snakeval.serving.servers import ensure_server
 from snakeval.system.files import write_json
 from snakeval.system.processes import SESSION_VARIABLE
@@ -30,7 +31,7 @@ TINY = make_deployment()
 def probed(monkeypatch: pytest.MonkeyPatch) -> list[Endpoint]:
     """Every endpoint answers well; return those that were asked."""
     asked: list[Endpoint] = []
-    monkeypatch.setattr(serving, "check_endpoint", lambda endpoint, *_: asked.append(endpoint))
+    monkeypatch.setattr(serving, "check_endpoint", lambda endpoint, *_, **__: asked.append(endpoint))
     monkeypatch.setattr(waiting, "POLL_S", 0.001)
     monkeypatch.setenv(SESSION_VARIABLE, "session 1")
     return asked
@@ -155,3 +156,20 @@ def test_endpoints(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MY_KEY", raising=False)
     assert existing_endpoint(make_deployment(type="none", api_key_name="MY_KEY")).api_key is None
     assert existing_endpoint(make_deployment(type="none")).api_key is None
+
+
+def test_an_endpoint_that_is_busy_is_waited_for(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    refusals = [BusyError("it is busy", "0"), BusyError("it is busy", "0.01")]
+
+    def check(*_: object, **__: object) -> None:
+        if refusals:
+            raise refusals.pop()
+
+    monkeypatch.setattr(serving, "check_endpoint", check)
+    endpoint = Endpoint("http://gateway/v1", "m", None)
+    serving._check_patiently(endpoint, Protocol.CHAT, 60.0, said.append)
+    assert said == ["it is busy; asking again in 0 s"] * 2
+    refusals.append(BusyError("it is busy", "30"))
+    with pytest.raises(EndpointError, match=r"it is busy; waited for execution.readiness_timeout_s .10 s."):
+        serving._check_patiently(endpoint, Protocol.CHAT, 10, said.append)
