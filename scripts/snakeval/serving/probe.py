@@ -1,5 +1,6 @@
 """Is an endpoint really ours, and does it really answer the kind of request that a task sends?"""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -224,7 +225,8 @@ def _brief(error: requests.RequestException) -> str:
     if isinstance(error, requests.Timeout):
         return "timed out"
     if isinstance(error, requests.exceptions.SSLError):
-        return untrusted(str(error.args[0] if error.args else error)[-160:])
+        found = re.search(r"certificate verify failed: ([^()]+)", str(error))
+        return untrusted(found[1].strip() if found else "it cannot be checked")
     if isinstance(error, requests.exceptions.ProxyError):
         return "its proxy does not answer"
     if isinstance(error, requests.ConnectionError):
