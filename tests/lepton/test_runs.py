@@ -143,7 +143,7 @@ def test_an_endpoint_that_somebody_deletes_is_made_again(space: LeptonWorkspace)
     eventually((space.results / "a" / "slow" / "harness" / "progress.json").exists, 120)
     space.plane.endpoints.popitem()[1].close()
     log = space.results / "a" / "slow" / "log.txt"
-    eventually(lambda: "it is started again; requests wait for it" in log.read_text(), 60)
+    eventually(lambda: "requests wait for it" in log.read_text(), 60)
     gate.touch()
     done = running.wait()
     assert done.returncode == 0, done.output

@@ -9,6 +9,7 @@ from snakeval.endpoint import Endpoint
 from snakeval.errors import EndpointError
 from snakeval.run.gateway import Target
 from snakeval.run.gateway_paths import GatewayPaths
+from snakeval.run.heartbeat import SessionWatch
 from snakeval.run.server import Server, ServerState
 from snakeval.serving.servers import reach_deployment
 from snakeval.system.say import Say
@@ -38,6 +39,7 @@ class Comeback:
         attempt: Of rule evaluate.
         files: Where the gateway looks.
         say: Where it is told that something is waited for.
+        session: Knows whether the run still goes on: after its end no server is started.
         server: As it was last seen to answer.
         starts: How often it was started again from here.
     """
@@ -49,6 +51,7 @@ class Comeback:
     attempt: int
     files: GatewayPaths
     say: Say
+    session: SessionWatch
     server: Server
     starts: int = 0
     _waiting: str | None = field(default=None, init=False)
@@ -70,26 +73,29 @@ class Comeback:
             if self._waiting is not None or _identity(now) != _identity(self.server):
                 self._follow(now)
             return
-        beside = self.server.allocation is not None and _job(now) != _job(self.server)
-        if now.lives and not beside:
-            self._wait(f"the server of {self.deployment.name} is {now.state.value.lower()} ({now.reason or 'again'})")
-            return
-        why = now.reason or "it is gone"
+        why = f"was interrupted ({now.reason or now.state.value.lower()})"
         if not now.lives:
-            why = self.backend.cause(self.deployment.name, why) or why
-            # What was stopped on purpose, by the end of the run for example, is not to be started again from here.
-            if now.state is ServerState.STOPPED or self.starts >= self.config.execution.max_restarts:
-                raise EndpointError(
-                    f"the server of {self.deployment.name} died while the task ran ({why}); "
-                    f"the end of its log:\n{self.backend.log_tail(self.deployment.name)}"
-                )
+            why = f"died while the task ran ({self._cause(now)})"
             self.starts += 1
-        if self.server.allocation is not None:
-            raise ServerComesBack(f"the server of {self.deployment.name} was interrupted ({why})", self.starts)
-        self._wait(f"the server of {self.deployment.name} died while the task ran ({why}); it is started again")
+        if self.server.allocation is not None and (not now.lives or _job(now) != _job(self.server)):
+            raise ServerComesBack(f"the server of {self.deployment.name} {why}", self.starts)
+        if (ended := self.session.ended()) is not None:
+            raise EndpointError(ended)
+        self._wait(f"the server of {self.deployment.name} {why}")
         again, endpoint = reach_deployment(self.config, self.deployment, self.task.protocol, self.attempt, self.say)
         assert again is not None
         self._aim(again, endpoint)
+
+    def _cause(self, now: Server) -> str:
+        """Return why it has ended; raise EndpointError when it is not to be started again from here."""
+        cause = self.backend.cause(self.deployment.name, now.reason) or "it is gone"
+        # What was stopped on purpose, by the end of the run for example, stays so.
+        if now.state is ServerState.STOPPED or self.starts >= self.config.execution.max_restarts:
+            raise EndpointError(
+                f"the server of {self.deployment.name} died while the task ran ({cause}); "
+                f"the end of its log:\n{self.backend.log_tail(self.deployment.name)}"
+            )
+        return cause
 
     def _follow(self, now: Server) -> None:
         """Send what comes next to the server as it is now, unless it ends this very moment."""

@@ -96,7 +96,7 @@ def _run(run: HarnessRun, behind: Behind, files: GatewayPaths) -> Counted:
         run_harness(run)
         return lambda outcome: (outcome, None)
     if behind.server is not None:
-        comeback = behind.comeback(run.watch.backend, files, run.say)
+        comeback = behind.comeback(run.watch.backend, run.watch.session, files, run.say)
         comeback.begin(behind.endpoint)
         run = replace(run, watch=replace(run.watch, comeback=comeback))
     with gateway(behind, files, run.log, run.say) as task_gateway:

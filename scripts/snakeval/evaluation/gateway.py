@@ -27,6 +27,7 @@ from snakeval.harnesses.outcome import describe_status
 from snakeval.results.answers import Answers, answers_of
 from snakeval.run.gateway import GatewayState
 from snakeval.run.gateway_paths import GatewayPaths
+from snakeval.run.heartbeat import SessionWatch
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import Server
 from snakeval.system.checkout import PROGRAMS
@@ -83,11 +84,11 @@ class Behind:
     lives: Sequence[str]
     starts: int = 0
 
-    def comeback(self, backend: Backend, files: GatewayPaths, say: Say) -> Comeback:
+    def comeback(self, backend: Backend, session: SessionWatch, files: GatewayPaths, say: Say) -> Comeback:
         """Return what follows the server; there has to be one."""
         assert self.server is not None
         names = (self.config, backend, self.deployment, self.task, self.attempt)
-        return Comeback(*names, files, say, self.server, self.starts)
+        return Comeback(*names, files, say, session, self.server, self.starts)
 
     def settings(self, files: GatewayPaths) -> Settings:
         """Return what the gateway is told."""

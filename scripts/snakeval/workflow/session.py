@@ -120,6 +120,8 @@ class Session:
             self._abandoned.end()
         if self._attendant is not None:
             self._attendant.end()
+        # Before the servers end: a task that still runs must not start one again.
+        self._heartbeat.end()
         backend = backend_of(self._config)
         for deployment in self._config.served:
             if deployment_type(deployment.type).has_server:
@@ -130,7 +132,6 @@ class Session:
                     print(f"error: {error}", file=sys.stderr, flush=True)
         for lease in self._paths.leases():
             lease.unlink(missing_ok=True)
-        self._heartbeat.end()
         if self._record is not None:
             said = outcome if self._ending is None else INTERRUPTED
             replace(self._record, ended_at=time.time(), outcome=said).write(self._paths.snakemake)

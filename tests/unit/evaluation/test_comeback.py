@@ -12,7 +12,9 @@ from snakeval.evaluation import comeback as module
 from snakeval.evaluation.comeback import Comeback, ServerComesBack
 from snakeval.run.gateway import Target
 from snakeval.run.gateway_paths import GatewayPaths
+from snakeval.run.heartbeat import SessionWatch
 from snakeval.run.server import Server, ServerState
+from snakeval.system.processes import SESSION_VARIABLE
 
 READY = Server(ServerState.READY, server_id="one", generation=1, host="127.0.0.1", port=1)
 STARTING = Server(ServerState.STARTING, "it crashed", server_id="one", generation=2, host="127.0.0.1", port=2)
@@ -38,7 +40,8 @@ def comeback(tmp_path: Path, backend: FakeBackend, told: list[str], monkeypatch:
     config = replace(config, execution=replace(config.execution, max_restarts=1))
     monkeypatch.setattr(module, "server_endpoint", lambda _, __, server: _endpoint(server.port, "second"))
     files = GatewayPaths(tmp_path / "task")
-    follower = Comeback(config, backend, make_deployment(), make_task(), 1, files, told.append, READY)
+    session = SessionWatch(tmp_path / "session.json")
+    follower = Comeback(config, backend, make_deployment(), make_task(), 1, files, told.append, session, READY)
     follower.begin(_endpoint(1))
     return follower
 
@@ -60,19 +63,23 @@ def test_a_server_that_lives_needs_nothing(comeback: Comeback, told: list[str]) 
     assert (comeback.files.target.stat().st_mtime_ns, told) == (before, [])
 
 
-def test_a_server_that_restarts_is_waited_for(comeback: Comeback, backend: FakeBackend, told: list[str]) -> None:
+def test_a_server_that_restarts_is_waited_for(
+    comeback: Comeback, backend: FakeBackend, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reach(*_: object) -> tuple[Server, Endpoint]:
+        waited = _target(comeback)
+        said = "the server of tiny was interrupted (it crashed)"
+        assert (waited.base_url, waited.waiting_for) == ("http://127.0.0.1:1/v1", said)
+        return replace(STARTING, state=ServerState.READY), _endpoint(2, "second")
+
+    monkeypatch.setattr(module, "reach_deployment", reach)
     backend.servers["tiny"] = STARTING
     comeback.check()
-    comeback.check()
-    waited = _target(comeback)
-    assert (waited.base_url, waited.waiting_for) == (
-        "http://127.0.0.1:1/v1",
-        "the server of tiny is starting (it crashed)",
-    )
-    backend.servers["tiny"] = replace(STARTING, state=ServerState.READY)
-    comeback.check()
     assert _target(comeback) == Target("http://127.0.0.1:2/v1", "second", "one.0.2")
-    assert told == ["the server of tiny is starting (it crashed); requests wait for it", "the server of tiny is back"]
+    assert told == [
+        "the server of tiny was interrupted (it crashed); requests wait for it",
+        "the server of tiny is back",
+    ]
 
 
 def test_a_restart_that_nobody_saw_changes_the_target(comeback: Comeback, backend: FakeBackend) -> None:
@@ -105,7 +112,9 @@ def test_what_ran_inside_its_job_begins_anew(
 ) -> None:
     comeback.server = replace(READY, allocation="17")
     backend.servers["tiny"] = now
-    with pytest.raises(ServerComesBack, match="was interrupted") as raised:
+    with pytest.raises(
+        ServerComesBack, match=r"the server of tiny (was interrupted|died while the task ran)"
+    ) as raised:
         comeback.check()
     assert raised.value.starts == starts
 
@@ -125,4 +134,14 @@ def test_a_key_of_another_process_is_never_sent(
 def test_what_was_stopped_on_purpose_is_not_started_again(comeback: Comeback, backend: FakeBackend) -> None:
     backend.servers["tiny"] = replace(READY, state=ServerState.STOPPED, reason="stopped")
     with pytest.raises(EndpointError, match=r"died while the task ran .stopped.;"):
+        comeback.check()
+
+
+def test_after_the_end_of_the_run_no_server_is_started(
+    comeback: Comeback, backend: FakeBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SESSION_VARIABLE, "ours")
+    comeback.session = SessionWatch(tmp_path / "session.json")
+    backend.servers["tiny"] = replace(READY, state=ServerState.FAILED, reason="cancelled")
+    with pytest.raises(EndpointError, match="no longer works on the run"):
         comeback.check()
