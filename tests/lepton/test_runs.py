@@ -148,7 +148,7 @@ def test_an_endpoint_that_somebody_deletes_is_made_again(space: LeptonWorkspace)
     done = running.wait()
     assert done.returncode == 0, done.output
     assert space.result("a", "slow")["times"]["attempt"] == 1
-    assert (space.plane.count("POST", "/deployments"), space.plane.count("POST", "/jobs")) == (2, 2)
+    assert (space.plane.count("POST", "/deployments"), space.plane.count("POST", "/jobs")) == (2, 1)
     _is_clean(space)
 
 
