@@ -35,7 +35,7 @@ from snakeval.system.files import write_text
 from snakeval.system.hashing import sha256_hex
 from snakeval.system.say import Say
 
-Counted = Callable[[Outcome], tuple[Outcome, Answers | None]]
+Counted = Callable[[Outcome], tuple[Outcome, Answers]]
 
 
 def evaluate(
@@ -92,9 +92,6 @@ def evaluate(
 
 def _run(run: HarnessRun, behind: Behind, files: GatewayPaths) -> Counted:
     """Run the harness behind a gateway; return what puts the counts of the wire into its outcome."""
-    if not behind.harness.gateway:
-        run_harness(run)
-        return lambda outcome: (outcome, None)
     if behind.server is not None:
         comeback = behind.comeback(run.watch.backend, run.watch.session, files, run.say)
         comeback.begin(behind.endpoint)

@@ -74,11 +74,9 @@ class Harness(Protocol):
     """One program that knows tasks.
 
     Attributes:
-        gateway: Whether its requests go through the gateway.
         varies_seed: Whether it repeats a request with one seed, so that the gateway has to give each another.
     """
 
-    gateway: ClassVar[bool] = False
     varies_seed: ClassVar[bool] = False
 
     def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:

@@ -20,7 +20,6 @@ SCHEMA = SCHEMAS / "command-result.schema.yaml"
 class CommandHarness:
     """Calls the program that the task names; its interface is the environment and the files that it writes."""
 
-    gateway: ClassVar[bool] = True
     varies_seed: ClassVar[bool] = False
 
     def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:

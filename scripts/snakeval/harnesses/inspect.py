@@ -14,7 +14,6 @@ class InspectHarness(RunnerHarness):
     """Calls Inspect, which sends an epoch's requests with the seed of the one before."""
 
     program = "Inspect"
-    gateway = True
     varies_seed = True
 
     def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:

@@ -17,7 +17,6 @@ class LmEvalHarness(RunnerHarness):
     """Calls lm-eval, which asks a gateway; the gateway remembers the answers, so that a retry resumes."""
 
     program = "lm-eval"
-    gateway = True
     varies_seed = True
 
     def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:

@@ -51,7 +51,6 @@ class NemoEvaluatorHarness(RunnerHarness):
     """Calls `nemo-evaluator run_eval`; what was asked and answered stands in the task's journal."""
 
     program = "nemo-evaluator"
-    gateway = True
 
     def command(self, task: Task, endpoint: Endpoint, work_dir: Path, python: Path, config: Config) -> HarnessCommand:
         """Write request.json and return the command; see `Harness.command`.

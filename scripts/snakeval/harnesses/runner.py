@@ -27,7 +27,6 @@ class RunnerHarness:
     """The part of `Harness` that is the same for all runners."""
 
     program: ClassVar[str]
-    gateway: ClassVar[bool] = False
     varies_seed: ClassVar[bool] = False
 
     def progress(self, work_dir: Path) -> Progress | None:
