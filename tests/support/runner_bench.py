@@ -133,7 +133,6 @@ class RunnerBench:
 
     harness: ClassVar[Harness]
     # File of the answers so far, which let a killed task resume; where there is a gateway, that has its own.
-    answers_name: ClassVar[str] = "requests.jsonl"
 
     def task(self, name: str, **options: Any) -> tuple[Task, Config]:
         """Return a task of this bench, and the configuration that it is part of."""
@@ -151,12 +150,12 @@ class RunnerBench:
     @property
     def answers_path(self) -> Path:
         """The file of the answers so far, which let a killed task resume."""
-        return GatewayPaths(self.folder).journal if self.harness.gateway else self.work_dir / self.answers_name
+        return GatewayPaths(self.folder).journal
 
     @property
     def answers(self) -> int:
         """How many answers are kept."""
-        return self.answers_path.read_bytes().count(b'"type":"answer"' if self.harness.gateway else b"\n")
+        return self.answers_path.read_bytes().count(b'"type":"answer"')
 
     @contextmanager
     def guarded(self, server: FakeOpenAIServer, **settings: Any) -> Iterator[Guarded]:
@@ -182,12 +181,9 @@ class RunnerBench:
 
     @contextmanager
     def before(self, server: FakeOpenAIServer, key: str | None, tries: int) -> Iterator[Asked]:
-        """Have what the harness asks: the server itself, or a gateway where it relies on one."""
-        if self.harness.gateway:
-            with self.guarded(server, key=key, tries=tries) as guarded:
-                yield guarded
-        else:
-            yield Asked(server.base_url, server.model, key)
+        """Have what the harness asks: a gateway before the server."""
+        with self.guarded(server, key=key, tries=tries) as guarded:
+            yield guarded
 
     def command(self, server: Served, task: str = "mini", **options: Any) -> HarnessCommand:
         """Return the harness's command line for a task of this bench; it has the key that the server asks for."""

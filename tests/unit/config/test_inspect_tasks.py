@@ -176,7 +176,6 @@ def test_the_command_clears_what_is_stale(tmp_path: Path) -> None:
     for path in stale:
         path.write_text("old")
     harness = harness_of("inspect")
-    assert harness.gateway, "it sends the gateway's token, and has no patience of its own"
     assert harness.varies_seed, "all epochs come with one seed"
     command = harness.command(a_task("inspect", **SETTINGS), ENDPOINT, tmp_path, Path("/envs/python"), a_config())
     assert command.argv == ["/envs/python", "-P", "-m", "snakeval_runners.inspect", str(tmp_path / "request.json")]
