@@ -89,7 +89,7 @@ TABLE: Mapping[str, Mapping[str, Failure | str]] = {
         "all 5xx": Failure(f"{NOBODY_ANSWERED}server error", ("status:500",)),
         "null contents": Failure(f"{NOBODY_ANSWERED}not an answer", ("null",)),
         "partial results": Failure(
-            "1 of 4 requests got no answer: not an answer (1x), e.g. 'no content", ("null-if:q2",)
+            "requests got no answer: not an answer (1x), e.g. 'no content", ("null-if:q2",)
         ),
         "missing dataset": Failure("dataset of task mmlu_pro cannot be loaded", kind="harness", no_data=True),
         "missing secret": Failure(f"{NOBODY_ANSWERED}rejected", has_key=False),
