@@ -88,9 +88,7 @@ TABLE: Mapping[str, Mapping[str, Failure | str]] = {
         "all 4xx": Failure(f"{NOBODY_ANSWERED}rejected", ("status:400",)),
         "all 5xx": Failure(f"{NOBODY_ANSWERED}server error", ("status:500",)),
         "null contents": Failure(f"{NOBODY_ANSWERED}not an answer", ("null",)),
-        "partial results": Failure(
-            "requests got no answer: not an answer (1x), e.g. 'no content", ("null-if:q2",)
-        ),
+        "partial results": Failure("requests got no answer: not an answer (1x), e.g. 'no content", ("null-if:q2",)),
         "missing dataset": Failure("dataset of task mmlu_pro cannot be loaded", kind="harness", no_data=True),
         "missing secret": Failure(f"{NOBODY_ANSWERED}rejected", has_key=False),
         "killed": Failure("nemo-evaluator was killed by SIGKILL", kind="harness", held_after=3, requests=6),
