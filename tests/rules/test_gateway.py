@@ -287,6 +287,19 @@ def test_requests_wait_for_a_server_that_comes_back_and_go_where_it_is_then(tmp_
         gone.close()
 
 
+def test_a_server_that_was_back_before_anybody_saw_it_wants_another_key(tmp_path: Path) -> None:
+    target = tmp_path / "target.json"
+    with FakeOpenAIServer(api_key="second") as fake:
+        Target(fake.base_url, "first", "one.0.1").write(target)
+        settings = _settings(tmp_path, fake, target=target, tries=1)
+        with running_gateway(settings) as gateway, ThreadPoolExecutor() as pool:
+            answer = pool.submit(_chat, gateway)
+            eventually(lambda: gateway.told.sent == 1, 20, "the request with the old key")
+            Target(fake.base_url, "second", "one.0.2").write(target)
+            assert _text(answer.result(30)) == "4"
+            assert gateway.end().kinds == {"answered": 1}
+
+
 def test_a_gateway_ends_with_whoever_started_it_and_listens_on_the_same_port_again(tmp_path: Path) -> None:
     with FakeOpenAIServer() as fake:
         settings = _settings(tmp_path, fake, lifeline=True)

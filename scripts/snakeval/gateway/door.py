@@ -164,7 +164,7 @@ class Door:
                     raise NoAnswerError(Verdict(Kind.BUSY, what))
                 self.waiting_for = f"the endpoint is busy ({verdict.detail}); asking again in {pause_s:.0f} s"
                 self.gate.busy(pause_s)
-            elif verdict.kind is not Kind.UNREACHABLE or not await self.aim.has_moved(generation):
+            elif not (_may_be_another_start(received, verdict) and await self.aim.has_moved(generation)):
                 failed += 1
                 if self.rules.treatment(verdict.kind) is Treatment.FAILURE or failed >= self.settings.tries:
                     rejected = verdict.kind in (Kind.REJECTED, Kind.WRONG_MODEL) and received.status >= 400
@@ -228,6 +228,11 @@ class Door:
                     self.broken = f"{self.settings.journal} could not be written for too long: {error}"
                     raise NoAnswerError(Verdict(Kind.UNREACHABLE, self.broken)) from None
             await asyncio.sleep(DISK_PAUSE_S)
+
+
+def _may_be_another_start(received: Received, verdict: Verdict) -> bool:
+    """Return whether the server may have been started again: it is gone, or it knows the key of the last one no more."""
+    return verdict.kind is Kind.UNREACHABLE or received.status in (401, 403)
 
 
 def _verdicts_of(answer: Answer) -> list[Verdict]:
