@@ -88,22 +88,22 @@ def test_a_reused_process_id_is_another_process() -> None:
     assert not is_alive(_gone(), started)
 
 
-def test_processes_are_found_by_the_server_that_they_belong_to(start: Start) -> None:
-    mark, longer = Mark("one", Path("/results/a")), Mark("one-two", Path("/results/a"))
+def test_processes_are_found_by_the_server_that_they_belong_to(start: Start, tmp_path: Path) -> None:
+    mark, longer = Mark("one", tmp_path / "a"), Mark("one-two", tmp_path / "a")
     ours, other, none = start(**mark.variables), start(**longer.variables), start()
     assert [process.pid for process in processes_of(mark)] == [ours.pid]
     assert [process.pid for process in processes_of(longer)] == [other.pid]
-    assert processes_of(Mark("two", Path("/results/a"))) == []
+    assert processes_of(Mark("two", tmp_path / "a")) == []
     ours.kill()
     eventually(lambda: processes_of(mark) == [], 5, "its end")
     assert none.poll() is None
 
 
-def test_neither_id_nor_folder_alone_makes_a_process_ours(start: Start) -> None:
-    start(**Mark("one", Path("/results/a")).variables)
+def test_neither_id_nor_folder_alone_makes_a_process_ours(start: Start, tmp_path: Path) -> None:
+    start(**Mark("one", tmp_path / "a").variables)
     start(SNAKEVAL_SERVER_ID="one")
-    start(SNAKEVAL_SERVER_FOLDER="/results/a")
-    for mark in (Mark("one", Path("/results/b")), Mark("two", Path("/results/a")), Mark("", Path())):
+    start(SNAKEVAL_SERVER_FOLDER=str(tmp_path / "a"))
+    for mark in (Mark("one", tmp_path / "b"), Mark("two", tmp_path / "a"), Mark("", Path())):
         assert processes_of(mark) == []
 
 
