@@ -18,7 +18,7 @@ from inspect_bench import KEY, InspectBench
 from runner_bench import TIMEOUT_S, Preloaded
 from snakeval.endpoint import Endpoint
 from snakeval.errors import EndpointError, HarnessError
-from snakeval.evaluation.gateway import without_proxy
+from snakeval.evaluation.harness_process import without_proxy
 from snakeval.harnesses import harness_of
 from workspace import REPOSITORY
 

@@ -54,12 +54,11 @@ class Comeback:
     session: SessionWatch
     server: Server
     starts: int = 0
-    _waiting: str | None = field(default=None, init=False)
+    _target: Target | None = field(default=None, init=False)
 
     def begin(self, endpoint: Endpoint) -> None:
         """Tell the gateway where the server answers now."""
-        self.files.target.unlink(missing_ok=True)
-        self._aim(self.server, endpoint)
+        self._tell(Target(endpoint.base_url, endpoint.api_key, _generation(self.server)))
 
     def check(self) -> None:
         """Look at the server.
@@ -70,7 +69,7 @@ class Comeback:
         """
         now = self.backend.state(self.deployment.name)
         if now.state in (ServerState.READY, ServerState.DRAINING):
-            if self._waiting is not None or _identity(now) != _identity(self.server):
+            if self._waits or _identity(now) != _identity(self.server):
                 self._follow(now)
             return
         why = f"was interrupted ({now.reason or now.state.value.lower()})"
@@ -91,10 +90,7 @@ class Comeback:
         cause = self.backend.cause(self.deployment.name, now.reason) or "it is gone"
         # What was stopped on purpose, by the end of the run for example, stays so.
         if now.state is ServerState.STOPPED or self.starts >= self.config.execution.max_restarts:
-            raise EndpointError(
-                f"the server of {self.deployment.name} died while the task ran ({cause}); "
-                f"the end of its log:\n{self.backend.log_tail(self.deployment.name)}"
-            )
+            raise death(self.backend, self.deployment.name, cause)
         return cause
 
     def _follow(self, now: Server) -> None:
@@ -106,22 +102,34 @@ class Comeback:
         else:
             self._aim(now, endpoint)
 
+    @property
+    def _waits(self) -> bool:
+        return self._target is not None and self._target.waiting_for is not None
+
     def _wait(self, why: str) -> None:
-        if why != self._waiting:
-            self._waiting = why
+        if self._target is not None and why != self._target.waiting_for:
             self.say(f"{why}; requests wait for it")
-            target = Target.read(self.files.target)
-            if target is not None:
-                replace(target, waiting_for=why).write(self.files.target)
+            self._tell(replace(self._target, waiting_for=why))
 
     def _aim(self, server: Server, endpoint: Endpoint) -> None:
-        if self.files.target.exists():
-            self.say(f"the server of {self.deployment.name} is back")
-        self.server, self._waiting = server, None
-        Target(endpoint.base_url, endpoint.api_key, generation_of(server)).write(self.files.target)
+        self.say(f"the server of {self.deployment.name} is back")
+        self.server = server
+        self._tell(Target(endpoint.base_url, endpoint.api_key, _generation(server)))
+
+    def _tell(self, target: Target) -> None:
+        self._target = target
+        target.write(self.files.target)
 
 
-def generation_of(server: Server) -> str:
+def death(backend: Backend, deployment: str, cause: str | None) -> EndpointError:
+    """Return what to say of a server that is gone for good while a task needs it."""
+    return EndpointError(
+        f"the server of {deployment} died while the task ran ({cause}); "
+        f"the end of its log:\n{backend.log_tail(deployment)}"
+    )
+
+
+def _generation(server: Server) -> str:
     """Return which start of which server answers."""
     return f"{server.server_id}.{server.incarnation}.{server.generation}"
 

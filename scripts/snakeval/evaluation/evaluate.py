@@ -3,7 +3,7 @@
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import reduce
@@ -15,12 +15,10 @@ from snakeval.endpoint import Endpoint
 from snakeval.evaluation.auxiliary import with_auxiliaries
 from snakeval.evaluation.comeback import ServerComesBack
 from snakeval.evaluation.concurrency import within_limit
-from snakeval.evaluation.gateway import Behind, gateway
+from snakeval.evaluation.gateway import Behind, TaskGateway, gateway
 from snakeval.evaluation.harness_process import Count, HarnessRun, run_harness
 from snakeval.evaluation.watch import Watch
 from snakeval.harnesses import harness_of
-from snakeval.harnesses.base import Outcome
-from snakeval.results.answers import Answers
 from snakeval.results.result import build_result
 from snakeval.results.samples import Sample, read_table, write_samples
 from snakeval.results.uncertainty import with_uncertainty
@@ -29,13 +27,11 @@ from snakeval.run.claims import await_predecessors, claim
 from snakeval.run.gateway_paths import GatewayPaths
 from snakeval.run.harness_paths import HarnessPaths
 from snakeval.run.heartbeat import SILENCE_S, SessionWatch
-from snakeval.run.paths import RunPaths, auxiliary_user
+from snakeval.run.paths import RunPaths, TaskPaths, auxiliary_user
 from snakeval.serving.servers import probe_protocol, reach_deployment
 from snakeval.system.files import write_text
 from snakeval.system.hashing import sha256_hex
 from snakeval.system.say import Say
-
-Counted = Callable[[Outcome], tuple[Outcome, Answers]]
 
 
 def evaluate(
@@ -73,16 +69,15 @@ def evaluate(
             watch, endpoint, auxiliary_endpoints = _reach(config, deployment, task, attempt, say)
             _prepare(HarnessPaths(files.harness), deployment, task)
             ready_task, keys = with_auxiliaries(limited_task, auxiliary_endpoints)
-            run = HarnessRun(config, ready_task, endpoint, files.harness, harness, watch, log, say, count, keys=keys)
             lives = _lives(HarnessPaths(files.harness))
             behind = Behind(config, deployment, ready_task, endpoint, watch.evaluated, harness, attempt, lives, starts)
             try:
-                counted = _run(run, behind, GatewayPaths(files.folder))
+                task_gateway = _run(behind, watch, files, log, say, count, keys)
                 break
             except ServerComesBack as interruption:
-                starts = interruption.starts
+                starts = max(starts, interruption.starts)
                 say(f"{interruption}; waiting for it, then going on with what is not answered yet")
-        outcome, answers = counted(harness.outcome(files.harness))
+        outcome, answers = task_gateway.counted(harness.outcome(files.harness))
         outcome = with_uncertainty(outcome, read_table(map(Sample.of, harness.samples(files.harness))))
         result = build_result(config, deployment, task, outcome, started_at, time.time(), attempt, answers)
         write_samples(files.samples, harness.samples(files.harness))
@@ -90,16 +85,17 @@ def evaluate(
         _forget_attempt(HarnessPaths(files.harness))
 
 
-def _run(run: HarnessRun, behind: Behind, files: GatewayPaths) -> Counted:
-    """Run the harness behind a gateway; return what puts the counts of the wire into its outcome."""
-    if behind.server is not None:
-        comeback = behind.comeback(run.watch.backend, run.watch.session, files, run.say)
-        comeback.begin(behind.endpoint)
-        run = replace(run, watch=replace(run.watch, comeback=comeback))
-    with gateway(behind, files, run.log, run.say) as task_gateway:
-        run_harness(replace(run, endpoint=task_gateway.endpoint, gateway=task_gateway))
+def _run(
+    behind: Behind, watch: Watch, files: TaskPaths, log: IO[str], say: Say, count: Count, keys: Mapping[str, str]
+) -> TaskGateway:
+    """Run the harness behind a gateway to its end; return the gateway, which has counted and has ended too."""
+    where = GatewayPaths(files.folder)
+    watch = replace(watch, comeback=behind.comeback(watch, where, say))
+    with gateway(behind, where, log, say) as task_gateway:
+        harness = (behind.task, files.harness, behind.harness)
+        run_harness(HarnessRun(behind.config, *harness, watch, log, say, count, task_gateway, keys))
     task_gateway.refuse_unanswered()
-    return task_gateway.counted
+    return task_gateway
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO
@@ -13,23 +13,32 @@ from typing import IO
 import msgspec
 
 from snakeval.backends import beside
-from snakeval.backends.base import Backend, Beside
+from snakeval.backends.base import Beside
 from snakeval.config.model import Config, Deployment, Task
 from snakeval.config.secrets import resolve_env
 from snakeval.endpoint import Endpoint
 from snakeval.errors import DeploymentError, EndpointError, HarnessError
 from snakeval.evaluation.comeback import Comeback
+from snakeval.evaluation.watch import Watch
 from snakeval.gateway.journal import pack
-from snakeval.gateway.settings import ENDPOINT_KEY_VARIABLE, TOKEN_VARIABLE, Settings, write_settings
+from snakeval.gateway.settings import (
+    ENDPOINT_KEY_VARIABLE,
+    PATIENCE_S,
+    REQUEST_TIMEOUT_S,
+    RETRIES,
+    TOKEN_VARIABLE,
+    Settings,
+    write_settings,
+)
 from snakeval.harnesses.adapters import adapters_of, header_variables
 from snakeval.harnesses.base import Harness, Outcome
 from snakeval.harnesses.outcome import describe_status
 from snakeval.results.answers import Answers, answers_of
 from snakeval.run.gateway import GatewayState
 from snakeval.run.gateway_paths import GatewayPaths
-from snakeval.run.heartbeat import SessionWatch
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import Server
+from snakeval.system.certificates import CA_VARIABLES
 from snakeval.system.checkout import PROGRAMS
 from snakeval.system.files import write_text
 from snakeval.system.polling import Reminder, rounds
@@ -45,17 +54,10 @@ POLL_S = 0.05
 HOPELESS_S = 15.0
 # A gateway that ends by itself again and again has a defect that one more start does not mend.
 MOST_STARTS = 20
-REQUEST_TIMEOUT_S = 300.0
-MAX_RETRIES = 5
-PATIENCE_S = 3600.0
 # A harness that is told no number may send any.
 ANY_NUMBER = 1024
-LOOPBACK = "127.0.0.1,localhost"
 # They say how the network is reached; a task may have its own.
-NETWORK_VARIABLES = frozenset(
-    {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
-    | {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
-)
+NETWORK_VARIABLES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", *CA_VARIABLES})
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,14 @@ class Behind:
     lives: Sequence[str]
     starts: int = 0
 
-    def comeback(self, backend: Backend, session: SessionWatch, files: GatewayPaths, say: Say) -> Comeback:
-        """Return what follows the server; there has to be one."""
-        assert self.server is not None
-        names = (self.config, backend, self.deployment, self.task, self.attempt)
-        return Comeback(*names, files, say, session, self.server, self.starts)
+    def comeback(self, watch: Watch, files: GatewayPaths, say: Say) -> Comeback | None:
+        """Return what follows the server from now on, and has told where it is; None where there is no server."""
+        if self.server is None:
+            return None
+        names = (self.config, watch.backend, self.deployment, self.task, self.attempt)
+        comeback = Comeback(*names, files, say, watch.session, self.server, self.starts)
+        comeback.begin(self.endpoint)
+        return comeback
 
     def settings(self, files: GatewayPaths) -> Settings:
         """Return what the gateway is told."""
@@ -96,7 +101,7 @@ class Behind:
         # What a service of a cloud has started for us is behind its own door: certificate and key are all there is.
         own_server = server is not None and server.url is None
         folder = RunPaths(self.config.folder).server(self.deployment.name).folder
-        retries = MAX_RETRIES if traffic.max_retries is None else traffic.max_retries
+        retries = RETRIES if traffic.max_retries is None else traffic.max_retries
         return Settings(
             base_url=self.endpoint.base_url,
             own_server=own_server,
@@ -285,14 +290,3 @@ def gateway(behind: Behind, files: GatewayPaths, log: IO[str], say: Say) -> Iter
         task_gateway.end()
         # It holds the key of the server.
         files.target.unlink(missing_ok=True)
-
-
-def without_proxy(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that keep a harness's requests to its gateway away from a proxy.
-
-    Most programs read the first of the two names that is set: what the other one says must not be lost.
-    """
-    lower, upper = environ.get("no_proxy"), environ.get("NO_PROXY")
-    named = {"no_proxy": lower or upper, "NO_PROXY": upper or lower}
-    # A star is understood on its own alone.
-    return {name: value if value == "*" else ",".join(filter(None, (value, LOOPBACK))) for name, value in named.items()}

@@ -14,9 +14,8 @@ import psutil
 
 from snakeval.config.model import Config, Task
 from snakeval.config.secrets import resolve_env
-from snakeval.endpoint import Endpoint
 from snakeval.errors import EndpointError, SnakevalError
-from snakeval.evaluation.gateway import TaskGateway, without_proxy
+from snakeval.evaluation.gateway import TaskGateway
 from snakeval.evaluation.place import Place, failed_start, place_of
 from snakeval.evaluation.watch import Watch
 from snakeval.harnesses.around_task import failed_command
@@ -32,6 +31,7 @@ from snakeval.system.slurm import without_batch_variables
 POLL_S = 0.5
 REPORT_S = 15.0
 GRACE_S = 5.0
+LOOPBACK = "127.0.0.1,localhost"
 Count = Callable[[Progress | None], None]
 
 
@@ -42,7 +42,6 @@ class HarnessRun:
     Attributes:
         config: The run.
         task: The task, its references to auxiliary deployments filled in.
-        endpoint: Of the deployment that is evaluated.
         folder: The harness's work folder.
         harness: The program.
         watch: Notices when a server, or Snakemake, is gone.
@@ -55,26 +54,23 @@ class HarnessRun:
 
     config: Config
     task: Task
-    endpoint: Endpoint
     folder: Path
     harness: Harness
     watch: Watch
     log: IO[str]
     say: Say
     count: Count
-    gateway: TaskGateway | None = None
-    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    gateway: TaskGateway
+    keys: Mapping[str, str] = field(repr=False)
 
 
 def run_harness(job: HarnessRun) -> None:
     """Run the harness to its end; raise what `Harness.failure` makes of a bad one."""
     lock = harness_lock(job.task)
     python = ensure_environment(lock) if lock else Path()
-    command = job.harness.command(job.task, job.endpoint, job.folder, python, job.config)
+    command = job.harness.command(job.task, job.gateway.endpoint, job.folder, python, job.config)
     own = resolve_env(job.task.env_vars, os.environ | job.keys)
-    if job.gateway is not None:
-        command = replace(command, env=command.env | without_proxy(os.environ | own))
-        own = {name: value for name, value in own.items() if name not in command.env}
+    command = replace(command, env=command.env | without_proxy(os.environ | own))
     evaluated, server = next(iter(job.watch.servers.items()))
     place = place_of(job.config, evaluated, job.task, command, job.folder, server.allocation if server else None)
     before = os.fstat(job.log.fileno()).st_size
@@ -92,8 +88,7 @@ def run_harness(job: HarnessRun) -> None:
         report = ProgressReport(job.say)
         while process.poll() is None:
             job.watch.check()
-            if job.gateway is not None:
-                job.gateway.check()
+            job.gateway.check()
             progress = job.harness.progress(job.folder)
             job.count(progress)
             report.update(progress)
@@ -110,10 +105,21 @@ def run_harness(job: HarnessRun) -> None:
         )
 
 
+def without_proxy(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that keep a harness's requests to its gateway away from a proxy.
+
+    Most programs read the first of the two names that is set: what the other one says must not be lost.
+    """
+    lower, upper = environ.get("no_proxy"), environ.get("NO_PROXY")
+    named = {"no_proxy": lower or upper, "NO_PROXY": upper or lower}
+    # A star is understood on its own alone.
+    return {name: value if value == "*" else ",".join(filter(None, (value, LOOPBACK))) for name, value in named.items()}
+
+
 def _failure(job: HarnessRun, returncode: int) -> SnakevalError:
     """Return what the harness says of its end; one that knows nothing of its endpoint is explained by the gateway."""
     said = job.harness.failure(job.folder, returncode)
-    why = job.gateway.why_unanswered() if job.gateway is not None else None
+    why = job.gateway.why_unanswered()
     return said if why is None or isinstance(said, EndpointError) else EndpointError(f"{said}\n{why}")
 
 

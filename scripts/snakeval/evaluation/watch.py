@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from snakeval.backends.base import Backend
 from snakeval.errors import EndpointError
-from snakeval.evaluation.comeback import Comeback, ServerComesBack
+from snakeval.evaluation.comeback import Comeback, ServerComesBack, death
 from snakeval.run.heartbeat import SessionWatch
 from snakeval.run.paths import RunPaths
 from snakeval.run.server import Server, ServerState
@@ -25,7 +25,7 @@ class Watch:
         paths: The run.
         servers: As they were when the harness began.
         session: Notices the end of Snakemake from afar.
-        comeback: Waits for the evaluated server, where a gateway does so; None where its end is the harness's.
+        comeback: Waits for the evaluated server; None for an endpoint that was there before.
         snakemake: Process and begin of the Snakemake that this job belongs to.
         looked: When it last looked.
     """
@@ -72,7 +72,4 @@ class Watch:
         if not now.lives or not same:
             known = now.reason or "it was started again"
             reason = known if now.lives else self.backend.cause(deployment, known)
-            raise EndpointError(
-                f"the server of {deployment} died while the task ran ({reason}); "
-                f"the end of its log:\n{self.backend.log_tail(deployment)}"
-            )
+            raise death(self.backend, deployment, reason)

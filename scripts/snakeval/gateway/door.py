@@ -16,7 +16,7 @@ from snakeval.gateway.identity import Occurrences, content_hash, varied_seed
 from snakeval.gateway.journal import Journal
 from snakeval.gateway.judge import Judgement, judge, judge_plain, judge_status
 from snakeval.gateway.kinds import Kind, Rules, Treatment, Verdict
-from snakeval.gateway.patience import Gate, pause_after_failure_s, pause_of_busy_s, retry_after_s
+from snakeval.gateway.patience import Gate, pause_after_failure_s, pause_of_busy_s
 from snakeval.gateway.request import Given, NoAnswerError, Reply, Request
 from snakeval.gateway.settings import Settings
 from snakeval.gateway.upstream import Received, Upstream
@@ -156,8 +156,7 @@ class Door:
                 return Reply(received, judgement, failed + pauses + 1, generation)
             if verdict.kind is Kind.BUSY:
                 pauses += 1
-                pause_s = retry_after_s(received.retry_after)
-                pause_s = pause_of_busy_s(pauses) if pause_s is None else pause_s
+                pause_s = pause_of_busy_s(received.retry_after, pauses)
                 waited_s += pause_s
                 if waited_s > self.settings.patience_s:
                     what = f"{verdict.detail} (waited for {self.settings.patience_s:g} s)"
@@ -221,6 +220,7 @@ class Door:
         while True:
             try:
                 self.journal.remember(answer)
+                self.waiting_for = None
                 return
             except OSError as error:
                 self.waiting_for = f"the journal cannot be written: {error}"
@@ -231,7 +231,7 @@ class Door:
 
 
 def _may_be_another_start(received: Received, verdict: Verdict) -> bool:
-    """Return whether the server may have been started again: it is gone, or it knows the key of the last one no more."""
+    """Return whether the server may have been started again: it is gone, or does not know the last one's key."""
     return verdict.kind is Kind.UNREACHABLE or received.status in (401, 403)
 
 

@@ -7,11 +7,10 @@ from typing import Any, Self
 
 import msgspec
 
-from snakeval.gateway.kinds import Kind, Verdict, worst
+from snakeval.gateway.kinds import BUSY_STATUS, Kind, Verdict, worst
 from snakeval.gateway.wire import Asked, Choice, Logprobs, Message, Reply, Usage
 
 DETAIL_LENGTH = 300
-BUSY_STATUS = frozenset({425, 429, 503, 529})
 AGAIN_STATUS = frozenset({408, 409})
 ABORTED = frozenset({"abort", "aborted", "cancelled", "canceled", "interrupted"})
 FILTERED = frozenset({"content_filter", "content-filter", "safety", "recitation", "blocklist", "prohibited_content"})

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+# HTTP statuses by which an endpoint asks for patience.
+BUSY_STATUS = frozenset({425, 429, 503, 529})
+
 
 class Kind(StrEnum):
     """What came back for one request, or for one of its choices.

@@ -39,9 +39,15 @@ def pause_after_failure_s(tries: int) -> float:
     return _pause(_FAILED, tries)
 
 
-def pause_of_busy_s(tries: int) -> float:
-    """Return how long to wait for an endpoint that is busy and does not say how long, after so many times."""
-    return _pause(_BUSY, tries)
+def pause_of_busy_s(retry_after: str | None, tries: int) -> float:
+    """Return how long to wait for an endpoint that is busy.
+
+    Args:
+        retry_after: Its header of that name.
+        tries: How often it has been busy; counts where it does not say how long.
+    """
+    asked_s = retry_after_s(retry_after)
+    return _pause(_BUSY, tries) if asked_s is None else asked_s
 
 
 def _pause(wait: wait_exponential_jitter, tries: int) -> float:

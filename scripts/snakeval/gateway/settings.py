@@ -11,6 +11,9 @@ from snakeval.system.files import write_text
 
 ENDPOINT_KEY_VARIABLE = "SNAKEVAL_ENDPOINT_KEY"
 TOKEN_VARIABLE = "SNAKEVAL_GATEWAY_TOKEN"
+REQUEST_TIMEOUT_S = 300.0
+RETRIES = 5
+PATIENCE_S = 3600.0
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -55,9 +58,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     adapters: Adapters = Adapters()
     rules: dict[Kind, Treatment] = {}
     vary_seed: bool = False
-    request_timeout_s: float = 300.0
-    tries: int = 6
-    patience_s: float = 3600.0
+    request_timeout_s: float = REQUEST_TIMEOUT_S
+    tries: int = RETRIES + 1
+    patience_s: float = PATIENCE_S
     disk_patience_s: float = 600.0
     give_up_after: int = 10
     replay: bool = False

@@ -10,12 +10,12 @@ from requests.utils import get_environ_proxies
 
 from snakeval.endpoint import Endpoint, Protocol
 from snakeval.errors import EndpointError
+from snakeval.gateway.kinds import BUSY_STATUS
 from snakeval.system.certificates import trusting_context, untrusted
 
 REQUEST_TIMEOUT_S = 120.0
 CONNECT_TIMEOUT_S = 30.0
 LISTING = "/models"
-BUSY = frozenset({429, 503})
 # A reasoning model needs some tokens before it says anything.
 SHORT_WITH_THOUGHT = 64
 PATHS = {
@@ -27,7 +27,7 @@ PATHS = {
 
 
 class BusyError(EndpointError):
-    """The endpoint asks for patience (HTTP 429 or 503).
+    """The endpoint asks for patience, as with HTTP 429.
 
     Attributes:
         retry_after: What it says about how long, None for nothing.
@@ -85,11 +85,8 @@ def _check(
 
 def _listed(response: requests.Response) -> list[str] | None:
     """Return the names in a listing of models; None for what is no listing in the form of OpenAI's API."""
-    try:
-        body = response.json() if response.ok else None
-    except requests.JSONDecodeError:
-        body = None
-    if not isinstance(body, dict):
+    body = _object_in(response) if response.ok else None
+    if body is None:
         return None
     return [str(entry.get("id")) for entry in body.get("data") or [] if isinstance(entry, dict)]
 
@@ -201,20 +198,26 @@ def _session(endpoint: Endpoint, by_proxy: bool) -> requests.Session:
 
 
 def _json_of(response: requests.Response) -> dict[str, Any]:
-    if response.status_code in BUSY:
+    if response.status_code in BUSY_STATUS:
         text = f"{response.url} is busy (HTTP {response.status_code}): {response.text[:200]}"
         raise BusyError(text, response.headers.get("Retry-After"))
     if response.status_code in (401, 403):
         raise EndpointError(f"{response.url} refused the API key (HTTP {response.status_code})")
     if not response.ok:
         raise EndpointError(f"{response.url} answered HTTP {response.status_code}: {response.text[:200]}")
+    body = _object_in(response)
+    if body is None:
+        raise EndpointError(f"{response.url} answered something that is no JSON object: {response.text[:200]}")
+    return body
+
+
+def _object_in(response: requests.Response) -> dict[str, Any] | None:
+    """Return the JSON object that a response is, None for anything else."""
     try:
         body = response.json()
     except requests.JSONDecodeError:
-        body = None
-    if not isinstance(body, dict):
-        raise EndpointError(f"{response.url} answered something that is no JSON object: {response.text[:200]}")
-    return body
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def _headers(endpoint: Endpoint) -> dict[str, str]:

@@ -10,7 +10,7 @@ from snakeval.deployments.endpoint import existing_endpoint, server_endpoint
 from snakeval.deployments.types import checks_api_key, deployment_type
 from snakeval.endpoint import Endpoint, Protocol
 from snakeval.errors import DeploymentError, EndpointError
-from snakeval.gateway.patience import pause_of_busy_s, retry_after_s
+from snakeval.gateway.patience import pause_of_busy_s
 from snakeval.run.failures import FailedStarts
 from snakeval.run.paths import RunPaths, ServerPaths
 from snakeval.run.server import Server, ServerState
@@ -54,8 +54,7 @@ def _check_patiently(endpoint: Endpoint, protocol: Protocol, patience_s: float, 
             check_endpoint(endpoint, protocol, by_proxy=True)
             return
         except BusyError as error:
-            asked_s = retry_after_s(error.retry_after)
-            pause_s = pause_of_busy_s(tries) if asked_s is None else asked_s
+            pause_s = pause_of_busy_s(error.retry_after, tries)
             if time.monotonic() - begin + pause_s > patience_s:
                 raise EndpointError(f"{error}; waited for execution.readiness_timeout_s ({patience_s} s)") from None
             say(f"{error}; asking again in {pause_s:.0f} s")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from snakeval.run.paths import RunPaths
 from snakeval.system.periodic import Periodic
 
 RULE = "evaluate"
@@ -21,13 +20,11 @@ class AbandonedLeases(logging.Handler):
     what Snakemake logs of them.
 
     Args:
-        paths: The run.
         attempts: How many times Snakemake tries a job of rule evaluate.
     """
 
-    def __init__(self, paths: RunPaths, attempts: int) -> None:
+    def __init__(self, attempts: int) -> None:
         super().__init__(logging.ERROR)
-        self._paths = paths
         self._attempts = attempts
         self._failures: Counter[int] = Counter()
         self._abandoned: set[Path] = set()
@@ -50,12 +47,13 @@ class AbandonedLeases(logging.Handler):
             return
         self._failures[told["jobid"]] += 1
         if self._failures[told["jobid"]] >= self._attempts:
+            # The inputs of the rule are leases, and nothing else.
             self._abandoned.update(Path(file) for file in told["input"])
             self._remove()
 
     def _remove(self) -> None:
         """Remove them; what a file system does not let go now goes a second later."""
-        for lease in set(self._paths.leases()) & self._abandoned:
+        for lease in list(self._abandoned):
             try:
                 lease.unlink(missing_ok=True)
             except OSError:

@@ -96,7 +96,7 @@ class Session:
         for server in self._paths.servers():
             # Those of an earlier call count no more, also for jobs that cannot tell one call from another.
             server.failures.unlink(missing_ok=True)
-        self._abandoned = AbandonedLeases(self._paths, attempts)
+        self._abandoned = AbandonedLeases(attempts)
         self._abandoned.begin()
         self._attendant = attendant_of(self._config)
         if self._attendant is not None:

@@ -1,7 +1,7 @@
 """The gateway of a task, as far as it needs no process."""
 
 import pytest
-from snakeval.evaluation.gateway import without_proxy
+from snakeval.evaluation.harness_process import without_proxy
 
 
 @pytest.mark.parametrize(

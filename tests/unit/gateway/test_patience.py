@@ -27,8 +27,9 @@ def test_retry_after(value: str | None, seconds: float | None) -> None:
 
 def test_pauses_grow_to_a_limit() -> None:
     assert pause_after_failure_s(1) < pause_after_failure_s(4) <= 31
-    assert 5 <= pause_of_busy_s(1) < pause_of_busy_s(4)
-    assert pause_of_busy_s(50) <= 66
+    assert 5 <= pause_of_busy_s(None, 1) < pause_of_busy_s(None, 4)
+    assert pause_of_busy_s(None, 50) <= 66
+    assert pause_of_busy_s("7", 4) == 7.0
 
 
 class Clock:

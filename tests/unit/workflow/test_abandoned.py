@@ -21,8 +21,8 @@ def paths(tmp_path: Path) -> RunPaths:
 
 
 @pytest.fixture
-def abandoned(paths: RunPaths) -> Iterator[AbandonedLeases]:
-    watcher = AbandonedLeases(paths, ATTEMPTS)
+def abandoned() -> Iterator[AbandonedLeases]:
+    watcher = AbandonedLeases(ATTEMPTS)
     watcher.begin()
     yield watcher
     watcher.end()
@@ -79,7 +79,7 @@ def test_what_cannot_be_removed_now_is_removed_later(
 
 
 def test_after_its_end_it_removes_nothing(paths: RunPaths) -> None:
-    watcher = AbandonedLeases(paths, 1)
+    watcher = AbandonedLeases(1)
     watcher.begin()
     watcher.end()
     watcher.end()
